@@ -1,0 +1,191 @@
+//! Where Stepwright keeps what it knows: ordered tables of bytes, changed by atomic commits.
+//!
+//! The engine's committer hands a batch of [`Commit`]s (one per turn) to a [`Store`]; when
+//! [`Store::commit`] returns, every one of them is durable and visible. Nothing else changes a
+//! store. Two back ends exist: [`memory::MemoryStore`] for tests and throw-away servers, and
+//! [`embedded::EmbeddedStore`], an own log with a borrowed index
+//! (`docs/adr/0001-store.md` says why).
+//!
+//! This crate must never interpret an execution: it knows rows and their order, not what a turn
+//! means. It must never report a commit as done before the sync that covers it.
+
+pub mod error;
+pub mod memory;
+mod rows;
+pub mod table;
+
+use std::ops::Bound;
+
+pub use error::{Error, ErrorKind};
+pub use table::Table;
+
+/// A key and its value, as [`Store::scan`] returns them.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// One change of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Set `key` to `value`, whether or not the key existed.
+    Put {
+        /// The table.
+        table: Table,
+        /// The key; at most [`MAX_KEY_BYTES`].
+        key: Vec<u8>,
+        /// The value; at most [`MAX_VALUE_BYTES`].
+        value: Vec<u8>,
+    },
+    /// Remove `key`; no error if it is absent.
+    Delete {
+        /// The table.
+        table: Table,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Remove every key in `[from, to)`; nothing when `from >= to`.
+    DeleteRange {
+        /// The table.
+        table: Table,
+        /// The first key removed.
+        from: Vec<u8>,
+        /// The first key kept.
+        to: Vec<u8>,
+    },
+}
+
+/// One atomic change, the trace of one turn: all of its mutations happen, or none. Within a
+/// commit, later mutations win over earlier ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// What changes, in order.
+    pub mutations: Vec<Mutation>,
+}
+
+impl Commit {
+    /// Adds a [`Mutation::Put`].
+    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.mutations.push(Mutation::Put { table, key: key.into(), value: value.into() });
+    }
+
+    /// Adds a [`Mutation::Delete`].
+    pub fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
+        self.mutations.push(Mutation::Delete { table, key: key.into() });
+    }
+
+    /// Adds a [`Mutation::DeleteRange`] of `[from, to)`.
+    pub fn delete_range(&mut self, table: Table, from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) {
+        self.mutations.push(Mutation::DeleteRange { table, from: from.into(), to: to.into() });
+    }
+}
+
+/// The longest key a store takes.
+pub const MAX_KEY_BYTES: usize = 4 * 1024;
+
+/// The longest value a store takes.
+pub const MAX_VALUE_BYTES: usize = 32 * 1024 * 1024;
+
+/// The order in which [`Store::scan`] returns rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest key first.
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// What a store has done since it was opened, and what it holds in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes written to the log, frames included.
+    pub log_bytes: u64,
+    /// Commits written.
+    pub records: u64,
+    /// Batches written: one log write and one sync each.
+    pub batches: u64,
+    /// Times the log was synced.
+    pub syncs: u64,
+    /// Checkpoints completed.
+    pub checkpoints: u64,
+    /// Rows written to the index, deletions included.
+    pub index_rows: u64,
+    /// Approximate bytes of rows held in memory in front of the index.
+    pub memtable_bytes: u64,
+}
+
+/// Ordered tables of bytes with atomic, durable, grouped commits.
+///
+/// Reads see every commit whose `commit` call has returned, and never a part of one commit
+/// without the rest of it.
+pub trait Store: Send + Sync + 'static {
+    /// Makes every commit of `batch` durable and then visible, in order, with one log write and
+    /// one sync. Called by one committer thread at a time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Full`]: refused before anything was written; retry when there is room.
+    /// [`ErrorKind::Failed`]: the outcome is unknown; the store takes no more commits and must be
+    /// opened again. [`ErrorKind::Invalid`]: a key or value over the limits; nothing was written.
+    fn commit(&self, batch: &[Commit]) -> Result<(), Error>;
+
+    /// The value of `key`, if it has one.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// At most `limit` rows with keys between `from` and `to`, in `order`. A range that holds
+    /// nothing (also one whose ends are crossed) gives no rows.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    fn scan(
+        &self,
+        table: Table,
+        from: Bound<&[u8]>,
+        to: Bound<&[u8]>,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, Error>;
+
+    /// Counters since the store was opened.
+    fn stats(&self) -> Stats;
+
+    /// Writes everything held in memory to its place and marks the store as cleanly closed.
+    /// Later commits are refused; a second close does nothing.
+    ///
+    /// # Errors
+    /// When the checkpoint fails; no commit is lost by that, the next open replays the log.
+    fn close(&self) -> Result<(), Error>;
+}
+
+/// Refuses a batch that breaks the limits, before any of it is written.
+pub(crate) fn check_limits(batch: &[Commit]) -> Result<(), Error> {
+    let key = |table: Table, key: &[u8]| {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::invalid(format!(
+                "a key of {} bytes in table {table:?} exceeds the limit of {MAX_KEY_BYTES} bytes; \
+                 shorten the key",
+                key.len()
+            )));
+        }
+        Ok(())
+    };
+    for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
+        match mutation {
+            Mutation::Put { table, key: k, value } => {
+                key(*table, k)?;
+                if value.len() > MAX_VALUE_BYTES {
+                    return Err(Error::invalid(format!(
+                        "a value of {} bytes in table {table:?} exceeds the limit of \
+                         {MAX_VALUE_BYTES} bytes; split it over several rows",
+                        value.len()
+                    )));
+                }
+            }
+            Mutation::Delete { table, key: k } => key(*table, k)?,
+            Mutation::DeleteRange { table, from, to } => {
+                key(*table, from)?;
+                key(*table, to)?;
+            }
+        }
+    }
+    Ok(())
+}
