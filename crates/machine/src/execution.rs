@@ -1,0 +1,170 @@
+//! An execution in memory: what never changes, its head, and its frames. The shell stores each part as a row of its
+//! own and gives them back; only [`step`](crate::step) changes head and frames.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    frame::Frame,
+    id::{EventId, ExecutionId, FrameId, Millis, TimerId, TurnId},
+    payload::{Payload, PayloadId},
+};
+
+/// The rules of the interpreter that an execution started under. Raised when a change would make the fold of stored
+/// inputs give other frames or another history.
+pub const SEMANTICS: u16 = 1;
+
+/// Limits that an execution keeps for life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// History events at most; the last is ExecutionFailed. AWS: 25,000. 0: no limit.
+    pub history_events: u64,
+    /// Bytes of UTF-8 of each input, output, result, parameters. AWS: 262,144. 0: no limit.
+    pub payload_bytes: u64,
+    /// Iterations of an inline Map in flight. AWS: 40. 0: no limit.
+    pub inline_concurrency: u64,
+}
+
+impl Limits {
+    /// AWS's own.
+    pub const AWS: Limits = Limits { history_events: 25_000, payload_bytes: 262_144, inline_concurrency: 40 };
+}
+
+/// What is fixed when an execution starts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExecutionInfo {
+    /// Identity in the store.
+    pub id: ExecutionId,
+    /// The execution ARN.
+    pub arn: Arc<str>,
+    /// The execution's name.
+    pub name: Arc<str>,
+    /// The role it started with.
+    pub role_arn: Arc<str>,
+    /// The unqualified state machine ARN.
+    pub state_machine_arn: Arc<str>,
+    /// The machine's name.
+    pub state_machine_name: Arc<str>,
+    /// The version it was started by, if any.
+    pub version_arn: Option<Arc<str>>,
+    /// The alias it was started by, if any.
+    pub alias_arn: Option<Arc<str>>,
+    /// The internal number of the machine.
+    pub machine: u64,
+    /// The internal number of the revision whose definition it runs.
+    pub revision: u64,
+    /// When it started.
+    pub started_at: Millis,
+    /// X-Ray trace header, if given.
+    pub trace_header: Option<Arc<str>>,
+    /// Limits in force.
+    pub limits: Limits,
+    /// [`SEMANTICS`] at the start.
+    pub semantics: u16,
+    /// The account-and-region number, the first part of every key and of task tokens.
+    pub scope: u32,
+    /// Key of this execution's task tokens; derived by the engine, never stored.
+    #[serde(skip)]
+    pub token_key: [u8; 32],
+}
+
+/// `RUNNING`, or how an execution ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "AWS's names")]
+pub enum Status {
+    Running,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// Never `Running`.
+    pub status: Status,
+    /// `stopDate`.
+    pub at: Millis,
+    /// Output of a success.
+    pub output: Option<Payload>,
+    /// Error name.
+    pub error: Option<Arc<str>>,
+    /// Cause.
+    pub cause: Option<Arc<str>>,
+}
+
+/// What changes at every turn, small.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    /// The last turn.
+    pub turn: TurnId,
+    /// Payloads that the last turn made.
+    pub turn_payloads: u32,
+    /// The number of the next event.
+    pub next_event: EventId,
+    /// The number of the next frame.
+    pub next_frame: u32,
+    /// The next number of a task or timer.
+    pub next_number: u32,
+    /// The time of the last turn.
+    pub last_at: Millis,
+    /// The execution input.
+    pub input: Payload,
+    /// The execution's time-out, with its due time.
+    pub timeout: Option<(TimerId, Millis)>,
+    /// Frames that a turn's length cut off and that go on with `Continue`, in their order.
+    pub ready: Vec<FrameId>,
+    /// How it ended.
+    pub closing: Option<Closing>,
+}
+
+/// An execution in memory.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// What never changes.
+    pub info: ExecutionInfo,
+    /// What changes at every turn.
+    pub head: Head,
+    /// The frames: the execution's own, and one for each open branch or iteration.
+    pub frames: BTreeMap<FrameId, Frame>,
+}
+
+impl Execution {
+    /// An execution that has not started: its first input is `Start`.
+    #[must_use]
+    pub fn new(info: ExecutionInfo) -> Self {
+        let head = Head {
+            turn: 0,
+            turn_payloads: 0,
+            next_event: 1,
+            next_frame: 1,
+            next_number: 1,
+            last_at: info.started_at,
+            input: Payload::new("{}"),
+            timeout: None,
+            ready: Vec::new(),
+            closing: None,
+        };
+        Self { info, head, frames: BTreeMap::new() }
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.head.closing.as_ref().map_or(Status::Running, |closing| closing.status)
+    }
+
+    /// Gives every payload that frames and head name its text again, after they were read back.
+    ///
+    /// # Errors
+    /// The number of a payload that `source` does not know.
+    pub fn hydrate(&mut self, mut source: impl FnMut(PayloadId) -> Option<Arc<str>>) -> Result<(), PayloadId> {
+        self.head.input.hydrate_from(&mut source)?;
+        for frame in self.frames.values_mut() {
+            frame.hydrate_from(&mut source)?;
+        }
+        Ok(())
+    }
+}

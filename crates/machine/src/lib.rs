@@ -1,0 +1,24 @@
+//! The interpreter: one synchronous function, [`step`], from what happened to what must now be made true.
+//!
+//! It has no clock, no randomness, no storage and no socket: time and seed come with each [`Input`]. Errors of the
+//! States Language (`States.*`) are data; a broken invariant panics and the shell quarantines the execution.
+
+pub mod effects;
+pub mod execution;
+pub mod frame;
+pub mod history;
+pub mod id;
+pub mod input;
+pub mod payload;
+mod step;
+pub mod token;
+
+pub use effects::{Command, Effects, Outcome, ScheduleTask, TimerKind};
+pub use execution::{Closing, Execution, ExecutionInfo, Head, Limits, SEMANTICS, Status};
+pub use frame::Frame;
+pub use history::{EventKind, Failure, HistoryEvent};
+pub use id::{EventId, ExecutionId, FrameId, Millis, TaskId, TimerId, TurnId};
+pub use input::{Input, InputKind};
+pub use payload::{Payload, PayloadId};
+pub use step::{step, step_on};
+pub use stepwright_asl::Definition;
