@@ -1,0 +1,1 @@
+//! The credential scope of a request.
