@@ -1,0 +1,111 @@
+//! What a Task state's resource is called through. A connector makes one call and tells how it ended; it never sees
+//! the store, an execution's state or a history, and it never decides about retries.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use stepwright_asl::Resource;
+use stepwright_machine::Millis;
+
+/// A future that may be sent to another thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// A family of resources that can be called.
+///
+/// The engine asks the connectors in the order they were given; the first that accepts a resource serves it. A call
+/// is made after "started" was committed, once, and never again by the engine itself unless
+/// [`OnLost::Resend`](crate::OnLost::Resend) was chosen.
+pub trait Connector: Send + Sync + 'static {
+    /// A short name for logs and metrics, such as `lambda`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it serves this resource.
+    fn accepts(&self, resource: &Resource) -> bool;
+
+    /// How much of it may happen at once.
+    fn limits(&self) -> ConnectorLimits {
+        ConnectorLimits::default()
+    }
+
+    /// What a state fails with whose call was under way when the process died: the connector's own connection error.
+    fn lost_error(&self, resource: &Resource) -> ConnectorFailure;
+
+    /// Makes the call. Dropping the future gives it up.
+    ///
+    /// Called inside a tokio runtime. A panic in the future is a failure of the task, not of the engine.
+    fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome>;
+}
+
+/// How much of a connector may happen at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectorLimits {
+    /// Calls in flight at most, over all executions.
+    pub concurrency: usize,
+}
+
+impl Default for ConnectorLimits {
+    fn default() -> Self {
+        Self { concurrency: 1_000 }
+    }
+}
+
+/// One call to make.
+#[derive(Clone, Debug)]
+pub struct TaskCall {
+    /// What is called.
+    pub resource: Resource,
+    /// The effective input (of a function ARN) or the parameters (of an integration), JSON text.
+    pub input: Arc<str>,
+    /// The role to assume: `Credentials.RoleArn`, if the state has it.
+    pub task_role_arn: Option<Arc<str>>,
+    /// The state machine's role.
+    pub role_arn: Arc<str>,
+    /// The execution's account.
+    pub account: Arc<str>,
+    /// The execution's region.
+    pub region: Arc<str>,
+    /// The execution's ARN.
+    pub execution_arn: Arc<str>,
+    /// The state machine's ARN.
+    pub state_machine_arn: Arc<str>,
+    /// The state's name.
+    pub state_name: Arc<str>,
+    /// The task's token, for callback patterns (it stands in `input` already where the definition says so) and as a
+    /// key that makes a call recognisable.
+    pub token: Arc<str>,
+    /// `TimeoutSeconds` in force; none: the connector's own limit.
+    pub timeout_seconds: Option<u64>,
+    /// The retries of this visit of the state so far: 0 at the first attempt.
+    pub retry_count: u32,
+    /// When the call was committed as started.
+    pub started_at: Millis,
+    /// Whether an earlier process may have made this same call (only with `OnLost::Resend`).
+    pub resent: bool,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskOutcome {
+    /// With a result, JSON text.
+    Succeeded(Arc<str>),
+    /// With an error.
+    Failed(ConnectorFailure),
+    /// A job or callback was submitted; its end will be reported. The submit call's answer, JSON text.
+    Submitted(Arc<str>),
+}
+
+/// Error name and cause as the state sees them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectorFailure {
+    /// Error name, such as `Lambda.TooManyRequestsException`.
+    pub error: Option<Arc<str>>,
+    /// Cause.
+    pub cause: Option<Arc<str>>,
+}
+
+impl ConnectorFailure {
+    /// An error with a cause.
+    #[must_use]
+    pub fn new(error: impl Into<Arc<str>>, cause: impl Into<Arc<str>>) -> Self {
+        Self { error: Some(error.into()), cause: Some(cause.into()) }
+    }
+}

@@ -1,0 +1,369 @@
+//! What goes into and comes out of the engine's operations. Plain values; times are milliseconds since the epoch.
+
+use std::sync::Arc;
+
+use stepwright_machine::{Definition, EventId, EventKind, Millis, Status};
+
+/// An account in a region: resources of different scopes never see each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// The account, 12 digits.
+    pub account: Arc<str>,
+    /// The region.
+    pub region: Arc<str>,
+}
+
+impl Scope {
+    /// The scope of this account and region.
+    #[must_use]
+    pub fn new(account: impl Into<Arc<str>>, region: impl Into<Arc<str>>) -> Self {
+        Self { account: account.into(), region: region.into() }
+    }
+}
+
+/// A tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Its key.
+    pub key: Arc<str>,
+    /// Its value.
+    pub value: Arc<str>,
+}
+
+/// The type of a state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineType {
+    /// `STANDARD`
+    Standard,
+    /// `EXPRESS`
+    Express,
+}
+
+/// Whether a state machine takes new executions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineStatus {
+    /// `ACTIVE`
+    Active,
+    /// `DELETING`
+    Deleting,
+}
+
+/// The three configurations of a state machine, each the JSON text to give back, in its normal form: equal
+/// configurations must have equal texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configurations {
+    /// `loggingConfiguration`
+    pub logging: Arc<str>,
+    /// `tracingConfiguration`
+    pub tracing: Arc<str>,
+    /// `encryptionConfiguration`
+    pub encryption: Arc<str>,
+}
+
+/// A definition that passed validation.
+#[derive(Clone, Debug)]
+pub struct ValidDefinition {
+    /// The text, byte for byte as given.
+    pub text: Arc<str>,
+    /// What the interpreter runs.
+    pub compiled: Arc<Definition>,
+}
+
+/// A state machine to create.
+#[derive(Clone, Debug)]
+pub struct NewStateMachine {
+    /// The ARN it will have. Its account and region are those of the caller's scope.
+    pub arn: Arc<str>,
+    /// Its name, the last part of the ARN.
+    pub name: Arc<str>,
+    /// Its definition.
+    pub definition: ValidDefinition,
+    /// Its role.
+    pub role_arn: Arc<str>,
+    /// Its type.
+    pub machine_type: MachineType,
+    /// Its configurations.
+    pub configurations: Configurations,
+    /// Its tags, each key once.
+    pub tags: Vec<Tag>,
+}
+
+/// The answer to a creation (of a state machine or an activity).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// The ARN.
+    pub arn: Arc<str>,
+    /// When it was first created.
+    pub created_at: Millis,
+}
+
+/// Changes to a state machine. What is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct StateMachineUpdate {
+    /// The new definition.
+    pub definition: Option<ValidDefinition>,
+    /// The new role.
+    pub role_arn: Option<Arc<str>>,
+    /// The new `loggingConfiguration`.
+    pub logging: Option<Arc<str>>,
+    /// The new `tracingConfiguration`.
+    pub tracing: Option<Arc<str>>,
+    /// The new `encryptionConfiguration`.
+    pub encryption: Option<Arc<str>>,
+}
+
+/// The answer to an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Updated {
+    /// When.
+    pub updated_at: Millis,
+    /// The revision now in force; none as long as nothing was ever changed.
+    pub revision_id: Option<Arc<str>>,
+}
+
+/// A state machine as it is, or as it was in one revision.
+#[derive(Clone, Debug)]
+pub struct StateMachine {
+    /// Its ARN, unqualified.
+    pub arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub machine_type: MachineType,
+    /// Whether it takes new executions.
+    pub status: MachineStatus,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When this revision came into force.
+    pub updated_at: Millis,
+    /// The definition, text and compiled.
+    pub definition: ValidDefinition,
+    /// The role.
+    pub role_arn: Arc<str>,
+    /// The configurations.
+    pub configurations: Configurations,
+    /// The revision's identity; none for the initial one.
+    pub revision_id: Option<Arc<str>>,
+}
+
+/// A state machine in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateMachineItem {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub machine_type: MachineType,
+    /// When it was created.
+    pub created_at: Millis,
+}
+
+/// An execution to start.
+#[derive(Clone, Debug)]
+pub struct NewExecution {
+    /// The unqualified ARN of the state machine.
+    pub state_machine_arn: Arc<str>,
+    /// Its name, checked. The caller makes up a random one where none was given.
+    pub name: Arc<str>,
+    /// The input, valid JSON text.
+    pub input: Arc<str>,
+    /// X-Ray trace header.
+    pub trace_header: Option<Arc<str>>,
+}
+
+/// The answer to StartExecution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The execution's ARN.
+    pub arn: Arc<str>,
+    /// When it started.
+    pub started_at: Millis,
+}
+
+/// An execution.
+#[derive(Clone, Debug)]
+pub struct ExecutionDescription {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// The unqualified ARN of its state machine.
+    pub state_machine_arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its status.
+    pub status: Status,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub stopped_at: Option<Millis>,
+    /// Its input.
+    pub input: Arc<str>,
+    /// Its output, of a success.
+    pub output: Option<Arc<str>>,
+    /// Error name, of a failure, time-out or stop.
+    pub error: Option<Arc<str>>,
+    /// Cause, likewise.
+    pub cause: Option<Arc<str>>,
+    /// X-Ray trace header.
+    pub trace_header: Option<Arc<str>>,
+    /// The version it was started by.
+    pub version_arn: Option<Arc<str>>,
+    /// The alias it was started by.
+    pub alias_arn: Option<Arc<str>>,
+    /// How often it was redriven.
+    pub redrive_count: u32,
+    /// When it was redriven last.
+    pub redriven_at: Option<Millis>,
+    /// The number of its last event.
+    pub last_event: EventId,
+    /// Whether its state machine is being deleted, or gone.
+    pub state_machine_deleting: bool,
+    /// Whether it is in quarantine (then it stands still).
+    pub quarantined: bool,
+}
+
+/// An execution in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutionItem {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// The unqualified ARN of its state machine.
+    pub state_machine_arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its status.
+    pub status: Status,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub stopped_at: Option<Millis>,
+    /// How often it was redriven.
+    pub redrive_count: u32,
+}
+
+/// A history event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Its number.
+    pub id: EventId,
+    /// Its time.
+    pub at: Millis,
+    /// `previousEventId`.
+    pub previous: EventId,
+    /// What happened; every payload has its text.
+    pub kind: EventKind,
+}
+
+/// A page of a history, with what is needed to spell its events.
+#[derive(Clone, Debug)]
+pub struct HistoryPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Where to go on.
+    pub next_token: Option<String>,
+    /// The definition that the execution runs: its state numbers are those of the events.
+    pub definition: Arc<Definition>,
+    /// The execution's role.
+    pub role_arn: Arc<str>,
+    /// The execution's region.
+    pub region: Arc<str>,
+    /// The version it was started by.
+    pub version_arn: Option<Arc<str>>,
+    /// The alias it was started by.
+    pub alias_arn: Option<Arc<str>>,
+}
+
+/// How far an execution is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its status.
+    pub status: Status,
+    /// The number of its last event.
+    pub last_event: EventId,
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct PageRequest {
+    /// Items at most; 0 means 100.
+    pub max_results: usize,
+    /// Where to go on.
+    pub next_token: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where to go on; none at the end.
+    pub next_token: Option<String>,
+}
+
+/// An activity to create.
+#[derive(Clone, Debug)]
+pub struct NewActivity {
+    /// The ARN it will have. Its account and region are those of the caller's scope.
+    pub arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// `encryptionConfiguration`, JSON text in its normal form.
+    pub encryption: Arc<str>,
+    /// Its tags, each key once.
+    pub tags: Vec<Tag>,
+}
+
+/// An activity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activity {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// `encryptionConfiguration`, JSON text.
+    pub encryption: Arc<str>,
+}
+
+/// An execution in quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedExecution {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Its account and region.
+    pub scope: Scope,
+    /// Why: the message of the broken invariant.
+    pub cause: Arc<str>,
+    /// Since when.
+    pub at: Millis,
+    /// What it was to take in when it broke and what came later, one line each.
+    pub inputs: Vec<String>,
+    /// Inputs that came when the list was full and were dropped.
+    pub dropped_inputs: u64,
+}
+
+/// What an engine holds and does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Turns committed since the engine was opened.
+    pub turns: u64,
+    /// Executions started since then.
+    pub started: u64,
+    /// Executions that ended since then.
+    pub closed: u64,
+    /// Executions in memory.
+    pub hot_executions: u64,
+    /// Approximate bytes of them.
+    pub hot_bytes: u64,
+    /// Activity tasks that wait for a worker.
+    pub queued_activity_tasks: u64,
+    /// Workers that wait for an activity task.
+    pub pollers: u64,
+    /// Connector tasks that wait for a slot.
+    pub queued_connector_tasks: u64,
+    /// Connector calls in flight.
+    pub calls_in_flight: u64,
+    /// Executions in quarantine, put there since the engine was opened.
+    pub quarantined: u64,
+}

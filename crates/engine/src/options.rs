@@ -1,0 +1,110 @@
+//! What can be chosen when an engine is opened.
+
+use std::{fmt, sync::Arc};
+
+use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
+
+use crate::clock::{Clock, SeedSource, SystemClock, SystemSeeds};
+
+/// Turns the stored text of a definition, which passed validation once, into what the interpreter runs.
+/// `Err` says what is wrong with it.
+pub type Compile = fn(&str) -> Result<Definition, String>;
+
+/// The interpreter. Replaced in tests of what the engine does when it panics.
+#[derive(Clone, Copy)]
+pub struct StepFunction {
+    /// Begins a turn: [`stepwright_machine::step`].
+    pub begin: fn(&Definition, &mut Execution, &[Input]) -> Effects,
+    /// Adds to a turn: [`stepwright_machine::step_on`].
+    pub more: fn(&Definition, &mut Execution, &[Input]) -> Effects,
+}
+
+impl Default for StepFunction {
+    fn default() -> Self {
+        Self { begin: stepwright_machine::step, more: stepwright_machine::step_on }
+    }
+}
+
+/// What happens to a call that was under way when the process died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLost {
+    /// The task fails with its connector's connection error, which Retry and Catch see.
+    #[default]
+    Fail,
+    /// The call is made again. Only right when every task may safely run twice.
+    Resend,
+}
+
+/// What can be chosen when an engine is opened.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// Compiles the definitions of stored revisions.
+    pub compile: Compile,
+    /// Threads that run turns. At least 1.
+    pub shards: usize,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub seeds: Arc<dyn SeedSource>,
+    /// The interpreter.
+    pub step: StepFunction,
+    /// What happens to calls that were under way when the process died.
+    pub tasks_on_lost: OnLost,
+    /// How long GetActivityTask waits, in milliseconds of real time.
+    pub long_poll_ms: u64,
+    /// Workers that may poll one activity at once.
+    pub pollers_per_activity: usize,
+    /// How long a closed execution is kept, in milliseconds.
+    pub retention_ms: Millis,
+    /// How long a name stays taken after its execution closed, in milliseconds. At least `retention_ms` is used.
+    pub name_retention_ms: Millis,
+    /// Executions kept in memory per shard.
+    pub hot_executions: usize,
+    /// Approximate bytes of executions kept in memory per shard.
+    pub hot_bytes: usize,
+    /// Compiled definitions kept in memory.
+    pub compiled_revisions: usize,
+    /// Limits that new executions keep for life.
+    pub limits: Limits,
+}
+
+/// Ninety days.
+pub const RETENTION_MS: Millis = 90 * 24 * 3_600 * 1_000;
+
+impl EngineOptions {
+    /// AWS's values, the machine's clock and randomness.
+    #[must_use]
+    pub fn new(compile: Compile) -> Self {
+        let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            compile,
+            shards,
+            clock: Arc::new(SystemClock),
+            seeds: Arc::new(SystemSeeds),
+            step: StepFunction::default(),
+            tasks_on_lost: OnLost::Fail,
+            long_poll_ms: 60_000,
+            pollers_per_activity: 1_000,
+            retention_ms: RETENTION_MS,
+            name_retention_ms: RETENTION_MS,
+            hot_executions: 10_000,
+            hot_bytes: 256 << 20,
+            compiled_revisions: 1_000,
+            limits: Limits::AWS,
+        }
+    }
+}
+
+impl fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineOptions")
+            .field("shards", &self.shards)
+            .field("tasks_on_lost", &self.tasks_on_lost)
+            .field("long_poll_ms", &self.long_poll_ms)
+            .field("retention_ms", &self.retention_ms)
+            .field("hot_executions", &self.hot_executions)
+            .field("hot_bytes", &self.hot_bytes)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
