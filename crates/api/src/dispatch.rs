@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::arn::{Scope, partition_of};
 use crate::error::{ApiError, ErrorCode};
 use crate::generated::operations::Operation;
 
@@ -25,10 +26,14 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// The partition of the region: `aws`, `aws-cn` or `aws-us-gov`.
+    /// The scope of the ARNs of this caller's resources.
     #[must_use]
-    pub fn partition(&self) -> &'static str {
-        crate::arn::partition_of(&self.region)
+    pub fn scope(&self) -> Scope {
+        Scope {
+            partition: partition_of(&self.region).to_owned(),
+            region: self.region.clone(),
+            account: self.account.clone(),
+        }
     }
 }
 
