@@ -5,6 +5,8 @@
 
 pub mod definition;
 pub mod resource;
+mod timestamp;
 
 pub use definition::*;
 pub use resource::{Integration, Pattern, Resource};
+pub use timestamp::{parse_instant, parse_timestamp};
