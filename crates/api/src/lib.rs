@@ -16,6 +16,8 @@ pub mod name;
 pub mod pattern;
 pub mod reflect;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 pub mod wire;
 
