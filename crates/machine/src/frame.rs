@@ -131,6 +131,8 @@ pub struct OpenTask {
     pub timeout: Option<SetTimer>,
     /// The heartbeat's timer.
     pub heartbeat: Option<SetTimer>,
+    /// A callback's output that came before the submit call's answer.
+    pub early_answer: Option<Payload>,
 }
 
 /// Frames that a Parallel or Map state opened: numbers `first .. first + length`.
@@ -175,7 +177,12 @@ impl Frame {
             Position::In(visit) => {
                 visit.input.hydrate_from(source)?;
                 match &mut visit.work {
-                    Work::Task(task) => task.input.hydrate_from(source),
+                    Work::Task(task) => {
+                        if let Some(answer) = &mut task.early_answer {
+                            answer.hydrate_from(source)?;
+                        }
+                        task.input.hydrate_from(source)
+                    }
                     Work::Map(map) => {
                         map.input.hydrate_from(source)?;
                         map.items.hydrate_from(source)

@@ -3,13 +3,17 @@
 //! It has no clock, no randomness, no storage and no socket: time and seed come with each [`Input`]. Errors of the
 //! States Language (`States.*`) are data; a broken invariant panics and the shell quarantines the execution.
 
+mod context;
+mod data_flow;
 pub mod effects;
+mod error_handling;
 pub mod execution;
 pub mod frame;
 pub mod history;
 pub mod id;
 pub mod input;
 pub mod payload;
+mod state;
 mod step;
 pub mod token;
 

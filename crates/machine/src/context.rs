@@ -1,0 +1,119 @@
+//! The context object and what else an expression may read: built when it is first asked for, from the execution and
+//! the frame alone.
+
+use std::cell::{Cell, OnceCell};
+
+use serde_json::{Value, json};
+use stepwright_asl::{Definition, StateId, StateKind};
+
+use crate::{
+    execution::Execution,
+    frame::{Position, Work},
+    id::{FrameId, Millis, TaskId},
+    step::next_random,
+    token,
+};
+
+/// What an expression of one frame may read besides its input.
+pub(crate) struct Environment<'a> {
+    execution: &'a Execution,
+    definition: &'a Definition,
+    random: &'a Cell<u64>,
+    frame: FrameId,
+    item: Option<(u32, &'a Value)>,
+    task: Option<TaskId>,
+    context: OnceCell<Value>,
+}
+
+impl<'a> Environment<'a> {
+    pub(crate) fn new(
+        execution: &'a Execution,
+        definition: &'a Definition,
+        random: &'a Cell<u64>,
+        frame: FrameId,
+    ) -> Self {
+        Self { execution, definition, random, frame, item: None, task: None, context: OnceCell::new() }
+    }
+
+    /// For ItemSelector: the iteration that is about to start.
+    pub(crate) fn with_item(mut self, index: u32, value: &'a Value) -> Self {
+        self.item = Some((index, value));
+        self
+    }
+
+    /// For the fields of a task that has a token.
+    pub(crate) fn with_task(mut self, task: TaskId) -> Self {
+        self.task = Some(task);
+        self
+    }
+
+    fn build(&self) -> Value {
+        let info = &self.execution.info;
+        let mut context = json!({
+            "Execution": {
+                "Id": &*info.arn,
+                "Input": self.execution.head.input.value(),
+                "StartTime": iso_8601(info.started_at),
+                "Name": &*info.name,
+                "RoleArn": &*info.role_arn,
+                "RedriveCount": 0,
+            },
+            "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
+        });
+        let members = context.as_object_mut().expect("an object");
+        if let Position::In(visit) = &self.execution.frames[&self.frame].position {
+            let state = self.definition.state(StateId(visit.state));
+            let mut about = json!({ "Name": &*state.name, "EnteredTime": iso_8601(visit.entered_at) });
+            if matches!(state.kind, StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_)) {
+                about["RetryCount"] = visit.retry_count().into();
+            }
+            members.insert("State".into(), about);
+        }
+        if let Some(task) = self.task {
+            members.insert("Task".into(), json!({ "Token": token::issue(info, task) }));
+        }
+        if let Some((index, value)) = self.item.or_else(|| self.enclosing_item()) {
+            members.insert("Map".into(), json!({ "Item": { "Index": index, "Value": value } }));
+        }
+        context
+    }
+
+    /// The item of the nearest enclosing iteration.
+    fn enclosing_item(&self) -> Option<(u32, &'a Value)> {
+        let mut frame = &self.execution.frames[&self.frame];
+        loop {
+            let parent = &self.execution.frames[&frame.parent?];
+            if let Position::In(visit) = &parent.position
+                && let Work::Map(map) = &visit.work
+            {
+                return Some((frame.slot, &map.items.value()[frame.slot as usize]));
+            }
+            frame = parent;
+        }
+    }
+}
+
+impl stepwright_querylang::Environment for Environment<'_> {
+    fn context(&self) -> &Value {
+        self.context.get_or_init(|| self.build())
+    }
+
+    fn variable(&self, name: &str) -> Option<&Value> {
+        let mut frame = &self.execution.frames[&self.frame];
+        loop {
+            if let Some(payload) = frame.variables.get(name) {
+                return Some(payload.value());
+            }
+            frame = &self.execution.frames[&frame.parent?];
+        }
+    }
+
+    fn random(&self) -> u64 {
+        next_random(self.random)
+    }
+}
+
+/// A time as the context object shows it: UTC, to the millisecond, without trailing zeros.
+fn iso_8601(at: Millis) -> String {
+    jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}

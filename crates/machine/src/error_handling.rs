@@ -1,0 +1,385 @@
+//! What happens when a state fails (spec 04): its retriers, its catchers, and the way up through the Parallel and Map
+//! states that enclose it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use stepwright_asl::{Catcher, Retrier, State, StateKind, Transition};
+use stepwright_querylang::{ErrorKind, EvaluationError};
+
+use crate::{
+    data_flow::{self, Data, DataError},
+    effects::TimerKind,
+    execution::Status,
+    frame::{Container, Position, Work},
+    history::{EventKind, Failure},
+    id::{EventId, FrameId, Millis},
+    payload::Payload,
+    step::{Run, Turn},
+};
+
+/// Longest error name, in characters.
+const ERROR_CHARACTERS: usize = 256;
+/// Longest cause, in characters.
+const CAUSE_CHARACTERS: usize = 32_768;
+
+/// What kind of failure it is: decides which wildcards match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `States.Runtime`: nothing sees it.
+    Fatal,
+    /// A task reported it.
+    Task,
+    /// A task's time-out.
+    Timeout,
+    /// A task's heartbeat was lost.
+    Heartbeat,
+    /// Anything else.
+    Other,
+}
+
+/// A failure of a state.
+#[derive(Clone, Debug)]
+pub(crate) struct Raised {
+    pub(crate) class: Class,
+    pub(crate) failure: Failure,
+}
+
+impl Raised {
+    pub(crate) fn new(class: Class, error: &str, cause: String) -> Self {
+        Self { class, failure: Failure { error: Some(error.into()), cause: Some(cause.into()) } }
+    }
+
+    /// A failure as a task, a Fail state or a worker named it, cut to AWS's lengths.
+    pub(crate) fn reported(class: Class, failure: Failure) -> Self {
+        let cut = |text: Option<Arc<str>>, most: usize| {
+            text.map(|text| match text.char_indices().nth(most) {
+                Some((end, _)) => Arc::from(&text[..end]),
+                None => text,
+            })
+        };
+        let failure =
+            Failure { error: cut(failure.error, ERROR_CHARACTERS), cause: cut(failure.cause, CAUSE_CHARACTERS) };
+        Self { class, failure }
+    }
+
+    /// What the catcher's paths see. A time-out has an empty cause; what a worker left out is null (both recorded).
+    fn output(&self) -> Value {
+        let error = self.failure.error.as_deref();
+        let cause = match self.class {
+            Class::Timeout | Class::Heartbeat => Some(self.failure.cause.as_deref().unwrap_or_default()),
+            _ => self.failure.cause.as_deref(),
+        };
+        json!({ "Error": error, "Cause": cause })
+    }
+}
+
+/// Who takes care of a failure.
+#[derive(Clone, Copy)]
+enum Handler<'a> {
+    Retry { position: usize, delay: Millis },
+    Catch(&'a Catcher),
+}
+
+impl<'a> Turn<'a> {
+    /// Takes a failure of the state that frame `at` is in to whoever handles it.
+    pub(crate) fn raise(&mut self, at: FrameId, raised: Raised) -> Run {
+        let own = self.handler_of(at, &raised);
+        self.raise_to(at, own, raised)
+    }
+
+    fn raise_to(&mut self, at: FrameId, own: Option<Handler<'a>>, raised: Raised) -> Run {
+        if raised.class == Class::Fatal {
+            return self.fail_execution(self.frame(at).tip, raised.failure);
+        }
+        let (level, handler) = match own {
+            Some(handler) => (at, Some(handler)),
+            None => self.find_outer_handler(at, &raised),
+        };
+        self.abort_up_to(at, level, handler)?;
+        match handler {
+            None => self.fail_execution(self.frame(level).tip, raised.failure),
+            Some(Handler::Retry { position, delay }) => {
+                self.remove_children(level);
+                self.retry(level, position, delay);
+                Ok(())
+            }
+            Some(Handler::Catch(catcher)) => {
+                self.remove_children(level);
+                self.release(level);
+                self.caught(level, catcher, &raised)
+            }
+        }
+    }
+
+    fn fail_execution(&mut self, previous: EventId, failure: Failure) -> Run {
+        self.write(previous, EventKind::ExecutionFailed(failure.clone()));
+        Err(self.close(Status::Failed, None, failure))
+    }
+
+    /// The nearest enclosing state that retries or catches; else the outermost frame.
+    fn find_outer_handler(&self, at: FrameId, raised: &Raised) -> (FrameId, Option<Handler<'a>>) {
+        let mut level = at;
+        while let Some(parent) = self.frame(level).parent {
+            level = parent;
+            if let Some(handler) = self.handler_of(level, raised) {
+                return (level, Some(handler));
+            }
+        }
+        (level, None)
+    }
+
+    fn handler_of(&self, level: FrameId, raised: &Raised) -> Option<Handler<'a>> {
+        let state = self.state_of(level);
+        let (retry, catch) = retriers_and_catchers(state)?;
+        let is_task = matches!(state.kind, StateKind::Task(_));
+        let matching = |names: &[Arc<str>]| matches_error(names, raised, is_task);
+        if let Some(position) = retry.iter().position(|retrier| matching(&retrier.error_equals)) {
+            let used = self.visit(level).retries.get(position).copied().unwrap_or(0);
+            if u64::from(used) < retry[position].max_attempts {
+                let delay = delay(&retry[position], used, || self.draw());
+                return Some(Handler::Retry { position, delay });
+            }
+        }
+        catch.iter().find(|catcher| matching(&catcher.error_equals)).map(Handler::Catch)
+    }
+
+    fn retry(&mut self, level: FrameId, position: usize, delay: Millis) {
+        self.release(level);
+        let due = self.now().saturating_add(delay);
+        let visit = self.visit_mut(level);
+        if visit.retries.len() <= position {
+            visit.retries.resize(position + 1, 0);
+        }
+        visit.retries[position] += 1;
+        if delay == 0 {
+            visit.work = Work::Beginning;
+            self.resume(level);
+        } else {
+            let timer = self.set_timer(level, due, TimerKind::Retry);
+            self.visit_mut(level).work = Work::Retrying { timer };
+        }
+    }
+
+    fn caught(&mut self, level: FrameId, catcher: &'a Catcher, raised: &Raised) -> Run {
+        match self.catch_output(level, catcher, raised) {
+            Ok(run) => run,
+            // The state's own retriers and catchers had their turn.
+            Err(raised) => self.raise_to(level, None, raised),
+        }
+    }
+
+    fn catch_output(&mut self, level: FrameId, catcher: &'a Catcher, raised: &Raised) -> Result<Run, Raised> {
+        let error = raised.output();
+        let raw = self.visit(level).input.clone();
+        let environment = self.environment(level);
+        let assigned = data_flow::assign(catcher.assign.as_ref(), &error, &environment);
+        let placed = data_flow::place(&catcher.result_path, &raw, Data::New(error));
+        drop(environment);
+        let assigned = assigned.map_err(|error| self.evaluation_failed(level, error))?;
+        let output = placed.map_err(|error| self.data_failed(level, error))?;
+        Ok(self.exit(level, output, assigned, Transition::Next(catcher.next))?)
+    }
+
+    /// The events of a failure on its way up: iterations that failed, what was aborted beside them, and the Failed
+    /// events of the states it passes. A state that retries writes none.
+    fn abort_up_to(&mut self, at: FrameId, level: FrameId, handler: Option<Handler<'a>>) -> Run {
+        let mut failing = at;
+        while failing != level {
+            let cause = self.frame(failing).tip;
+            let parent = self.frame(failing).parent.expect("the level is an ancestor");
+            let state = self.state_of(parent);
+            let is_map = matches!(state.kind, StateKind::Map(_));
+            if is_map {
+                let index = u64::from(self.frame(failing).slot);
+                self.emit(cause, EventKind::MapIterationFailed { state: state.id.0, index })?;
+            }
+            if failing == at && matches!(self.state_of(at).kind, StateKind::Task(_)) {
+                self.emit(cause, EventKind::StateAborted { state: self.visit(at).state })?;
+            }
+            self.release(failing);
+            let container = self.container(parent);
+            for frame in container.first..container.first + container.length {
+                let sibling = FrameId(frame);
+                if sibling != failing && self.execution.frames.contains_key(&sibling) {
+                    if is_map && !matches!(self.frame(sibling).position, Position::Ended { .. }) {
+                        let index = u64::from(self.frame(sibling).slot);
+                        self.emit(cause, EventKind::MapIterationAborted { state: state.id.0, index })?;
+                    }
+                    self.abort_frame(sibling, cause)?;
+                }
+            }
+            self.frame_mut(parent).tip = cause;
+            let retries = parent == level && matches!(handler, Some(Handler::Retry { .. }));
+            if !retries {
+                let kind = if is_map { EventKind::MapStateFailed } else { EventKind::ParallelStateFailed };
+                self.chain(parent, kind)?;
+            }
+            failing = parent;
+        }
+        Ok(())
+    }
+
+    /// Aborts what an open frame does, and what is open inside it.
+    fn abort_frame(&mut self, id: FrameId, cause: EventId) -> Run {
+        let Position::In(visit) = &self.frame(id).position else { return Ok(()) };
+        let state = visit.state;
+        match &visit.work {
+            Work::Beginning => return Ok(()),
+            Work::Waiting { .. } | Work::Retrying { .. } | Work::Task(_) => {}
+            Work::Parallel(container) => self.abort_container(*container, None, cause)?,
+            Work::Map(map) => self.abort_container(map.frames, Some(state), cause)?,
+        }
+        self.emit(cause, EventKind::StateAborted { state })?;
+        self.release(id);
+        Ok(())
+    }
+
+    fn abort_container(&mut self, container: Container, map: Option<u32>, cause: EventId) -> Run {
+        for frame in container.first..container.first + container.length {
+            let id = FrameId(frame);
+            let Some(child) = self.execution.frames.get(&id) else { continue };
+            if let (Some(state), false) = (map, matches!(child.position, Position::Ended { .. })) {
+                let index = u64::from(child.slot);
+                self.emit(cause, EventKind::MapIterationAborted { state, index })?;
+            }
+            self.abort_frame(id, cause)?;
+        }
+        Ok(())
+    }
+
+    /// The frames that a Parallel or Map state opened.
+    pub(crate) fn container(&self, id: FrameId) -> Container {
+        match &self.visit(id).work {
+            Work::Parallel(container) => *container,
+            Work::Map(map) => map.frames,
+            other => panic!("frame {id:?} opened no frames: {other:?}"),
+        }
+    }
+
+    /// Removes the frames that a state opened, and theirs; the state stands at its beginning.
+    pub(crate) fn remove_children(&mut self, id: FrameId) {
+        let container = match &self.visit(id).work {
+            Work::Parallel(container) => *container,
+            Work::Map(map) => map.frames,
+            _ => return,
+        };
+        let range = container.first..container.first + container.length;
+        for frame in range.clone() {
+            let child = FrameId(frame);
+            if let Some(Position::In(_)) = self.execution.frames.get(&child).map(|child| &child.position) {
+                self.remove_children(child);
+                self.release(child);
+            }
+            self.execution.frames.remove(&child);
+            self.effects.changed.remove(&frame);
+        }
+        self.effects.removed.push(range);
+        self.visit_mut(id).work = Work::Beginning;
+    }
+
+    /// "An error occurred while executing the state …", which stands before most causes of the interpreter's own.
+    pub(crate) fn cause_prefix(&self, id: FrameId) -> String {
+        let visit = self.visit(id);
+        let name = &self.state_of(id).name;
+        format!(
+            "An error occurred while executing the state '{name}' (entered at the event id #{}). ",
+            visit.entered_event
+        )
+    }
+
+    /// A `States.Runtime` failure of the state that a frame is in.
+    pub(crate) fn runtime_error(&self, id: FrameId, rest: &str) -> Raised {
+        Raised::new(Class::Fatal, "States.Runtime", self.cause_prefix(id) + rest)
+    }
+
+    pub(crate) fn evaluation_failed(&self, id: FrameId, error: EvaluationError) -> Raised {
+        match error.kind {
+            ErrorKind::Runtime => self.runtime_error(id, &error.message),
+            ErrorKind::IntrinsicFailure => {
+                Raised::new(Class::Other, "States.IntrinsicFailure", self.cause_prefix(id) + &error.message)
+            }
+        }
+    }
+
+    pub(crate) fn data_failed(&self, id: FrameId, error: DataError) -> Raised {
+        match error {
+            DataError::Evaluation(error) => self.evaluation_failed(id, error),
+            DataError::ResultPath(message) => {
+                Raised::new(Class::Other, "States.ResultPathMatchFailure", self.cause_prefix(id) + &message)
+            }
+        }
+    }
+
+    /// Numbers what a state passes on, if it is not too large.
+    pub(crate) fn exit(
+        &mut self,
+        id: FrameId,
+        output: Data,
+        assigned: Vec<(Arc<str>, Payload)>,
+        transition: Transition,
+    ) -> Result<Run, Raised> {
+        let output = self.limited(id, output)?;
+        let assigned = assigned.into_iter().map(|(name, value)| (name, self.intern(value))).collect();
+        Ok(self.leave(id, output, assigned, transition))
+    }
+
+    /// Takes data in as a payload, if it is not too large.
+    pub(crate) fn limited(&mut self, id: FrameId, data: Data) -> Result<Payload, Raised> {
+        let payload = data.into_payload();
+        if self.is_too_large(&payload) {
+            return Err(too_large(&self.state_of(id).name));
+        }
+        Ok(self.intern(payload))
+    }
+
+    pub(crate) fn is_too_large(&self, payload: &Payload) -> bool {
+        let limit = self.execution.info.limits.payload_bytes;
+        limit != 0 && payload.text().len() as u64 > limit
+    }
+}
+
+/// The payload limit's failure (spec 03 §6). `what` is the state's, the service's or the function's name.
+pub(crate) fn too_large(what: &str) -> Raised {
+    let cause = format!(
+        "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
+    );
+    Raised::new(Class::Other, "States.DataLimitExceeded", cause)
+}
+
+fn retriers_and_catchers(state: &State) -> Option<(&[Retrier], &[Catcher])> {
+    match &state.kind {
+        StateKind::Task(task) => Some((&task.retry, &task.catch)),
+        StateKind::Parallel(parallel) => Some((&parallel.retry, &parallel.catch)),
+        StateKind::Map(map) => Some((&map.retry, &map.catch)),
+        _ => None,
+    }
+}
+
+/// The matching rule of spec 04 §6.
+fn matches_error(names: &[Arc<str>], raised: &Raised, is_task: bool) -> bool {
+    names.iter().any(|name| match &**name {
+        "States.ALL" => true,
+        "States.TaskFailed" => is_task && raised.class == Class::Task,
+        "States.Timeout" => matches!(raised.class, Class::Timeout | Class::Heartbeat) || named(raised, name),
+        "States.HeartbeatTimeout" => raised.class == Class::Heartbeat || named(raised, name),
+        _ => named(raised, name),
+    })
+}
+
+fn named(raised: &Raised, name: &str) -> bool {
+    raised.failure.error.as_deref() == Some(name)
+}
+
+/// The delay before a retry, in milliseconds. `used` is how often the retrier was used before.
+fn delay(retrier: &Retrier, used: u32, draw: impl FnOnce() -> u64) -> Millis {
+    let most = retrier.max_delay_seconds.map_or(f64::from(u32::MAX), |seconds| seconds as f64);
+    let seconds = (retrier.interval_seconds as f64 * retrier.backoff_rate.powf(f64::from(used))).min(most);
+    let millis = (seconds * 1_000.0).round();
+    if !retrier.full_jitter {
+        return millis as Millis;
+    }
+    // 53 random bits: a uniform fraction in [0, 1).
+    let fraction = (draw() >> 11) as f64 / (1_u64 << 53) as f64;
+    (millis * fraction).round() as Millis
+}

@@ -1,0 +1,54 @@
+//! Fail states. They have no Exited event: the flow fails with what they name.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use stepwright_asl::{Fail, TextField};
+use stepwright_querylang::{Expression, Scope};
+
+use crate::{
+    error_handling::{Class, Raised},
+    history::Failure,
+    id::FrameId,
+    step::{Run, Turn},
+};
+
+impl Turn<'_> {
+    pub(crate) fn begin_fail(&mut self, id: FrameId, fail: &Fail) -> Result<Run, Raised> {
+        let error = self.fail_text(id, fail.error.as_ref(), "ErrorPath")?;
+        let cause = self.fail_text(id, fail.cause.as_ref(), "CausePath")?;
+        Err(Raised::reported(Class::Other, Failure { error, cause }))
+    }
+
+    fn fail_text(&self, id: FrameId, field: Option<&TextField>, name: &str) -> Result<Option<Arc<str>>, Raised> {
+        let expression = match field {
+            None => return Ok(None),
+            Some(TextField::Literal(text)) => return Ok(Some(text.clone())),
+            Some(TextField::Expression(expression)) => expression,
+            Some(TextField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+        };
+        let input = &self.visit(id).input;
+        let environment = self.environment(id);
+        let scope = Scope { input: input.value(), environment: &environment };
+        let missing = || {
+            let text = expression.text();
+            let message = format!(
+                "The JSONPath '{text}' specified for the field '{name}' could not be found in the input '{}'",
+                input.text()
+            );
+            self.runtime_error(id, &message)
+        };
+        let value = match expression {
+            Expression::Path(path) => path.evaluate(&scope).map_err(|_| missing())?.into_owned(),
+            Expression::Call(_) => expression.evaluate(&scope).map_err(|error| self.evaluation_failed(id, error))?,
+        };
+        match value {
+            Value::String(text) => Ok(Some(text.into())),
+            other => {
+                let text = expression.text();
+                let message = format!("The {name} '{text}' must refer to a string, but was: {other}");
+                Err(self.runtime_error(id, &message))
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Inline Map states: a frame for each iteration, opened as slots become free. The state's own frame holds counters
+//! only, so that its size does not depend on the number of items.
+
+use serde_json::Value;
+use stepwright_asl::{Map, NumberField, State};
+
+use crate::{
+    data_flow::{self, Data},
+    error_handling::Raised,
+    frame::{Container, OpenMap, Work},
+    history::EventKind,
+    id::{EventId, FrameId},
+    payload::Payload,
+    step::{Run, Turn},
+};
+
+use super::refer;
+
+impl Turn<'_> {
+    pub(crate) fn begin_map(&mut self, id: FrameId, state: &State, map: &Map) -> Result<Run, Raised> {
+        let raw = self.visit(id).input.clone();
+        let environment = self.environment(id);
+        let input = data_flow::input(&state.data, &raw, &environment);
+        drop(environment);
+        let input = input.map_err(|error| self.evaluation_failed(id, error))?;
+        let max_concurrency = self.max_concurrency(id, map, input.value())?;
+        let items = self.items(id, map, &input)?;
+        // Not limited: what was selected from a payload is no larger than it, and shaping is refused at exit.
+        let input = self.intern(input.into_payload());
+        let items = self.intern(items.into_payload());
+        let length = items.value().as_array().map_or(0, Vec::len);
+        let length = u32::try_from(length).expect("a payload holds fewer items");
+        Ok((|| {
+            let started = self.chain(id, EventKind::MapStateStarted { length: u64::from(length) })?;
+            let first = self.reserve_frames(length);
+            let frames = Container { first, length, ended: 0, last_event: started };
+            let open = OpenMap { frames, input, items, max_concurrency, next: 0 };
+            self.visit_mut(id).work = Work::Map(Box::new(open));
+            if length == 0 {
+                return self.map_succeeded(id, state, map, frames);
+            }
+            let at_once = if max_concurrency == 0 { length } else { length.min(max_concurrency) };
+            let mut opened = Vec::new();
+            for _ in 0..at_once {
+                opened.push(self.start_iteration(id, state, started)?);
+            }
+            for (index, event) in opened {
+                if !self.open_iteration(id, map, index, event)? {
+                    break;
+                }
+            }
+            Ok(())
+        })())
+    }
+
+    /// Writes the event of the next iteration and counts it. Gives its index and event.
+    fn start_iteration(&mut self, id: FrameId, state: &State, previous: EventId) -> Run<(u32, EventId)> {
+        let Work::Map(open) = &mut self.visit_mut(id).work else { unreachable!("the state runs iterations") };
+        let index = open.next;
+        open.next += 1;
+        let kind = EventKind::MapIterationStarted { state: state.id.0, index: u64::from(index) };
+        Ok((index, self.emit(previous, kind)?))
+    }
+
+    /// Opens an iteration's frame. False if its input could not be made: the Map state failed, and is elsewhere now.
+    fn open_iteration(&mut self, id: FrameId, map: &Map, index: u32, started: EventId) -> Run<bool> {
+        match self.iteration_input(id, map, index) {
+            Err(raised) => self.raise(id, raised).map(|()| false),
+            Ok(input) => {
+                let first = self.container(id).first;
+                self.open_frame(FrameId(first + index), Some(id), index, map.processor, started, input);
+                Ok(true)
+            }
+        }
+    }
+
+    fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
+        let Work::Map(open) = &self.visit(id).work else { unreachable!("the state runs iterations") };
+        let item = &open.items.value()[index as usize];
+        let Some(selector) = &map.item_selector else {
+            let payload = Payload::from_value(item.clone());
+            return Ok(self.intern(payload));
+        };
+        let environment = self.environment(id).with_item(index, item);
+        let scope = stepwright_querylang::Scope { input: open.input.value(), environment: &environment };
+        let selected = selector.evaluate(&scope);
+        drop(environment);
+        let selected = selected.map_err(|error| self.evaluation_failed(id, error))?;
+        self.limited(id, Data::New(selected))
+    }
+
+    pub(crate) fn iteration_ended(&mut self, id: FrameId, state: &State, map: &Map, child: FrameId) -> Run {
+        let tip = self.frame(child).tip;
+        let index = self.frame(child).slot;
+        let event = self.emit(tip, EventKind::MapIterationSucceeded { state: state.id.0, index: u64::from(index) })?;
+        let Work::Map(open) = &mut self.visit_mut(id).work else { unreachable!("the state runs iterations") };
+        open.frames.ended += 1;
+        open.frames.last_event = event;
+        let (frames, next) = (open.frames, open.next);
+        if frames.ended == frames.length {
+            return self.map_succeeded(id, state, map, frames);
+        }
+        if next < frames.length {
+            let (index, started) = self.start_iteration(id, state, tip)?;
+            self.open_iteration(id, map, index, started)?;
+        }
+        Ok(())
+    }
+
+    fn map_succeeded(&mut self, id: FrameId, state: &State, map: &Map, frames: Container) -> Run {
+        self.emit(frames.last_event, EventKind::MapStateSucceeded)?;
+        let result = self.collect(id, frames);
+        let finished = self.finish(id, state, result, map.transition);
+        self.settle(id, finished)
+    }
+
+    /// Iterations in flight at most; 0 is unlimited.
+    fn max_concurrency(&self, id: FrameId, map: &Map, input: &Value) -> Result<u32, Raised> {
+        let limit = self.execution.info.limits.inline_concurrency;
+        let wanted = match &map.max_concurrency {
+            None => 0,
+            Some(NumberField::Literal(number)) => *number,
+            Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+            Some(NumberField::Path(path)) => {
+                let environment = self.environment(id);
+                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, error))?;
+                let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse::<i64>().ok()));
+                let Some(number) = number else {
+                    let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    let message = format!(
+                        "The MaxConcurrencyPath field refers to value \"{shown}\" which is not a valid integer: {}",
+                        path.text()
+                    );
+                    return Err(self.runtime_error(id, &message));
+                };
+                u64::try_from(number).map_err(|_| self.runtime_error(id, "MaxConcurrency cannot be negative."))?
+            }
+        };
+        let bounded = match (wanted, limit) {
+            (0, limit) => limit,
+            (wanted, 0) => wanted,
+            (wanted, limit) => wanted.min(limit),
+        };
+        Ok(u32::try_from(bounded).unwrap_or(u32::MAX))
+    }
+
+    fn items(&self, id: FrameId, map: &Map, input: &Data) -> Result<Data, Raised> {
+        let not_an_array =
+            |path: &str| self.runtime_error(id, &format!("Reference path \"{path}\" must point to array."));
+        let Some(path) = &map.items_path else {
+            return if input.value().is_array() { Ok(input.clone()) } else { Err(not_an_array("$")) };
+        };
+        let environment = self.environment(id);
+        let items = refer(path, input.value(), &environment).map_err(|error| self.evaluation_failed(id, error))?;
+        if items.is_array() { Ok(Data::New(items)) } else { Err(not_an_array(path.text())) }
+    }
+}

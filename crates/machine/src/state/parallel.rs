@@ -1,0 +1,61 @@
+//! Parallel states: a frame for each branch, the result in the branches' order.
+
+use serde_json::Value;
+use stepwright_asl::{Parallel, State};
+
+use crate::{
+    data_flow::{self, Data},
+    error_handling::Raised,
+    frame::{Container, Position, Work},
+    history::EventKind,
+    id::{EventId, FrameId},
+    step::{Run, Turn},
+};
+
+impl Turn<'_> {
+    pub(crate) fn begin_parallel(&mut self, id: FrameId, state: &State, parallel: &Parallel) -> Result<Run, Raised> {
+        let raw = self.visit(id).input.clone();
+        let environment = self.environment(id);
+        let effective = data_flow::effective_input(&state.data, &raw, &environment);
+        drop(environment);
+        let effective = effective.map_err(|error| self.evaluation_failed(id, error))?;
+        let input = self.limited(id, effective)?;
+        Ok((|| {
+            let started = self.chain(id, EventKind::ParallelStateStarted)?;
+            let length = u32::try_from(parallel.branches.len()).expect("a definition has fewer branches");
+            let first = self.reserve_frames(length);
+            self.visit_mut(id).work = Work::Parallel(Container { first, length, ended: 0, last_event: started });
+            for (slot, flow) in (0..).zip(&parallel.branches) {
+                self.open_frame(FrameId(first + slot), Some(id), slot, *flow, started, input.clone());
+            }
+            Ok(())
+        })())
+    }
+
+    pub(crate) fn branch_ended(&mut self, id: FrameId, state: &State, parallel: &Parallel, tip: EventId) -> Run {
+        let Work::Parallel(container) = &mut self.visit_mut(id).work else { unreachable!("the state runs branches") };
+        container.ended += 1;
+        container.last_event = container.last_event.max(tip);
+        let container = *container;
+        if container.ended < container.length {
+            return Ok(());
+        }
+        self.emit(container.last_event, EventKind::ParallelStateSucceeded)?;
+        let result = self.collect(id, container);
+        let finished = self.finish(id, state, result, parallel.transition);
+        self.settle(id, finished)
+    }
+
+    /// The outputs of a container's frames, in their order. The frames are removed.
+    pub(super) fn collect(&mut self, id: FrameId, container: Container) -> Data {
+        let outputs = (container.first..container.first + container.length)
+            .map(|frame| match &self.frame(FrameId(frame)).position {
+                Position::Ended { output } => output.value().clone(),
+                other => panic!("frame {frame} has not ended: {other:?}"),
+            })
+            .collect();
+        self.remove_children(id);
+        self.frame_mut(id).tip = container.last_event;
+        Data::New(Value::Array(outputs))
+    }
+}

@@ -1,0 +1,22 @@
+//! Succeed states.
+
+use stepwright_asl::{State, Transition};
+
+use crate::{
+    data_flow,
+    error_handling::Raised,
+    id::FrameId,
+    step::{Run, Turn},
+};
+
+impl Turn<'_> {
+    pub(crate) fn begin_succeed(&mut self, id: FrameId, state: &State) -> Result<Run, Raised> {
+        let raw = self.visit(id).input.clone();
+        let environment = self.environment(id);
+        let output = data_flow::input(&state.data, &raw, &environment)
+            .and_then(|input| data_flow::output_path(&state.data, input, &environment));
+        drop(environment);
+        let output = output.map_err(|error| self.evaluation_failed(id, error))?;
+        self.exit(id, output, Vec::new(), Transition::End)
+    }
+}

@@ -1,0 +1,343 @@
+//! Task states: one attempt from its Scheduled event to its end. What is sent where is the engine's business.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use stepwright_asl::{Integration, NumberField, Pattern, Resource, State, StateKind, Task};
+use stepwright_querylang::Scope;
+
+use super::refer;
+use crate::{
+    data_flow::{self, Data},
+    effects::{Command, ScheduleTask, TimerKind},
+    error_handling::{Class, Raised, too_large},
+    frame::{OpenTask, Position, TaskStage, Work},
+    history::{EventKind, Failure},
+    id::{FrameId, TaskId},
+    input::InputKind,
+    payload::Payload,
+    step::{Run, Turn, seconds_to_millis},
+};
+
+impl<'a> Turn<'a> {
+    pub(crate) fn begin_task(&mut self, id: FrameId, state: &'a State, task: &'a Task) -> Result<Run, Raised> {
+        let number = self.next_number();
+        let open = self.prepare_task(id, state, task, TaskId { frame: id, number })?;
+        self.visit_mut(id).work = Work::Task(open);
+        match &task.resource {
+            Resource::Activity { arn } => {
+                let task = TaskId { frame: id, number };
+                self.effects.commands.push(Command::FindActivity { task, arn: arn.clone() });
+                Ok(Ok(()))
+            }
+            Resource::LambdaFunction { .. } | Resource::Integration(_) => Ok(self.schedule_task(id, state)),
+        }
+    }
+
+    /// Evaluates everything that an attempt needs.
+    fn prepare_task(&mut self, id: FrameId, state: &State, task: &Task, number: TaskId) -> Result<OpenTask, Raised> {
+        let raw = self.visit(id).input.clone();
+        let mut environment = self.environment(id);
+        if has_token(&task.resource) {
+            environment = environment.with_task(number);
+        }
+        let failed = |error| self.evaluation_failed(id, error);
+        let base = data_flow::input(&state.data, &raw, &environment).map_err(failed)?;
+        let timeout_seconds = self.seconds(id, task.timeout_seconds.as_ref(), base.value(), "TimeoutSeconds")?;
+        let heartbeat_seconds = self.seconds(id, task.heartbeat_seconds.as_ref(), base.value(), "HeartbeatSeconds")?;
+        let role_arn = match &task.credentials {
+            None => None,
+            Some(template) => {
+                let scope = Scope { input: base.value(), environment: &environment };
+                let credentials = template.evaluate(&scope).map_err(failed)?;
+                let role = credentials.get("RoleArn").and_then(Value::as_str).map(Arc::from);
+                Some(role.ok_or_else(|| self.runtime_error(id, "The field 'RoleArn' of Credentials must be a string"))?)
+            }
+        };
+        let effective = data_flow::effective_input(&state.data, &raw, &environment).map_err(failed)?;
+        let sent = match &task.resource {
+            Resource::Integration(integration) => self.parameters(id, integration, effective)?,
+            Resource::LambdaFunction { .. } | Resource::Activity { .. } => effective,
+        };
+        drop(environment);
+        let input = self.limited(id, sent)?;
+        let stage = TaskStage::Finding;
+        Ok(OpenTask {
+            task: number,
+            stage,
+            timeout_seconds,
+            heartbeat_seconds,
+            input,
+            role_arn,
+            timeout: None,
+            heartbeat: None,
+            early_answer: None,
+        })
+    }
+
+    /// What an optimized integration is sent: the parameters that it knows, all required ones among them.
+    fn parameters(&self, id: FrameId, integration: &Integration, effective: Data) -> Result<Data, Raised> {
+        let unusable = |problem: String| {
+            let message =
+                format!("The Parameters '{}' could not be used to start the Task: [{problem}]", effective.value());
+            self.runtime_error(id, &message)
+        };
+        let Value::Object(given) = effective.value() else {
+            return Err(unusable("The value must be an object".into()));
+        };
+        if let Some(missing) = integration.required.iter().find(|name| !given.contains_key(**name)) {
+            return Err(unusable(format!("The field '{missing}' is required but was missing")));
+        }
+        match integration.parameters {
+            Some(known) if given.keys().any(|name| !known.contains(&name.as_str())) => {
+                let kept = given.iter().filter(|(name, _)| known.contains(&name.as_str()));
+                Ok(Data::New(Value::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())))
+            }
+            _ => Ok(effective),
+        }
+    }
+
+    fn seconds(
+        &self,
+        id: FrameId,
+        field: Option<&NumberField<u64>>,
+        input: &Value,
+        name: &str,
+    ) -> Result<Option<u64>, Raised> {
+        match field {
+            None => Ok(None),
+            Some(NumberField::Literal(seconds)) => Ok(Some(*seconds)),
+            Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+            Some(NumberField::Path(path)) => {
+                let environment = self.environment(id);
+                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, error))?;
+                match value.as_u64() {
+                    Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+                    _ => {
+                        let message = format!(
+                            "The {name}Path parameter must reference a positive integer: {} == {value}",
+                            path.text()
+                        );
+                        Err(self.runtime_error(id, &message))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the Scheduled event and asks for the task to be queued.
+    fn schedule_task(&mut self, id: FrameId, state: &'a State) -> Run {
+        let open = self.open_task(id).clone();
+        let (timeout, heartbeat) = (open.timeout_seconds, open.heartbeat_seconds);
+        let (input, role_arn) = (open.input.clone(), open.role_arn.clone());
+        let number = state.id.0;
+        let resource = &task_of(state).resource;
+        let kind = match resource {
+            Resource::Activity { .. } => EventKind::ActivityScheduled { state: number, input, timeout, heartbeat },
+            Resource::LambdaFunction { .. } => {
+                EventKind::LambdaFunctionScheduled { state: number, input, timeout, role_arn }
+            }
+            Resource::Integration(_) => {
+                EventKind::TaskScheduled { state: number, parameters: input, timeout, heartbeat, role_arn }
+            }
+        };
+        self.chain(id, kind)?;
+        self.open_task_mut(id).stage = TaskStage::Scheduled;
+        // An activity's clock starts when a worker has the task (spec 04 §4).
+        if !matches!(resource, Resource::Activity { .. }) {
+            self.start_timeout(id);
+        }
+        self.effects.commands.push(Command::ScheduleTask(ScheduleTask {
+            task: open.task,
+            state: state.id,
+            input: open.input,
+            role_arn: open.role_arn,
+            timeout_seconds: timeout,
+        }));
+        Ok(())
+    }
+
+    fn start_timeout(&mut self, id: FrameId) {
+        if let Some(seconds) = self.open_task(id).timeout_seconds {
+            let due = self.now().saturating_add(seconds_to_millis(seconds));
+            let timer = self.set_timer(id, due, TimerKind::TaskTimeout);
+            self.open_task_mut(id).timeout = Some(timer);
+        }
+    }
+
+    fn start_heartbeat(&mut self, id: FrameId) {
+        if let Some(seconds) = self.open_task(id).heartbeat_seconds {
+            let due = self.now().saturating_add(seconds_to_millis(seconds));
+            let timer = self.set_timer(id, due, TimerKind::Heartbeat);
+            self.open_task_mut(id).heartbeat = Some(timer);
+        }
+    }
+
+    /// A full heartbeat period from now. Nothing, if the task has no heartbeat running.
+    pub(crate) fn renew_heartbeat(&mut self, id: FrameId) {
+        let Some(running) = self.open_task_mut(id).heartbeat.take() else { return };
+        self.cancel_timer(Some(running));
+        self.start_heartbeat(id);
+    }
+
+    pub(crate) fn activity_found(&mut self, task: TaskId) -> Run {
+        let state = self.state_of(task.frame);
+        self.schedule_task(task.frame, state)
+    }
+
+    pub(crate) fn activity_missing(&mut self, task: TaskId) -> Run {
+        let state = self.state_of(task.frame);
+        let Resource::Activity { arn } = &task_of(state).resource else {
+            unreachable!("only activities are looked for")
+        };
+        let raised = self.runtime_error(task.frame, &format!("The activity {arn} does not exist."));
+        self.raise(task.frame, raised)
+    }
+
+    pub(crate) fn task_started(&mut self, task: TaskId, worker_name: Option<Arc<str>>) -> Run {
+        let id = task.frame;
+        let state = self.state_of(id);
+        let kind = match &task_of(state).resource {
+            Resource::Activity { .. } => EventKind::ActivityStarted { worker_name },
+            Resource::LambdaFunction { .. } => EventKind::LambdaFunctionStarted,
+            Resource::Integration(_) => EventKind::TaskStarted { state: state.id.0 },
+        };
+        self.chain(id, kind)?;
+        self.open_task_mut(id).stage = TaskStage::Started;
+        if matches!(task_of(state).resource, Resource::Activity { .. }) {
+            self.start_timeout(id);
+            self.start_heartbeat(id);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn task_submitted(&mut self, task: TaskId, output: Payload) -> Run {
+        let id = task.frame;
+        let state = self.state_of(id);
+        self.chain(id, EventKind::TaskSubmitted { state: state.id.0, output })?;
+        self.open_task_mut(id).stage = TaskStage::Submitted;
+        self.start_heartbeat(id);
+        match self.open_task_mut(id).early_answer.take() {
+            Some(output) => self.task_succeeded(task, output),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn task_succeeded(&mut self, task: TaskId, output: Payload) -> Run {
+        let id = task.frame;
+        let state = self.state_of(id);
+        let resource = &task_of(state).resource;
+        if self.open_task(id).stage == TaskStage::Started && waits_for_callback(resource) {
+            // The callback overtook the submit call's answer: the events keep their order.
+            self.open_task_mut(id).early_answer = Some(output);
+            return Ok(());
+        }
+        if self.is_too_large(&output) {
+            let raised = too_large(match resource {
+                Resource::LambdaFunction { arn } | Resource::Activity { arn } => arn,
+                Resource::Integration(integration) => &integration.resource_type,
+            });
+            return self.task_ended_badly(id, state, raised);
+        }
+        let kind = match resource {
+            Resource::Activity { .. } => EventKind::ActivitySucceeded { output: output.clone() },
+            Resource::LambdaFunction { .. } => EventKind::LambdaFunctionSucceeded { output: output.clone() },
+            Resource::Integration(_) => EventKind::TaskSucceeded { state: state.id.0, output: output.clone() },
+        };
+        self.chain(id, kind)?;
+        self.release(id);
+        let finished = self.finish(id, state, Data::Same(output), task_of(state).transition);
+        self.settle(id, finished)
+    }
+
+    pub(crate) fn task_failed(&mut self, task: TaskId, failure: Failure) -> Run {
+        let state = self.state_of(task.frame);
+        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure))
+    }
+
+    fn task_ended_badly(&mut self, id: FrameId, state: &'a State, raised: Raised) -> Run {
+        let failure = raised.failure.clone();
+        let kind = match &task_of(state).resource {
+            Resource::Activity { .. } => EventKind::ActivityFailed(failure),
+            Resource::LambdaFunction { .. } => EventKind::LambdaFunctionFailed(failure),
+            Resource::Integration(_) => EventKind::TaskFailed { state: state.id.0, failure },
+        };
+        self.chain(id, kind)?;
+        self.raise(id, raised)
+    }
+
+    /// A task ran out of time, or its worker fell silent. Both are recorded as `States.Timeout` without a cause.
+    pub(crate) fn task_timed_out(&mut self, id: FrameId, timer: TimerKind) -> Run {
+        let state = self.state_of(id);
+        let failure = Failure { error: Some("States.Timeout".into()), cause: None };
+        let kind = match &task_of(state).resource {
+            Resource::Activity { .. } => EventKind::ActivityTimedOut(failure.clone()),
+            Resource::LambdaFunction { .. } => EventKind::LambdaFunctionTimedOut(failure.clone()),
+            Resource::Integration(_) => EventKind::TaskTimedOut { state: state.id.0, failure: failure.clone() },
+        };
+        self.chain(id, kind)?;
+        let class = if timer == TimerKind::Heartbeat { Class::Heartbeat } else { Class::Timeout };
+        self.raise(id, Raised { class, failure })
+    }
+
+    /// Ends an attempt: its timers and, if it was queued, its row.
+    pub(crate) fn close_task(&mut self, open: &OpenTask) {
+        self.cancel_timer(open.timeout);
+        self.cancel_timer(open.heartbeat);
+        if open.stage != TaskStage::Finding {
+            self.effects.commands.push(Command::CloseTask { task: open.task });
+        }
+    }
+
+    /// Whether an input about a task finds the task as far as it must be.
+    pub(crate) fn task_accepts(&self, task: TaskId, kind: &InputKind) -> bool {
+        let Some(frame) = self.execution.frames.get(&task.frame) else { return false };
+        let Position::In(visit) = &frame.position else { return false };
+        let Work::Task(open) = &visit.work else { return false };
+        if open.task != task {
+            return false;
+        }
+        match kind {
+            InputKind::ActivityFound { .. } | InputKind::ActivityMissing { .. } => open.stage == TaskStage::Finding,
+            InputKind::TaskStarted { .. } => open.stage == TaskStage::Scheduled,
+            InputKind::TaskSubmitted { .. } => open.stage == TaskStage::Started,
+            InputKind::TaskSucceeded { .. } => {
+                matches!(open.stage, TaskStage::Started | TaskStage::Submitted) && open.early_answer.is_none()
+            }
+            InputKind::TaskFailed { .. } | InputKind::Heartbeat { .. } => {
+                matches!(open.stage, TaskStage::Started | TaskStage::Submitted)
+            }
+            _ => false,
+        }
+    }
+
+    fn open_task(&self, id: FrameId) -> &OpenTask {
+        match &self.visit(id).work {
+            Work::Task(open) => open,
+            other => panic!("frame {id:?} waits for no task: {other:?}"),
+        }
+    }
+
+    fn open_task_mut(&mut self, id: FrameId) -> &mut OpenTask {
+        match &mut self.visit_mut(id).work {
+            Work::Task(open) => open,
+            other => panic!("frame {id:?} waits for no task: {other:?}"),
+        }
+    }
+}
+
+fn task_of(state: &State) -> &Task {
+    match &state.kind {
+        StateKind::Task(task) => task,
+        _ => unreachable!("only Task states have tasks"),
+    }
+}
+
+fn waits_for_callback(resource: &Resource) -> bool {
+    matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
+}
+
+/// Whether `$$.Task.Token` exists while the state's fields are evaluated.
+fn has_token(resource: &Resource) -> bool {
+    matches!(resource, Resource::Activity { .. }) || waits_for_callback(resource)
+}

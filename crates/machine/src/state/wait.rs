@@ -1,0 +1,87 @@
+//! Wait states.
+
+use serde_json::Value;
+use stepwright_asl::{State, Wait, WaitUntil, parse_timestamp};
+
+use crate::{
+    data_flow,
+    effects::TimerKind,
+    error_handling::Raised,
+    frame::Work,
+    id::{FrameId, Millis},
+    step::{Run, Turn, seconds_to_millis},
+};
+
+use super::refer;
+
+impl Turn<'_> {
+    pub(crate) fn begin_wait(&mut self, id: FrameId, state: &State, wait: &Wait) -> Result<Run, Raised> {
+        let due = self.wait_until(id, state, wait)?;
+        if due <= self.now() {
+            return self.end_wait(id, state);
+        }
+        let timer = self.set_timer(id, due, TimerKind::Wait);
+        self.visit_mut(id).work = Work::Waiting { timer };
+        Ok(Ok(()))
+    }
+
+    pub(crate) fn end_wait(&mut self, id: FrameId, state: &State) -> Result<Run, Raised> {
+        let stepwright_asl::StateKind::Wait(wait) = &state.kind else { unreachable!("only Wait states wait") };
+        let raw = self.visit(id).input.clone();
+        let environment = self.environment(id);
+        let shaped = data_flow::input(&state.data, &raw, &environment).and_then(|input| {
+            let assigned = data_flow::assign(state.data.assign.as_ref(), input.value(), &environment)?;
+            Ok((data_flow::output_path(&state.data, input, &environment)?, assigned))
+        });
+        drop(environment);
+        let (output, assigned) = shaped.map_err(|error| self.evaluation_failed(id, error))?;
+        self.exit(id, output, assigned, wait.transition)
+    }
+
+    fn wait_until(&self, id: FrameId, state: &State, wait: &Wait) -> Result<Millis, Raised> {
+        let after = |seconds: u64| self.now().saturating_add(seconds_to_millis(seconds));
+        let path = match &wait.until {
+            WaitUntil::Seconds(seconds) => return Ok(after(*seconds)),
+            WaitUntil::Timestamp(at) => return Ok(*at),
+            WaitUntil::SecondsPath(path) | WaitUntil::TimestampPath(path) => path,
+            WaitUntil::SecondsJsonata(_) | WaitUntil::TimestampJsonata(_) => {
+                unreachable!("JSONata definitions are refused at creation")
+            }
+        };
+        let environment = self.environment(id);
+        let input = data_flow::input(&state.data, &self.visit(id).input, &environment)
+            .map_err(|error| self.evaluation_failed(id, error))?;
+        let found = refer(path, input.value(), &environment).ok();
+        let text = path.text();
+        let runtime = |message: String| self.runtime_error(id, &message);
+        if let WaitUntil::SecondsPath(_) = &wait.until {
+            let Some(found) = found else {
+                return Err(runtime(format!("The SecondsPath parameter does not reference an input value: {text}")));
+            };
+            if let Some(seconds) = found.as_u64() {
+                return Ok(after(seconds));
+            }
+            let shown = plain(&found);
+            return Err(runtime(if found.as_i64().is_some_and(|seconds| seconds < 0) {
+                format!("The SecondsPath parameter references a negative value: {text} == {shown}")
+            } else {
+                format!("The SecondsPath parameter cannot be parsed as a long value: {text} == {shown}")
+            }));
+        }
+        let Some(found) = found else {
+            return Err(runtime(format!("The TimestampPath parameter does not reference an input value: {text}")));
+        };
+        found.as_str().and_then(parse_timestamp).ok_or_else(|| {
+            runtime(format!(
+                "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format \
+                 string: {text} == {}",
+                plain(&found)
+            ))
+        })
+    }
+}
+
+/// A value as messages show it: strings without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
