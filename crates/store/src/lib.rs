@@ -10,7 +10,9 @@
 //! means. It must never report a commit as done before the sync that covers it.
 
 pub mod error;
+pub mod keys;
 pub mod memory;
+pub mod records;
 mod rows;
 pub mod table;
 

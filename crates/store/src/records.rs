@@ -1,0 +1,325 @@
+//! Typed rows. Every stored value begins with the version of its format; fields are only ever appended, and a change
+//! of a field is a new version. A row of a newer version is refused, never guessed at.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use stepwright_machine::{
+    Closing, EventId, ExecutionId, HistoryEvent, Input, Limits, Millis, Payload, Status, TimerKind, TurnId,
+};
+
+use crate::{Error, Table, keys::MachineNumber};
+
+/// The version that every row is written with.
+pub const ROW_VERSION: u8 = 1;
+
+/// A value as it is stored.
+#[must_use]
+pub fn encode<T: Serialize + ?Sized>(row: &T) -> Vec<u8> {
+    postcard::to_extend(row, vec![ROW_VERSION]).expect("rows serialise into memory")
+}
+
+/// A value read back. `table` is named when it cannot be.
+///
+/// # Errors
+/// `NewerFormat`, `Corrupt`.
+pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, Error> {
+    let damaged = |reason: String| Error::corrupt(format!("table {table:?}"), 0, reason);
+    match bytes.split_first() {
+        Some((&ROW_VERSION, rest)) => {
+            postcard::from_bytes(rest).map_err(|error| damaged(format!("a row cannot be read: {error}")))
+        }
+        Some((&version, _)) if version > ROW_VERSION => Err(Error::NewerFormat {
+            dir: format!("table {table:?}").into(),
+            found: u32::from(version),
+            supported: u32::from(ROW_VERSION),
+        }),
+        _ => Err(damaged("a row has no valid version".into())),
+    }
+}
+
+/// A state machine. Key: scope, name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineRow {
+    /// Its number.
+    pub number: MachineNumber,
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Whether it is EXPRESS.
+    pub express: bool,
+    /// When it was created.
+    pub created_at: Millis,
+    /// The revision in force.
+    pub revision: u32,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// A revision of a state machine. Outlives its machine while executions refer to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RevisionRow {
+    /// The machine's ARN.
+    pub machine_arn: Arc<str>,
+    /// The machine's name.
+    pub machine_name: Arc<str>,
+    /// Whether the machine is EXPRESS.
+    pub express: bool,
+    /// When the machine was created.
+    pub machine_created_at: Millis,
+    /// When the revision came into force.
+    pub updated_at: Millis,
+    /// Its identity as shown; none for the initial one.
+    pub id: Option<Arc<str>>,
+    /// The definition, byte for byte.
+    pub definition: Arc<str>,
+    /// The role.
+    pub role_arn: Arc<str>,
+    /// `loggingConfiguration`, JSON text.
+    pub logging: Arc<str>,
+    /// `tracingConfiguration`, JSON text.
+    pub tracing: Arc<str>,
+    /// `encryptionConfiguration`, JSON text.
+    pub encryption: Arc<str>,
+}
+
+/// An activity. Key: scope, name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityRow {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// `encryptionConfiguration`, JSON text.
+    pub encryption: Arc<str>,
+}
+
+/// The tags of a resource, by key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TagsRow {
+    /// Key and value.
+    pub tags: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// An execution: what does not change after its start, and how it ended. ARNs and the role are those of its revision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionRow {
+    /// Its state machine.
+    pub machine: MachineNumber,
+    /// The revision it runs.
+    pub revision: u32,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The interpreter's rules that it started under.
+    pub semantics: u16,
+    /// Its limits; none: [`Limits::AWS`].
+    pub limits: Option<Limits>,
+    /// X-Ray trace header.
+    pub trace_header: Option<Arc<str>>,
+    /// The version it was started by.
+    pub version: Option<u32>,
+    /// The alias it was started by.
+    pub alias: Option<Arc<str>>,
+    /// How often it was redriven, and when last.
+    pub redriven: Option<(u32, Millis)>,
+    /// Its input.
+    pub input: Payload,
+    /// How it ended.
+    pub end: Option<EndRow>,
+}
+
+/// How an execution ended, and the numbers that a redrive goes on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndRow {
+    /// How.
+    pub closing: Closing,
+    /// The last turn.
+    pub turn: TurnId,
+    /// The number of the next event.
+    pub next_event: EventId,
+    /// The number of the next frame.
+    pub next_frame: u32,
+    /// The next number of a task or timer.
+    pub next_number: u32,
+}
+
+impl ExecutionRow {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.end.as_ref().map_or(Status::Running, |end| end.closing.status)
+    }
+}
+
+/// A name that is taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NameRow {
+    /// The execution, as [`ExecutionId::to_bytes`].
+    pub execution: [u8; 16],
+    /// The first half of the SHA-256 of its input.
+    pub input_hash: [u8; 16],
+}
+
+impl NameRow {
+    /// The execution.
+    #[must_use]
+    pub fn id(&self) -> ExecutionId {
+        ExecutionId::from_bytes(self.execution)
+    }
+}
+
+/// An entry of a list of executions: what ListExecutions shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListRow {
+    /// The execution's name.
+    pub name: Arc<str>,
+    /// Its status, and when it ended.
+    pub end: Option<(Status, Millis)>,
+    /// How often it was redriven.
+    pub redrive_count: u32,
+}
+
+/// A turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TurnRow {
+    /// The number of its first event, or of the next one if it has none.
+    pub first_event: EventId,
+    /// The time of its events.
+    pub at: Millis,
+    /// Its events.
+    pub events: Vec<HistoryEvent>,
+    /// The payloads it made; none: beside it, in [`Table::Payload`].
+    pub payloads: Vec<Option<Arc<str>>>,
+    /// The inputs it took.
+    pub inputs: Vec<Input>,
+}
+
+/// [`TurnRow`], borrowed for writing.
+#[derive(Clone, Debug, Serialize)]
+pub struct TurnRowRef<'a> {
+    /// See [`TurnRow::first_event`].
+    pub first_event: EventId,
+    /// See [`TurnRow::at`].
+    pub at: Millis,
+    /// See [`TurnRow::events`].
+    pub events: &'a [HistoryEvent],
+    /// See [`TurnRow::payloads`].
+    pub payloads: Vec<Option<&'a str>>,
+    /// See [`TurnRow::inputs`].
+    pub inputs: &'a [Input],
+}
+
+/// A payload beside its turn: the JSON text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PayloadRow {
+    /// The text.
+    pub text: Arc<str>,
+}
+
+/// A timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimerRow {
+    /// What it is for.
+    pub kind: TimerKind,
+}
+
+/// Where an open task goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskTarget {
+    /// To whoever polls this activity.
+    Activity(Arc<str>),
+    /// Through a connector, which answers once.
+    Call,
+    /// Through a connector; the end is reported by a callback or a job.
+    Submit,
+    /// Nowhere: the execution's turn was cut by its length and goes on. Its task has number 0.
+    Continue,
+}
+
+/// An open task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRow {
+    /// Its place in its queue.
+    pub sequence: u64,
+    /// Where it goes.
+    pub target: TaskTarget,
+    /// Whether it was sent, or is in a worker's hands.
+    pub started: bool,
+}
+
+/// An input with the text of its payload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldInput {
+    /// The input.
+    pub input: Input,
+    /// The text of its payload, if it has one.
+    pub text: Option<Arc<str>>,
+}
+
+/// An execution in quarantine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuarantineRow {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Why.
+    pub cause: Arc<str>,
+    /// Since when.
+    pub at: Millis,
+    /// What it was to take in when it broke, and what came later.
+    pub inputs: Vec<HeldInput>,
+    /// Inputs dropped because the list was full.
+    pub dropped: u64,
+}
+
+/// A name that outlives its execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpiryRow {
+    /// The key of its [`NameRow`].
+    pub name_key: Vec<u8>,
+}
+
+/// A number or secret of the whole store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MetaRow {
+    /// A counter.
+    Number(u64),
+    /// A key.
+    Secret([u8; 32]),
+}
+
+/// The number of an account and region.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScopeRow {
+    /// Its number.
+    pub number: u32,
+    /// The account.
+    pub account: Arc<str>,
+    /// The region.
+    pub region: Arc<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_read_back_and_foreign_bytes_are_refused() {
+        let row = ListRow { name: "n".into(), end: Some((Status::Failed, 5)), redrive_count: 0 };
+        let bytes = encode(&row);
+        assert_eq!(bytes[0], ROW_VERSION);
+        assert_eq!(decode::<ListRow>(Table::List, &bytes).unwrap(), row);
+        let mut newer = bytes.clone();
+        newer[0] = ROW_VERSION + 1;
+        assert_eq!(decode::<ListRow>(Table::List, &newer).unwrap_err().kind(), crate::ErrorKind::NewerFormat);
+        for damaged in [&[][..], &[0, 1], &bytes[..2]] {
+            assert_eq!(decode::<ListRow>(Table::List, damaged).unwrap_err().kind(), crate::ErrorKind::Corrupt);
+        }
+    }
+
+    #[test]
+    fn a_borrowed_turn_is_written_as_an_owned_one() {
+        let row =
+            TurnRow { first_event: 3, at: 9, events: vec![], payloads: vec![Some("{}".into()), None], inputs: vec![] };
+        let borrowed = TurnRowRef { first_event: 3, at: 9, events: &[], payloads: vec![Some("{}"), None], inputs: &[] };
+        assert_eq!(encode(&row), encode(&borrowed));
+    }
+}
