@@ -65,10 +65,6 @@ impl EvaluationError {
     pub(crate) fn runtime(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Runtime, message: message.into() }
     }
-
-    pub(crate) fn intrinsic(message: impl Into<String>) -> Self {
-        Self { kind: ErrorKind::IntrinsicFailure, message: message.into() }
-    }
 }
 
 /// A value could not be put where a `ResultPath` says

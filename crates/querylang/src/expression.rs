@@ -19,7 +19,7 @@ impl Expression {
     /// # Errors
     /// If the text is neither.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
-        if text.starts_with('$') {
+        if text.trim_start().starts_with('$') {
             Path::parse(text).map(Self::Path)
         } else {
             intrinsic::Call::parse(text).map(Self::Call)
@@ -55,14 +55,10 @@ impl Expression {
     /// If a path selects nothing or a call fails.
     pub fn evaluate_field(&self, field: &str, scope: &Scope<'_>) -> Result<Value, EvaluationError> {
         match self {
-            Self::Path(path) => path.select(scope).map(std::borrow::Cow::into_owned).ok_or_else(|| {
-                EvaluationError::runtime(format!(
-                    "The JSONPath '{}' specified for the field '{field}' could not be found \
-                         in the input '{}'",
-                    path.text(),
-                    scope.input
-                ))
-            }),
+            Self::Path(path) => match path.select(scope) {
+                Some(value) => Ok(value.into_owned()),
+                None => Err(not_found(path, field, scope)),
+            },
             Self::Call(call) => call.evaluate(scope),
         }
     }
@@ -75,4 +71,13 @@ impl Expression {
         };
         path.into_iter().flat_map(Path::variables).chain(call.into_iter().flat_map(intrinsic::Call::variables))
     }
+}
+
+/// What the service says of a field whose path selects nothing (AWS: recorded).
+pub(crate) fn not_found(path: &Path, field: &str, scope: &Scope<'_>) -> EvaluationError {
+    EvaluationError::runtime(format!(
+        "The JSONPath '{}' specified for the field '{field}' could not be found in the input '{}'",
+        path.text(),
+        scope.input
+    ))
 }

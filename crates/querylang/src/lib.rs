@@ -37,6 +37,7 @@ mod path;
 mod reference;
 mod scope;
 mod template;
+mod value;
 
 pub use error::{ErrorKind, EvaluationError, InsertError, SyntaxError};
 pub use expression::Expression;
@@ -44,6 +45,7 @@ pub use path::Path;
 pub use reference::ReferencePath;
 pub use scope::{Environment, Root, Scope};
 pub use template::{Template, TemplateError};
+pub use value::depth;
 
 /// Whether `name` may name a variable: a Unicode identifier (a letter, then
 /// letters, digits and `_`), without the `$`. The service's length limit and

@@ -2,8 +2,11 @@
 //! replaced by what its expression yields. Strings elsewhere, array elements
 //! included, are text and never evaluated.
 
+use crate::expression::not_found;
+use crate::value::{MAX_WEIGHT, weight};
 use crate::{EvaluationError, Expression, Scope, SyntaxError};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// A `.$` key that does not hold a path or an intrinsic call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,30 @@ pub struct TemplateError {
 }
 
 /// A compiled payload template.
+///
+/// ```
+/// use serde_json::{Value, json};
+/// use stepwright_querylang::{Environment, Scope, Template};
+///
+/// # struct World(Value);
+/// # impl Environment for World {
+/// #     fn context(&self) -> &Value { &self.0 }
+/// #     fn variable(&self, _name: &str) -> Option<&Value> { None }
+/// #     fn random(&self) -> u64 { 4 }
+/// # }
+/// # let world = World(json!({}));
+/// let template = Template::compile(&json!({"id.$": "$.order", "kind": "$.not.a.path"})).unwrap();
+/// let input = json!({"id": 7});
+/// let scope = Scope { input: &input, environment: &world };
+/// assert_eq!(
+///     template.evaluate(&scope).unwrap_err().message,
+///     "The JSONPath '$.order' specified for the field 'id.$' could not be found in the input \
+///      '{\"id\":7}'",
+/// );
+///
+/// let errors = Template::compile(&json!({"list": [{"a.$": "no path"}]})).unwrap_err();
+/// assert_eq!((errors[0].location.as_str(), errors[0].key.as_str()), ("/list[0]", "a.$"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Template {
     node: Node,
@@ -53,7 +80,7 @@ impl Template {
     /// # Errors
     /// The first failing expression.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, EvaluationError> {
-        evaluate(&self.node, scope)
+        evaluate(&self.node, scope, &mut 0)
     }
 
     /// The variables it reads: distinct, sorted.
@@ -80,14 +107,13 @@ fn compile(value: &Value, location: &mut String, errors: &mut Vec<TemplateError>
             let mut members = Vec::with_capacity(fields.len());
             for (key, value) in fields {
                 if let Some(name) = key.strip_suffix(".$") {
-                    let parsed = value
-                        .as_str()
-                        .ok_or_else(|| SyntaxError::new(0, "The value must be a string"))
-                        .and_then(Expression::parse);
-                    match parsed {
-                        Ok(expression) => members.push((name.into(), Member::Expression(key.clone(), expression))),
+                    match expression(fields, name, value) {
+                        Ok(expression) => {
+                            let member = Member::Expression(key.clone(), expression);
+                            members.push((name.to_owned(), member));
+                        }
                         Err(reason) => {
-                            errors.push(TemplateError { location: location.clone(), key: key.clone(), reason })
+                            errors.push(TemplateError { location: location.clone(), key: key.clone(), reason });
                         }
                     }
                 } else {
@@ -118,22 +144,51 @@ fn compile(value: &Value, location: &mut String, errors: &mut Vec<TemplateError>
     }
 }
 
-fn evaluate(node: &Node, scope: &Scope<'_>) -> Result<Value, EvaluationError> {
+fn expression(fields: &Map<String, Value>, name: &str, value: &Value) -> Result<Expression, SyntaxError> {
+    if fields.contains_key(name) {
+        return Err(SyntaxError::new(0, format!("The field '{name}' is there as well")));
+    }
+    let text = value.as_str().ok_or_else(|| SyntaxError::new(0, "The value must be a string"))?;
+    Expression::parse(text)
+}
+
+/// `total` is the weight of what has been built so far.
+fn evaluate(node: &Node, scope: &Scope<'_>, total: &mut usize) -> Result<Value, EvaluationError> {
     Ok(match node {
         Node::Literal(value) => value.clone(),
-        Node::Array(nodes) => nodes.iter().map(|node| evaluate(node, scope)).collect::<Result<Value, _>>()?,
+        Node::Array(nodes) => nodes.iter().map(|node| evaluate(node, scope, total)).collect::<Result<Value, _>>()?,
         Node::Object(members) => {
             let mut object = Map::with_capacity(members.len());
             for (name, member) in members {
                 let value = match member {
-                    Member::Node(node) => evaluate(node, scope)?,
-                    Member::Expression(key, expression) => expression.evaluate_field(key, scope)?,
+                    Member::Node(node) => evaluate(node, scope, total)?,
+                    Member::Expression(key, expression) => field(key, expression, scope, total)?,
                 };
                 object.insert(name.clone(), value);
             }
             Value::Object(object)
         }
     })
+}
+
+/// The value of one `.$` key.
+fn field(key: &str, expression: &Expression, scope: &Scope<'_>, total: &mut usize) -> Result<Value, EvaluationError> {
+    let value = match expression {
+        Expression::Path(path) => match path.resolve(scope) {
+            Ok(value) => value,
+            // AWS: measured. A missing property fails, a short array does not.
+            Err(miss) if path.is_past_end(&miss) => Cow::Owned(Value::Null),
+            Err(_) => return Err(not_found(path, key, scope)),
+        },
+        Expression::Call(call) => Cow::Owned(call.evaluate(scope)?),
+    };
+    *total += weight(&value, MAX_WEIGHT);
+    if *total > MAX_WEIGHT {
+        return Err(EvaluationError::runtime(format!(
+            "The payload grows above {MAX_WEIGHT} bytes with the field '{key}'"
+        )));
+    }
+    Ok(value.into_owned())
 }
 
 fn collect<'t>(node: &'t Node, names: &mut Vec<&'t str>) {

@@ -1,0 +1,72 @@
+//! Functions on text: Base64, digests, UUIDs.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use std::fmt::Write;
+
+pub(super) fn base64_encode(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
+}
+
+/// As lenient as the service: characters outside both Base64 alphabets are
+/// skipped, padding may lack and ends the text, bytes that are no UTF-8 become
+/// replacement characters.
+pub(super) fn base64_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let mut bits = 0u32;
+    let mut count = 0;
+    for byte in text.bytes().take_while(|byte| *byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => continue,
+        };
+        bits = (bits << 6) | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(((bits >> count) & 0xFF) as u8);
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The digest in lower-case hexadecimal, or `None` for an unknown algorithm.
+pub(super) fn hash(data: &str, algorithm: &str) -> Option<String> {
+    Some(match algorithm {
+        "MD5" => hexadecimal(&Md5::digest(data)),
+        "SHA-1" => hexadecimal(&Sha1::digest(data)),
+        "SHA-256" => hexadecimal(&Sha256::digest(data)),
+        "SHA-384" => hexadecimal(&Sha384::digest(data)),
+        "SHA-512" => hexadecimal(&Sha512::digest(data)),
+        _ => return None,
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    text
+}
+
+/// A version 4 UUID of 128 random bits.
+pub(super) fn uuid(high: u64, low: u64) -> String {
+    let high = (high & !0xF000) | 0x4000;
+    let low = (low & (u64::MAX >> 2)) | (1 << 63);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xFFFF,
+        high & 0xFFFF,
+        low >> 48,
+        low & 0xFFFF_FFFF_FFFF
+    )
+}
