@@ -110,6 +110,9 @@ pub fn shape(name: &str) -> Option<&'static ShapeInfo> {
     SHAPES.iter().find(|shape| shape.name == name)
 }
 
+/// The most items of a list that a message shows; the lists of the model that have a limit end far below it.
+const MOST_SHOWN: usize = 100;
+
 /// A whole list as AWS prints it in a constraint message (recorded):
 /// `[RoutingConfigurationListItem(stateMachineVersionArn=…, weight=50), …]`.
 pub(crate) struct JavaList<'a> {
@@ -125,6 +128,10 @@ impl fmt::Display for JavaList<'_> {
         };
         f.write_str("[")?;
         for (index, item) in self.items.iter().enumerate() {
+            if index == MOST_SHOWN {
+                f.write_str(", …")?;
+                break;
+            }
             let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{}", JavaValue { shape: item_shape, value: item })?;
         }

@@ -55,16 +55,26 @@ pub(crate) enum Shown<'a> {
     Text(&'a dyn fmt::Display),
 }
 
+/// The most violations that one message lists. A megabyte of `null` items must not become many megabytes of answer.
+const MOST_LISTED: usize = 100;
+
 /// The constraint violations found in one request.
 #[derive(Debug, Default)]
 pub struct Report {
-    violations: Vec<String>,
+    /// The first of them.
+    listed: Vec<String>,
+    /// All of them.
+    count: usize,
 }
 
 impl Report {
     pub(crate) fn violation(&mut self, shown: Shown<'_>, at: &At<'_>, constraint: fmt::Arguments<'_>) {
+        self.count += 1;
+        if self.listed.len() == MOST_LISTED {
+            return;
+        }
         let rest = format_args!("at '{at}' failed to satisfy constraint: {constraint}");
-        self.violations.push(match shown {
+        self.listed.push(match shown {
             Shown::Missing => format!("Value null {rest}"),
             Shown::Sensitive => format!("Value {rest}"),
             Shown::Text(text) => format!("Value '{text}' {rest}"),
@@ -78,15 +88,19 @@ impl Report {
     /// Whether no constraint was violated.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.violations.is_empty()
+        self.count == 0
     }
 
-    /// All violations as the one error AWS answers (recorded: `1 validation error detected: …`).
+    /// All violations as the one error AWS answers (recorded: `1 validation error detected: …`). The count is true
+    /// even where the list is cut.
     #[must_use]
     pub fn into_error(self) -> ApiError {
-        let count = self.violations.len();
+        let count = self.count;
         let errors = if count == 1 { "error" } else { "errors" };
-        let list = self.violations.join("; ");
+        let mut list = self.listed.join("; ");
+        if count > self.listed.len() {
+            list.push_str("; …");
+        }
         ApiError::new(ErrorCode::ValidationException, format!("{count} validation {errors} detected: {list}"))
     }
 }

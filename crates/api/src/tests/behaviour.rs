@@ -284,3 +284,12 @@ fn a_list_beyond_its_length_shows_missing_members_as_null() {
     assert!(error.message.contains(shown), "{}", error.message);
     assert!(error.message.starts_with("5 validation errors detected: "), "{}", error.message);
 }
+
+#[test]
+fn a_flood_of_violations_is_counted_but_not_repeated_whole() {
+    let routes = vec![json!({}); 100_000];
+    let error = decode("CreateStateMachineAliasInput", &json!({ "name": "A", "routingConfiguration": routes }))
+        .expect_err("too many");
+    assert!(error.message.starts_with("200001 validation errors detected: "), "{:.100}", error.message);
+    assert!(error.message.len() < 50_000, "{} bytes", error.message.len());
+}
