@@ -9,11 +9,19 @@
 //! This crate must never interpret an execution: it knows rows and their order, not what a turn
 //! means. It must never report a commit as done before the sync that covers it.
 
+pub mod disk;
+pub mod embedded;
 pub mod error;
+pub mod index;
 pub mod keys;
+pub mod log;
+mod lsm;
 pub mod memory;
+mod memtable;
 pub mod records;
 mod rows;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
 pub mod table;
 
 use std::ops::Bound;
@@ -111,6 +119,9 @@ pub struct Stats {
     pub index_rows: u64,
     /// Approximate bytes of rows held in memory in front of the index.
     pub memtable_bytes: u64,
+    /// There was no room to reserve log ahead or to write a checkpoint: commits still succeed
+    /// while the reserved space lasts. Refuse new work now.
+    pub space_short: bool,
 }
 
 /// Ordered tables of bytes with atomic, durable, grouped commits.
