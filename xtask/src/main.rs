@@ -1,10 +1,64 @@
-//! Developer commands.
+//! Developer commands: `cargo xtask VERB`.
+//!
+//! Each verb lives in a file of its own; this one only names them. Nothing here is part of the product, and nothing
+//! in the product may depend on it.
 
+mod client;
 mod codegen;
+mod conformance;
+mod demo;
+mod process;
+mod progress;
+mod prove;
+mod python;
+mod testing;
+mod tidy;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Everything a developer does with Stepwright besides writing it.
+///
+/// Two verbs are enough to begin with: `cargo xtask demo` shows a real workflow running on a real server, and
+/// `cargo xtask test` checks everything this repository promises.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the order-fulfilment example: server, workers, one order, its progress and its history
+    Demo(demo::Options),
+    /// Check everything: format, lints, tidy rules, unit tests, real SDKs, kill -9, conformance
+    Test(testing::Options),
+    /// Compare the server with answers recorded from AWS, and guard the score
+    Conformance(conformance::Options),
+    /// Generate crates/api from the service model; --check only compares, --from DIR imports the model again
+    Codegen {
+        /// Read by the verb itself
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--check | --from DIR")]
+        arguments: Vec<String>,
+    },
+    /// Check the rules of the source tree that no compiler checks
+    Tidy,
+    /// Kill the server with SIGKILL in the middle of the example, again and again
+    Kill(testing::KillOptions),
+    /// Measure a promise and fail if it is not kept
+    #[command(subcommand)]
+    Prove(prove::Promise),
+}
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("codegen") => codegen::run(),
-        other => anyhow::bail!("unknown command {other:?}; known: codegen"),
+    match Cli::parse().verb {
+        Verb::Demo(options) => demo::run(&options),
+        Verb::Test(options) => testing::run(&options),
+        Verb::Conformance(options) => conformance::run(&options),
+        Verb::Codegen { .. } => codegen::run(),
+        Verb::Tidy => tidy::run(),
+        Verb::Kill(options) => testing::kill(&options),
+        Verb::Prove(promise) => prove::run(&promise),
     }
 }

@@ -1,0 +1,351 @@
+//! `cargo xtask conformance`: replays calls whose answers were recorded from AWS and guards the score.
+//!
+//! The recordings are not part of this repository; their runner stands beside it. What is in scope is computed from
+//! each case's own data, never from a list of names, and what fails in scope must stand in
+//! `tests/conformance/exceptions.toml` with its reason. The score in `tests/conformance/score.json` may only rise.
+
+use crate::workspace::{command, root, server_binary, target};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+/// The areas of the recordings that are served now.
+const AREAS: &[&str] =
+    &["activities", "api", "base", "choice_operators", "comments", "context_object", "intrinsic_functions", "timeouts"];
+
+/// The operations that are served now.
+const SERVED: &[&str] = &[
+    "CreateActivity",
+    "CreateStateMachine",
+    "DeleteActivity",
+    "DeleteStateMachine",
+    "DescribeActivity",
+    "DescribeExecution",
+    "DescribeStateMachine",
+    "DescribeStateMachineForExecution",
+    "GetActivityTask",
+    "GetExecutionHistory",
+    "ListActivities",
+    "ListExecutions",
+    "ListStateMachines",
+    "ListTagsForResource",
+    "SendTaskFailure",
+    "SendTaskHeartbeat",
+    "SendTaskSuccess",
+    "StartExecution",
+    "StopExecution",
+    "TagResource",
+    "UntagResource",
+    "UpdateStateMachine",
+];
+
+/// At most this share of the cases in scope may stand on the list of exceptions.
+const MAX_EXCEPTIONS_PERCENT: usize = 3;
+
+/// Replay the recordings, all of them or a part; only a whole run is held against the score.
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Only cases whose file name matches this regular expression
+    #[arg(short, default_value = "")]
+    k: String,
+    /// Only this area; repeatable
+    #[arg(long)]
+    area: Vec<String>,
+    /// Print the differences of cases that fail
+    #[arg(short, long)]
+    verbose: bool,
+    /// Only the cases that are in scope now (their score alone is checked)
+    #[arg(long)]
+    in_scope: bool,
+    /// Write the score of this run as the one to keep
+    #[arg(long)]
+    update: bool,
+}
+
+/// The program that replays the recordings.
+pub(crate) fn runner() -> PathBuf {
+    root().join("../shared/conformance/run")
+}
+
+/// Whether a case must pass now, and if not, what it needs first.
+#[derive(Debug, PartialEq)]
+enum Scope {
+    In,
+    Later(String),
+}
+
+/// Reads the scope of a case off its own data.
+fn scope(case: &Value) -> Scope {
+    let area = case["area"].as_str().unwrap_or_default();
+    if !AREAS.contains(&area) {
+        return Scope::Later(format!("area {area}"));
+    }
+    let empty = Vec::new();
+    let steps: Vec<&Value> =
+        case["steps"].as_array().unwrap_or(&empty).iter().filter(|s| s["service"] == "states").collect();
+    let operation = |step: &Value| step["op"].as_str().unwrap_or_default().to_string();
+    if let Some(missing) = steps.iter().map(|step| operation(step)).find(|op| !SERVED.contains(&op.as_str())) {
+        return Scope::Later(format!("operation {missing}"));
+    }
+    let starts = steps.iter().any(|step| operation(step) == "StartExecution");
+    for step in &steps {
+        let request = &step["request"];
+        let definition = request["definition"].as_str().unwrap_or_default();
+        if definition.contains("{%") || definition.contains("JSONata") {
+            return Scope::Later("JSONata".to_string());
+        }
+        // Creating, describing and refusing such machines is served; running them is not.
+        if starts && request["type"] == "EXPRESS" {
+            return Scope::Later("running Express executions".to_string());
+        }
+        if starts && definition.contains("\"DISTRIBUTED\"") {
+            return Scope::Later("running distributed Maps".to_string());
+        }
+    }
+    let needs = case["needs"].as_array().unwrap_or(&empty);
+    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| *service != "lambda") {
+        return Scope::Later(format!("service {service}"));
+    }
+    Scope::In
+}
+
+struct Case {
+    id: String,
+    area: String,
+    passed: bool,
+    differences: Vec<String>,
+    scope: Scope,
+}
+
+/// Replays, prints the score by area, and fails if anything in scope fails without standing on the list.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let runner = runner();
+    if !runner.is_file() {
+        bail!("the recordings are not here: {} does not exist", runner.display());
+    }
+    let cases = replay(options)?;
+    let in_scope: Vec<&Case> = cases.iter().filter(|case| case.scope == Scope::In).collect();
+    let exceptions = exceptions()?;
+    print_score(&cases);
+
+    let mut problems = Vec::new();
+    println!("\nfailing in scope:");
+    for case in in_scope.iter().filter(|case| !case.passed) {
+        if let Some(reason) = exceptions.get(&case.id) {
+            println!("  listed  {}: {reason}", case.id);
+        } else {
+            println!("  FAILED  {}", case.id);
+            for difference in case.differences.iter().take(3) {
+                println!("          {difference}");
+            }
+            problems.push(format!("{} fails and is on no list", case.id));
+        }
+    }
+    for case in in_scope.iter().filter(|case| case.passed && exceptions.contains_key(&case.id)) {
+        problems.push(format!("{} passes now: take it off the list of exceptions", case.id));
+    }
+
+    let whole = options.k.is_empty() && options.area.is_empty();
+    if whole {
+        for id in exceptions.keys().filter(|id| !in_scope.iter().any(|case| case.id == **id)) {
+            problems.push(format!("{id} is listed as an exception but is no case in scope"));
+        }
+        if exceptions.len() * 100 > in_scope.len() * MAX_EXCEPTIONS_PERCENT {
+            problems.push(format!(
+                "{} exceptions are more than {MAX_EXCEPTIONS_PERCENT} % of {} cases",
+                exceptions.len(),
+                in_scope.len()
+            ));
+        }
+        problems.extend(compare_score(&cases, options)?);
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!("conformance:\n  {}", problems.join("\n  "))
+}
+
+/// Runs the runner against a fresh server and reads what became of each case.
+fn replay(options: &Options) -> Result<Vec<Case>> {
+    let home = target().join("conformance");
+    let data = home.join("data");
+    if data.exists() {
+        std::fs::remove_dir_all(&data).with_context(|| format!("cannot empty {}", data.display()))?;
+    }
+    std::fs::create_dir_all(&home)?;
+    let results = home.join("results.json");
+    let _ = std::fs::remove_file(&results);
+    let log = home.join("server.log");
+    let binary = server_binary()?;
+    let serve = format!(
+        "sh -c 'exec \"{}\" serve --listen 127.0.0.1:{{port}} --data-dir \"{}\" >\"{}\" 2>&1'",
+        binary.display(),
+        data.display(),
+        log.display()
+    );
+    let mut command = command("python3");
+    command.arg(runner()).args(["--serve", &serve, "-v", "--out"]).arg(&results);
+    command.arg("--home").arg(target().join("conformance-venv"));
+    if !options.k.is_empty() {
+        command.args(["-k", &options.k]);
+    }
+    let mut areas = options.area.clone();
+    if areas.is_empty() && options.in_scope {
+        areas = AREAS.iter().map(ToString::to_string).collect();
+    }
+    for area in &areas {
+        command.args(["--area", area]);
+    }
+    if !options.verbose {
+        command.stdout(Stdio::null());
+    }
+    println!("replaying; the server's log is {}", log.display());
+    // Its exit code is 1 as soon as one case fails, in scope or not, so the results are what counts.
+    command.status().context("cannot run python3")?;
+    let text = std::fs::read_to_string(&results)
+        .context("the replay left no results; is port 4566, which its stand-ins need, free?")?;
+    let results: Vec<Value> = serde_json::from_str(&text)?;
+    let scopes = scopes()?;
+    let mut cases = Vec::new();
+    for result in &results {
+        let id = result["test"].as_str().unwrap_or_default().to_string();
+        let scope = match scopes.get(&id) {
+            Some(Scope::In) => Scope::In,
+            Some(Scope::Later(why)) => Scope::Later(why.clone()),
+            None => bail!("the results name {id}, which is not among the recordings"),
+        };
+        if options.in_scope && scope != Scope::In {
+            continue;
+        }
+        let differences = result["diffs"].as_array().into_iter().flatten();
+        cases.push(Case {
+            area: result["area"].as_str().unwrap_or_default().to_string(),
+            passed: result["ok"] == true,
+            differences: differences.filter_map(|d| Some(d.as_str()?.to_string())).collect(),
+            scope,
+            id,
+        });
+    }
+    Ok(cases)
+}
+
+/// The scope of every recorded case, by its id.
+fn scopes() -> Result<BTreeMap<String, Scope>> {
+    let corpus = runner().with_file_name("corpus");
+    let list = std::fs::read_to_string(corpus.join("open.txt"))?;
+    let mut scopes = BTreeMap::new();
+    for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let case: Value =
+            serde_json::from_str(&std::fs::read_to_string(corpus.join(line))?).context(line.to_string())?;
+        scopes.insert(case["test"].as_str().unwrap_or_default().to_string(), scope(&case));
+    }
+    Ok(scopes)
+}
+
+/// The cases that may fail, each with its reason.
+fn exceptions() -> Result<BTreeMap<String, String>> {
+    let path = root().join("tests/conformance/exceptions.toml");
+    let table: toml::Table = std::fs::read_to_string(&path)?.parse().context("tests/conformance/exceptions.toml")?;
+    let mut exceptions = BTreeMap::new();
+    for entry in table.get("exception").and_then(|list| list.as_array()).into_iter().flatten() {
+        let text = |key: &str| entry.get(key).and_then(|value| value.as_str()).unwrap_or_default().trim().to_string();
+        let (case, reason) = (text("case"), text("reason"));
+        if case.is_empty() || reason.is_empty() {
+            bail!("{}: every [[exception]] needs a case and a reason", path.display());
+        }
+        exceptions.insert(case, reason);
+    }
+    Ok(exceptions)
+}
+
+fn tally<'a>(cases: impl Iterator<Item = &'a Case>) -> (usize, usize) {
+    cases.fold((0, 0), |(passed, all), case| (passed + usize::from(case.passed), all + 1))
+}
+
+fn print_score(cases: &[Case]) {
+    let areas: BTreeSet<&str> = cases.iter().map(|case| case.area.as_str()).collect();
+    println!("\n{:22}{:>12}{:>14}", "area", "in scope", "all recorded");
+    let row = |name: &str, wanted: &dyn Fn(&Case) -> bool| {
+        let scoped = tally(cases.iter().filter(|case| wanted(case) && case.scope == Scope::In));
+        let all = tally(cases.iter().filter(|case| wanted(case)));
+        let scoped = if scoped.1 == 0 { "–".to_string() } else { format!("{}/{}", scoped.0, scoped.1) };
+        println!("{name:22}{scoped:>12}{:>14}", format!("{}/{}", all.0, all.1));
+    };
+    for area in &areas {
+        row(area, &|case| case.area == *area);
+    }
+    row("total", &|_| true);
+    let mut later: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in cases {
+        if let Scope::Later(why) = &case.scope
+            && !why.starts_with("area ")
+        {
+            *later.entry(why).or_default() += 1;
+        }
+    }
+    let later: Vec<_> = later.iter().map(|(why, count)| format!("{why} ({count})")).collect();
+    if !later.is_empty() {
+        println!("in the served areas but later: {}", later.join(", "));
+    }
+}
+
+/// Holds the score of a whole run against the kept one.
+fn compare_score(cases: &[Case], options: &Options) -> Result<Vec<String>> {
+    let path = root().join("tests/conformance/score.json");
+    let kept: Value =
+        std::fs::read_to_string(&path).ok().map_or(Ok(Value::Null), |text| serde_json::from_str(&text))?;
+    let scoped = tally(cases.iter().filter(|case| case.scope == Scope::In));
+    let all = tally(cases.iter());
+    let mut score = json!({"in_scope": {"passed": scoped.0, "cases": scoped.1}});
+    score["recorded"] =
+        if options.in_scope { kept["recorded"].clone() } else { json!({"passed": all.0, "cases": all.1}) };
+    let mut problems = Vec::new();
+    for part in ["in_scope", "recorded"] {
+        let (before, now) = (kept[part]["passed"].as_u64().unwrap_or(0), score[part]["passed"].as_u64().unwrap_or(0));
+        let cases = &score[part]["cases"];
+        println!("{part}: {now} of {cases} pass, {before} are kept as the score");
+        if now < before {
+            problems.push(format!("the score fell: {part} {before} → {now} of {cases}"));
+        } else if now > before && !options.update {
+            println!("  it rose: keep that with `cargo xtask conformance --update`");
+        }
+    }
+    if options.update && problems.is_empty() {
+        std::fs::write(&path, format!("{score:#}\n"))?;
+    }
+    Ok(problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scope_is_read_off_the_case() {
+        let check = |changes: Value, expected: Scope| {
+            let mut case = json!({"area": "base", "needs": [], "steps": []});
+            for (key, value) in changes.as_object().expect("an object") {
+                case[key] = value.clone();
+            }
+            assert_eq!(scope(&case), expected, "{case}");
+        };
+        let later = |why: &str| Scope::Later(why.to_string());
+        let step = |op: &str, request: Value| json!({"service": "states", "op": op, "request": request});
+        check(json!({}), Scope::In);
+        check(json!({"area": "scenarios"}), later("area scenarios"));
+        check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
+        check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
+        check(json!({"needs": ["lambda"]}), Scope::In);
+        check(json!({"needs": ["lambda", "sqs"]}), later("service sqs"));
+        let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
+        check(json!({"steps": [jsonata]}), later("JSONata"));
+        let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));
+        check(json!({"steps": [express]}), Scope::In);
+        check(json!({"steps": [express, step("StartExecution", json!({}))]}), later("running Express executions"));
+        let map = step("CreateStateMachine", json!({"definition": "{\"Mode\": \"DISTRIBUTED\"}"}));
+        check(json!({"steps": [map]}), Scope::In);
+        check(json!({"steps": [map, step("StartExecution", json!({}))]}), later("running distributed Maps"));
+    }
+}
