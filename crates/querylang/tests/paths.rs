@@ -1,0 +1,446 @@
+//! Full paths and reference paths, as data: path, what it selects.
+
+mod common;
+
+use common::within;
+use serde_json::{Value, json};
+use stepwright_querylang::{Path, ReferencePath, Root};
+
+fn store() -> Value {
+    json!({
+        "store": {
+            "book": [
+                {"category": "reference", "author": "Nigel Rees", "title": "Sayings", "price": 8.95},
+                {"category": "fiction", "author": "Evelyn Waugh", "title": "Sword", "price": 12.99},
+                {"category": "fiction", "author": "Herman Melville", "title": "Moby Dick",
+                 "isbn": "0-553-21311-3", "price": 8.99},
+                {"category": "fiction", "author": "J. R. R. Tolkien", "title": "Rings",
+                 "isbn": "0-395-19395-8", "price": 22.99},
+            ],
+            "bicycle": {"color": "red", "price": 19.95},
+        },
+        "expensive": 10,
+        "n": [3, 1, 2],
+        "tags": ["a", "b"],
+        "words": {"a": ["x", "y"], "b": []},
+        "with space": {"it's": 1, "a\\b": 2, "q\"": 3, "dots.and[brackets]": 4},
+        "null": null,
+        "text": "hello",
+        "flags": [true, false, "true", "1", 1],
+        "nested": {"id": 1, "child": {"id": 2, "children": [{"id": 3}, {"id": 4}]}},
+    })
+}
+
+fn check(path: &str, expected: Value) {
+    let parsed = Path::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let store = store();
+    within(&store, |scope| {
+        let value = parsed.evaluate(scope).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!(*value, expected, "{path}");
+        assert_eq!(parsed.select(scope).as_deref(), Some(&expected), "{path}");
+    });
+    assert_eq!(parsed.text(), path);
+}
+
+fn check_missing(path: &str, reason: &str) {
+    let parsed = Path::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let store = store();
+    within(&store, |scope| {
+        let error = parsed.evaluate(scope).expect_err(path);
+        assert_eq!(error.message, format!("Invalid path '{path}' : {reason}"));
+        assert_eq!(error.kind.name(), "States.Runtime");
+        assert!(parsed.select(scope).is_none(), "{path}");
+    });
+}
+
+#[test]
+fn definite_paths_select_one_value() {
+    check("$", store());
+    check("$.expensive", json!(10));
+    check("$['expensive']", json!(10));
+    check("$[\"expensive\"]", json!(10));
+    check("$.['expensive']", json!(10));
+    check(" $.expensive ", json!(10));
+    check("$.store.book[0].title", json!("Sayings"));
+    check("$['store']['book'][0]['title']", json!("Sayings"));
+    check("$.store.book[-1].title", json!("Rings"));
+    check("$.store.book[ 1 ].title", json!("Sword"));
+    check("$.null", json!(null));
+    check("$.with\\ space.it\\'s", json!(1));
+    check("$['with space']['it\\'s']", json!(1));
+    check("$['with space'][\"it's\"]", json!(1));
+    check("$['with space']['a\\b']", json!(2));
+    check("$['with space']['a\\\\b']", json!(2));
+    check("$['with space']['q\"']", json!(3));
+    check("$['with space']['dots.and[brackets]']", json!(4));
+    check("$.store.bicycle['color','price']", json!({"color": "red", "price": 19.95}));
+    check("$.store.bicycle['color','weight']", json!({"color": "red"}));
+    for path in ["$", "$.a", "$['a'][0]", "$.a['b','c']", "$.a.length()", "$..a.length()", "$$", "$x"] {
+        assert!(Path::parse(path).unwrap().is_definite(), "{path}");
+    }
+}
+
+#[test]
+fn a_backslash_in_quotes_escapes_only_quotes_and_itself() {
+    let input = json!({"Test\\\"\"Name\"": "found"});
+    let path = Path::parse("$['Test\\\"\"Name\"']").unwrap();
+    within(&input, |scope| assert_eq!(*path.evaluate(scope).unwrap(), json!("found")));
+}
+
+#[test]
+fn names_take_what_the_states_language_shows() {
+    let input = json!({
+        "store.book": 1, "store.boo k": 2, "foo": {".bar": 3}, "&Ж中": {"𐍆": 4}, "a-b": 5, "a:b": 6,
+    });
+    for (path, expected) in [
+        ("$.store\\.book", 1),
+        ("$.\\stor\\e\\.boo\\ k", 2),
+        ("$.foo.\\.bar", 3),
+        ("$.&Ж中.\\uD800\\uDF46", 4),
+        ("$.a-b", 5),
+        ("$.a:b", 6),
+    ] {
+        let parsed = Path::parse(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        within(&input, |scope| assert_eq!(*parsed.evaluate(scope).unwrap(), json!(expected), "{path}"));
+    }
+}
+
+#[test]
+fn indefinite_paths_select_arrays() {
+    check("$.n[*]", json!([3, 1, 2]));
+    check("$.store.bicycle.*", json!(["red", 19.95]));
+    check("$.n[0,2]", json!([3, 2]));
+    check("$.n[0,9]", json!([3]));
+    check("$.n[2, 0]", json!([2, 3]));
+    check("$.n[1:]", json!([1, 2]));
+    check("$.n[:1]", json!([3]));
+    check("$.n[:]", json!([3, 1, 2]));
+    check("$.n[-2:]", json!([1, 2]));
+    check("$.n[:-1]", json!([3, 1]));
+    check("$.n[-9:2]", json!([3, 1]));
+    check("$.n[1:99]", json!([1, 2]));
+    check("$.n[2:1]", json!([]));
+    check("$.n[::2]", json!([3, 2]));
+    check("$.n[0:3:2]", json!([3, 2]));
+    check("$..author", json!(["Nigel Rees", "Evelyn Waugh", "Herman Melville", "J. R. R. Tolkien"]));
+    check("$.store..price", json!([8.95, 12.99, 8.99, 22.99, 19.95]));
+    check("$..id", json!([1, 2, 3, 4]));
+    check("$..['id']", json!([1, 2, 3, 4]));
+    check(
+        "$.nested..*",
+        json!([1, {"id": 2, "children": [{"id": 3}, {"id": 4}]}, 2,
+        [{"id": 3}, {"id": 4}], {"id": 3}, {"id": 4}, 3, 4]),
+    );
+    check("$..book[2].title", json!(["Moby Dick"]));
+    check("$..book[-1:].title", json!(["Rings"]));
+    check(
+        "$.store.book[*]['title','isbn']",
+        json!([
+            {"title": "Sayings"}, {"title": "Sword"},
+            {"title": "Moby Dick", "isbn": "0-553-21311-3"}, {"title": "Rings", "isbn": "0-395-19395-8"},
+        ]),
+    );
+    check("$.words['a','b'][*]", json!(["x", "y"]));
+    for path in ["$[*]", "$.a[1:]", "$..a", "$.a[0,1]", "$.a[?(@.b)]", "$.a.*", "$['a','b'].c"] {
+        assert!(!Path::parse(path).unwrap().is_definite(), "{path}");
+    }
+}
+
+#[test]
+fn indefinite_paths_through_missing_parents_are_empty() {
+    for path in [
+        "$.item.items[1:5]",
+        "$.item.items[1:5].itemValue",
+        "$.items[*]",
+        "$.items[*].itemValue",
+        "$.items[:1]",
+        "$.items[1:].itemValue",
+        "$.text[*]",
+        "$.text[0,1]",
+        "$..nope",
+        "$.nope[?(@.a)]",
+        "$.n[*].nope",
+        "$.n[*][0]",
+        "$.null[*]",
+    ] {
+        check(path, json!([]));
+    }
+}
+
+#[test]
+fn filters() {
+    check("$.store.book[?(@.price < 10)].title", json!(["Sayings", "Moby Dick"]));
+    check("$.store.book[?(@.price<=$.expensive)].title", json!(["Sayings", "Moby Dick"]));
+    check("$.store.book[?(@.isbn)].title", json!(["Moby Dick", "Rings"]));
+    check("$.store.book[?(!@.isbn)].title", json!(["Sayings", "Sword"]));
+    check("$.store.book[?(!(@.isbn))].title", json!(["Sayings", "Sword"]));
+    check("$.store.book[?(@['isbn'] && @.price > 10)].title", json!(["Rings"]));
+    check("$.store.book[?(@.category == 'reference' || @.price > 20)].title", json!(["Sayings", "Rings"]));
+    check("$.store.book[?((@.isbn || @.price < 9) && @.category != 'fiction')].title", json!(["Sayings"]));
+    check("$.store.book[?(@.author =~ /.*rees/i)].title", json!(["Sayings"]));
+    check("$.store.book[?(@.author =~ /Rees/)].title", json!([]));
+    check("$.store.book[?(/.*in.*/ =~ @.title)].title", json!(["Sayings", "Rings"]));
+    check("$.store.book[?(@.price =~ /8\\..*/)].title", json!(["Sayings", "Moby Dick"]));
+    check("$.store.book[?(@.category in ['reference', \"poetry\"])].title", json!(["Sayings"]));
+    check("$.store.book[?(@.category nin ['fiction'])].title", json!(["Sayings"]));
+    check("$.store.book[?(@.category in $.tags)].title", json!([]));
+    check("$.store.book[?(@.title contains 'by')].title", json!(["Moby Dick"]));
+    check("$.store.book[?(@.isbn == null)].title", json!([]));
+    check("$.store.book[?(@.isbn != '0-553-21311-3')].title", json!(["Sayings", "Sword", "Rings"]));
+    check("$.n[?(@ > 1)]", json!([3, 2]));
+    check("$.n[?(@ >= 2.0)]", json!([3, 2]));
+    check("$.n[?(@ == 1.0)]", json!([1]));
+    check("$.n[?(1 < @)]", json!([3, 2]));
+    check("$.n[?(@ == -1)]", json!([]));
+    check("$.n[?(true)]", json!([3, 1, 2]));
+    check("$.flags[?(@ == true)]", json!([true]));
+    check("$.flags[?(@ == '1')]", json!(["1", 1]));
+    check("$.flags[?(@ === '1')]", json!(["1"]));
+    check("$.flags[?(@ !== 1)]", json!([true, false, "true", "1"]));
+    check("$[?(@.color == 'red')]", json!([]));
+    check("$.store[?(@.color == 'red')]", json!([]));
+    check("$.store.bicycle[?(@.color == 'red')].price", json!([19.95]));
+    check("$..[?(@.color)].price", json!([19.95]));
+    check("$..[?(@.id > 2)]", json!([{"id": 3}, {"id": 4}]));
+    check("$.words[?(@.a size 2)].a[0]", json!(["x"]));
+    check("$.words[?(@.a size 3)]", json!([]));
+    check("$.words[?(@.b empty true)].b", json!([[]]));
+    check("$.words[?(@.a empty true)]", json!([]));
+    check("$.words[?(@.a subsetof ['x', 'y', 'z'])].b", json!([[]]));
+    check("$.words[?(@.a subsetof ['x'])]", json!([]));
+    check("$.words[?(@.a anyof ['y', 'z'])].b", json!([[]]));
+    check("$.words[?(@.a noneof ['z'])].b", json!([[]]));
+    check("$.words[?(@.a noneof ['x'])]", json!([]));
+    check("$.words[?(@.a all ['x'])].b", json!([[]]));
+    check("$.words[?(@.a contains 'y')].b", json!([[]]));
+    check("$.words[?(@.nope exists false)].b", json!([[]]));
+    check("$.words[?(@.a exists true)].b", json!([[]]));
+    check("$.words[?(@.a == ['x', 'y'])].b", json!([[]]));
+    check("$.words[?(@ == {'a': ['x', 'y'], \"b\": []})].b", json!([[]]));
+    check("$.words[?(@.a.length() == 2)].b", json!([[]]));
+    check("$.nested[?(@.child.children[?(@.id == 4)] empty false)].id", json!([1]));
+    check("$.store.book[?(@.price > 'x')]", json!([]));
+    check("$.store.book[?(@.author > 'J')].author", json!(["Nigel Rees", "J. R. R. Tolkien"]));
+}
+
+#[test]
+fn tail_functions() {
+    check("$.n.length()", json!(3));
+    check("$.n.size()", json!(3));
+    check("$.text.length()", json!(5));
+    check("$.words.length()", json!(2));
+    check("$.words.keys()", json!(["a", "b"]));
+    check("$.n.min()", json!(1));
+    check("$.n.max()", json!(3));
+    check("$.n.sum()", json!(6));
+    check("$.n.avg()", json!(2.0));
+    check("$.n.first()", json!(3));
+    check("$.n.last()", json!(2));
+    check("$.n.index(1)", json!(1));
+    check("$.n.index(-1)", json!(2));
+    check("$.n.append(4)", json!([3, 1, 2, 4]));
+    check("$.tags.concat('-', $.text)", json!("ab-hello"));
+    check("$.store.book[*].price.max()", json!(22.99));
+    check("$..book.length()", json!(1));
+    check("$.n[?(@ > 1)].length()", json!(2));
+    check_missing("$.text.sum()", "Aggregation function attempted to calculate value using empty array");
+    check_missing("$.nope.length()", "Missing property in path $['nope']");
+}
+
+#[test]
+fn context_and_variables() {
+    check("$$.Execution.Name", json!("first"));
+    check("$$.Execution.Input.list[-1]", json!(2));
+    check("$$['StateMachine']['Id','Name']", json!({"Id": "arn:1", "Name": "orders"}));
+    check("$answer", json!(42));
+    check("$größe_2.a[1]", json!(20));
+    check("$größe_2.a[*]", json!([10, 20]));
+    check("$nothing", json!(null));
+    assert_eq!(Path::parse("$answer.x").unwrap().variables().collect::<Vec<_>>(), ["answer"]);
+    assert_eq!(Path::parse("$.answer").unwrap().variables().count(), 0);
+    assert_eq!(Path::parse("$answer").unwrap().root(), Root::Variable("answer"));
+}
+
+#[test]
+fn a_path_that_selects_nothing_says_how_far_it_came() {
+    check_missing("$.a", "No results for path: $['a']");
+    check_missing("$.NoSuchOutputPath", "No results for path: $['NoSuchOutputPath']");
+    check_missing("$.no.such.result.path", "Missing property in path $['no']");
+    check_missing("$.store.no.path", "Missing property in path $['store']['no']");
+    check_missing("$.store.no", "No results for path: $['store']['no']");
+    check_missing("$.text.no", "No results for path: $['text']['no']");
+    check_missing("$.n[3]", "No results for path: $['n'][3]");
+    check_missing("$.n[-4]", "No results for path: $['n'][-4]");
+    check_missing("$.expensive[0]", "Filter: [0] can only be applied to arrays. Current context is: 10");
+    check_missing("$$.Nope.Deep", "Missing property in path $['Nope']");
+    check_missing("$unknown", "No results for path: $['unknown']");
+    check_missing("$unknown.a", "Missing property in path $['unknown']");
+    check_missing("$answer.a", "No results for path: $['answer']['a']");
+}
+
+#[test]
+fn refused_texts_name_the_offset() {
+    for (text, offset) in [
+        ("", 0),
+        ("a", 0),
+        ("@.a", 0),
+        ("$.", 2),
+        ("$..", 3),
+        ("$...a", 3),
+        ("$.a.", 4),
+        ("$a b", 3),
+        ("$.a b", 4),
+        ("$[", 2),
+        ("$[]", 2),
+        ("$['a'", 5),
+        ("$['a", 2),
+        ("$['a',]", 6),
+        ("$[0,]", 4),
+        ("$[1", 3),
+        ("$[a]", 2),
+        ("$.a[0", 5),
+        ("$.a]", 3),
+        ("$.a)", 3),
+        ("$[::0]", 4),
+        ("$[99999999999]", 2),
+        ("$[?]", 3),
+        ("$[?()]", 4),
+        ("$[?(@.a ==)]", 10),
+        ("$[?(@.a = 1)]", 8),
+        ("$[?(@.a like 1)]", 8),
+        ("$[?(1)]", 4),
+        ("$[?(@.a =~ 'x')]", 11),
+        ("$[?(@.a == /x/)]", 11),
+        ("$[?(@.a =~ /(/)]", 11),
+        ("$[?(@.a =~ /x/q)]", 15),
+        ("$[?(@.a", 7),
+        ("$.a.frobnicate()", 4),
+        ("$.a.length().b", 12),
+        ("$..length()", 1),
+        ("$.a.index()", 4),
+        ("$.a\\", 4),
+        ("$.\\uD800", 3),
+        ("$$$", 2),
+        ("$$a", 2),
+        ("{%a%}", 0),
+    ] {
+        let error = Path::parse(text).expect_err(text);
+        assert_eq!(error.offset, offset, "{text}: {error}");
+    }
+}
+
+#[test]
+fn nesting_and_length_are_bounded() {
+    let deep = format!("$[?({}@.a{})]", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(Path::parse(&deep).unwrap_err().message.contains("deeper"));
+    assert!(Path::parse(&format!("$[?({}@.a)]", "!".repeat(10_000))).is_err());
+    assert!(Path::parse(&"$[?(@.a".repeat(5_000)).is_err());
+    assert!(Path::parse(&format!("$[?(@.a in {})]", "[".repeat(10_000))).is_err());
+    assert!(Path::parse(&format!("${}", ".a".repeat(100_000))).is_err());
+    assert!(Path::parse(&format!("${}", ".a".repeat(10_000))).is_ok());
+}
+
+#[test]
+fn work_is_bounded_and_says_so() {
+    let mut deep = json!(1);
+    for _ in 0..100 {
+        deep = json!({"a": deep, "b": 1});
+    }
+    let list: Value = (0..20_000).collect();
+    for (path, input) in [
+        ("$..*..*..*..*..*", &deep),
+        (
+            "$[0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0][0,0,0,0,0,0,0,0]",
+            &json!([[[[[[[[1]]]]]]]]),
+        ),
+        ("$[?(@ in $)][?(@ in $)]", &json!([list])),
+        ("$[?(@ nin $)]", &list),
+    ] {
+        let path = Path::parse(path).unwrap();
+        within(input, |scope| {
+            let error = path.evaluate(scope).expect_err("it must stop");
+            assert!(error.message.contains("The path visits more than"), "{error}");
+        });
+    }
+}
+
+#[test]
+fn reference_paths_select() {
+    let store = store();
+    within(&store, |scope| {
+        for (path, expected) in [
+            ("$.expensive", json!(10)),
+            ("$['store']['bicycle'].color", json!("red")),
+            ("$.n[1]", json!(1)),
+            ("$answer", json!(42)),
+            ("$$.Execution.Name", json!("first")),
+            ("$['with space']['dots.and[brackets]']", json!(4)),
+        ] {
+            let parsed = ReferencePath::parse(path).unwrap();
+            assert_eq!(*parsed.evaluate(scope).unwrap(), expected, "{path}");
+            assert_eq!(parsed.select(scope).as_deref(), Some(&expected), "{path}");
+        }
+        let missing = ReferencePath::parse("$.store.no").unwrap();
+        assert!(missing.select(scope).is_none());
+        assert_eq!(
+            missing.evaluate(scope).unwrap_err().message,
+            "Invalid path '$.store.no' : No results for path: $['store']['no']"
+        );
+    });
+    assert!(ReferencePath::parse("$").unwrap().is_root());
+    assert!(!ReferencePath::parse("$$").unwrap().is_root());
+    assert!(!ReferencePath::parse("$.a").unwrap().is_root());
+    assert_eq!(ReferencePath::parse("$$.a").unwrap().root(), Root::Context);
+    assert_eq!(ReferencePath::parse("$v.a").unwrap().variables().collect::<Vec<_>>(), ["v"]);
+}
+
+#[test]
+fn reference_paths_refuse_what_may_select_several() {
+    for path in [
+        "$.a[*]",
+        "$.*",
+        "$..a",
+        "$.a[0,1]",
+        "$.a[1:2]",
+        "$['a','b']",
+        "$.a[?(@.b)]",
+        "$.a.length()",
+        "$.a@b",
+        "$.a:b",
+        "$.a?",
+        "$.a,b",
+        "a",
+        "",
+        "$.",
+        "States.UUID()",
+    ] {
+        assert!(ReferencePath::parse(path).is_err(), "{path}");
+    }
+    assert!(ReferencePath::parse("$.a\\@b").is_ok());
+    assert!(ReferencePath::parse("$['a@b']").is_ok());
+    assert!(ReferencePath::parse("$.foo\\@bar.baz\\[\\[.\\?pretty").is_ok());
+}
+
+#[test]
+fn insert() {
+    fn check(path: &str, target: Value, expected: Result<Value, &str>) {
+        let result = ReferencePath::parse(path).unwrap().insert(target, json!("new"));
+        assert_eq!(result.map_err(|error| error.message), expected.map_err(str::to_owned), "{path}");
+    }
+    check("$", json!([1]), Ok(json!("new")));
+    check("$.a", json!({"b": 1}), Ok(json!({"b": 1, "a": "new"})));
+    check("$.a", json!({"a": 1, "b": 2}), Ok(json!({"a": "new", "b": 2})));
+    check("$.a.b.c", json!({}), Ok(json!({"a": {"b": {"c": "new"}}})));
+    check("$['a b'].c", json!({"a b": {"d": 1}}), Ok(json!({"a b": {"d": 1, "c": "new"}})));
+    check("$.a[1]", json!({"a": [1, 2]}), Ok(json!({"a": [1, "new"]})));
+    check("$.a[0].b", json!({"a": [{}]}), Ok(json!({"a": [{"b": "new"}]})));
+    check("$[0]", json!([1]), Ok(json!(["new"])));
+    check("$.a", json!(1), Err("Unable to apply step \"a\" to input 1"));
+    check("$.a", json!([1]), Err("Unable to apply step \"a\" to input [1]"));
+    check("$.a", json!(null), Err("Unable to apply step \"a\" to input null"));
+    check("$.a.b", json!({"a": "text"}), Err("Unable to apply step \"b\" to input \"text\""));
+    check("$.a[2]", json!({"a": [1, 2]}), Err("Unable to apply step \"2\" to input [1,2]"));
+    check("$.a[0]", json!({}), Err("Unable to apply step \"0\" to input {}"));
+    check("$$.a", json!({}), Err("'$$.a' is not a place in the state input"));
+    check("$v", json!({}), Err("'$v' is not a place in the state input"));
+}
