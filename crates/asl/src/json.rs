@@ -209,7 +209,7 @@ struct Parser<'t> {
     stack: Vec<Container>,
 }
 
-impl Parser<'_> {
+impl<'t> Parser<'t> {
     fn run(mut self) -> Result<Node, Error> {
         loop {
             let Some(mut node) = self.value()? else { continue };
@@ -519,12 +519,13 @@ impl Parser<'_> {
         count
     }
 
-    fn word(&mut self) -> &str {
+    fn word(&mut self) -> &'t str {
         let start = self.position;
-        let rest = &self.text[start..];
+        let text: &'t str = self.text;
+        let rest = &text[start..];
         let length = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
         self.position += length;
-        &self.text[start..start + length]
+        &text[start..start + length]
     }
 
     fn skip_whitespace(&mut self) {

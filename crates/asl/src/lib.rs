@@ -2,11 +2,110 @@
 //!
 //! Parsing never fails: it yields what it understood and says what is wrong where. Nothing here evaluates a path,
 //! knows an execution, or touches the world.
+//!
+//! ```
+//! use stepwright_asl::{Options, parse};
+//!
+//! let parsed = parse(r#"{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B"}}}"#, &Options::default());
+//! assert!(parsed.definition.is_none());
+//! assert_eq!(
+//!     parsed.diagnostics[0].to_string(),
+//!     "MISSING_TRANSITION_TARGET: Missing 'Next' target: B at /States/A/Next",
+//! );
+//! ```
 
+mod check;
 pub mod definition;
+mod diagnostic;
+pub mod json;
+mod registry;
 pub mod resource;
 mod timestamp;
+mod variables;
 
 pub use definition::*;
-pub use resource::{Integration, Pattern, Resource};
+pub use diagnostic::{Code, Diagnostic, Severity, Span, invalid_definition_message};
+pub use resource::{Integration, Pattern, Resource, ResourceError};
 pub use timestamp::{parse_instant, parse_timestamp};
+pub use variables::variable_references;
+
+/// What kind of machine a definition is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum MachineType {
+    /// Durable, up to a year.
+    #[default]
+    Standard,
+    /// Short, without activities, callbacks, jobs and distributed maps.
+    Express,
+}
+
+/// How deep the brackets of a definition nest at most. It leaves room below the 128 levels that JSON readers of
+/// clients, and our own of stored payloads, commonly take.
+pub const DEFAULT_MAX_DEPTH: usize = 100;
+
+/// What a definition is judged by.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What kind of machine it is for.
+    pub machine_type: MachineType,
+    /// How deep its brackets nest at most. The checker recurses with it, so it should not be much larger than
+    /// [`DEFAULT_MAX_DEPTH`].
+    pub max_depth: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { machine_type: MachineType::Standard, max_depth: DEFAULT_MAX_DEPTH }
+    }
+}
+
+/// What became of a definition's text.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The definition, if it has no errors.
+    pub definition: Option<Definition>,
+    /// Errors and warnings: structure in document order, then transitions.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Parts that are valid but that this version does not run yet.
+    pub unsupported: Vec<Unsupported>,
+}
+
+/// A part of a valid definition that this version does not run yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// What it is, as it would read after "does not support": `the query language JSONata`.
+    pub feature: String,
+    /// The state, as in diagnostics.
+    pub location: String,
+}
+
+/// Parses and checks a definition.
+#[must_use]
+pub fn parse(text: &str, options: &Options) -> Parsed {
+    let refuse = |diagnostic| Parsed { definition: None, diagnostics: vec![diagnostic], unsupported: Vec::new() };
+    let not_an_object = || Diagnostic::new(Code::SchemaValidationFailed, "Definition must be a valid JSON object");
+    if text.trim().is_empty() {
+        return refuse(not_an_object());
+    }
+    let mut parsed = match json::parse(text, options.max_depth) {
+        Ok(root) if root.as_object().is_some() => check::definition(&root, options),
+        Ok(_) => refuse(not_an_object()),
+        Err(error) => {
+            let location = error.source_location(text);
+            let mut diagnostic = match error.kind {
+                json::ErrorKind::Syntax => {
+                    Diagnostic::new(Code::InvalidJsonDescription, format!("{error}\n at {location}"))
+                }
+                json::ErrorKind::TooDeep => Diagnostic::new(Code::TooDeeplyNested, error.message),
+            };
+            diagnostic.location = Some(location);
+            diagnostic.span = Some(Span { start: error.offset, end: error.offset, line: 0, column: 0 });
+            refuse(diagnostic)
+        }
+    };
+    diagnostic::locate(text, &mut parsed.diagnostics);
+    parsed
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::registry;
+
 /// What a Task state calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -50,4 +52,70 @@ pub enum Pattern {
     Sync2,
     /// With a callback (`.waitForTaskToken`).
     WaitForTaskToken,
+}
+
+/// Why a text is no resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResourceError {
+    /// It does not begin like an ARN.
+    #[error("Value is not a valid resource ARN")]
+    NotAnArn,
+    /// It is no ARN of something that a Task state can call.
+    #[error("The resource is not recognized")]
+    NotRecognized,
+}
+
+impl Resource {
+    /// Parses a resource.
+    ///
+    /// # Errors
+    /// If nothing is known by that name.
+    ///
+    /// ```
+    /// use stepwright_asl::{Pattern, Resource};
+    /// let resource = Resource::parse("arn:aws:states:::lambda:invoke.waitForTaskToken").unwrap();
+    /// let Resource::Integration(integration) = resource else { panic!() };
+    /// assert_eq!(integration.pattern, Pattern::WaitForTaskToken);
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, ResourceError> {
+        let rest = text.strip_prefix("arn:").ok_or(ResourceError::NotAnArn)?;
+        Self::recognize(text, rest).ok_or(ResourceError::NotRecognized)
+    }
+
+    fn recognize(text: &str, rest: &str) -> Option<Self> {
+        let mut parts = rest.splitn(5, ':');
+        let partition = parts.next()?;
+        let [service, region, account, name] = [parts.next()?, parts.next()?, parts.next()?, parts.next()?];
+        if !partition.starts_with("aws") || !partition.chars().all(is_lower_or_dash) {
+            return None;
+        }
+        let regional = !region.is_empty()
+            && region.chars().all(is_lower_or_dash)
+            && account.len() == 12
+            && account.bytes().all(|byte| byte.is_ascii_digit());
+        match service {
+            "lambda" if regional => {
+                let mut name = name.strip_prefix("function:")?.split(':');
+                let is_name = |part: &str| {
+                    !part.is_empty()
+                        && part.chars().all(|character| character.is_ascii_alphanumeric() || "-_$.".contains(character))
+                };
+                let fits = is_name(name.next()?) && name.next().is_none_or(is_name) && name.next().is_none();
+                fits.then(|| Self::LambdaFunction { arn: text.into() })
+            }
+            "states" if regional => {
+                let name = name.strip_prefix("activity:")?;
+                let fits = !name.is_empty() && !name.contains(':');
+                fits.then(|| Self::Activity { arn: text.into() })
+            }
+            "states" if region.is_empty() && account.is_empty() => {
+                registry::integration(text, name).map(Self::Integration)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_lower_or_dash(character: char) -> bool {
+    character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
 }

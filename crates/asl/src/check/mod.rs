@@ -1,0 +1,202 @@
+//! The checker: walks the tree of a definition once, says what is wrong where, and builds the typed form.
+//!
+//! It never stops at the first error and never fails. Whatever it could not build stays absent, and something
+//! absent always has an error diagnostic that says why.
+
+mod choice;
+mod data;
+mod distributed;
+mod fields;
+mod flow;
+mod graph;
+mod jsonata;
+mod map;
+mod number;
+mod retry;
+mod state;
+mod task;
+
+use std::collections::HashSet;
+
+use crate::definition::{Flow, FlowId, QueryLanguage, State, StateId};
+use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+use crate::json::Node;
+use crate::{Options, Parsed, Unsupported};
+
+use fields::Fields;
+use graph::Walk;
+use number::Numbering;
+
+/// A definition has at most this many diagnostics; further ones are not collected. A definition of a megabyte can
+/// hold more errors than anyone wants to read or send.
+const MAX_DIAGNOSTICS: usize = 1_000;
+
+pub(crate) struct Checker<'t> {
+    options: &'t Options,
+    machine_language: QueryLanguage,
+    numbering: Numbering<'t>,
+    diagnostics: Vec<Diagnostic>,
+    /// What the graph has to say comes after everything else, by flow.
+    graph_diagnostics: Vec<(FlowId, Diagnostic)>,
+    unsupported: Vec<Unsupported>,
+    failed: bool,
+    /// The slash path of what is being checked; empty at the root.
+    location: String,
+    state_names: HashSet<&'t str>,
+    labels: HashSet<&'t str>,
+    states: Vec<Option<State>>,
+    flows: Vec<Option<Flow>>,
+    /// The flow being walked.
+    walk: Walk,
+    /// Flows whose variables the current flow can read, the current one last.
+    scope: Vec<FlowId>,
+}
+
+/// Checks a whole definition.
+pub(crate) fn definition(root: &Node, options: &Options) -> Parsed {
+    let numbering = Numbering::new(root);
+    let mut checker = Checker {
+        options,
+        machine_language: QueryLanguage::JsonPath,
+        states: (0..numbering.states).map(|_| None).collect(),
+        flows: (0..numbering.flows.len()).map(|_| None).collect(),
+        numbering,
+        diagnostics: Vec::new(),
+        graph_diagnostics: Vec::new(),
+        unsupported: Vec::new(),
+        failed: false,
+        location: String::new(),
+        state_names: HashSet::new(),
+        labels: HashSet::new(),
+        walk: Walk::new(FlowId(0)),
+        scope: Vec::new(),
+    };
+    let timeout_seconds = checker.machine(root);
+    checker.finish(timeout_seconds)
+}
+
+impl<'t> Checker<'t> {
+    fn finish(mut self, timeout_seconds: Option<u64>) -> Parsed {
+        // Stable: within a flow the order of discovery stays.
+        self.graph_diagnostics.sort_by_key(|(flow, _)| *flow);
+        let mut diagnostics = self.diagnostics;
+        diagnostics.extend(self.graph_diagnostics.into_iter().map(|(_, diagnostic)| diagnostic));
+        let states: Option<Vec<State>> = self.states.into_iter().collect();
+        let flows: Option<Vec<Flow>> = self.flows.into_iter().collect();
+        let definition = if self.failed {
+            None
+        } else {
+            let states = states.expect("a state that was not built has an error diagnostic");
+            let flows = flows.expect("a flow that was not built has an error diagnostic");
+            Some(crate::Definition { query_language: self.machine_language, timeout_seconds, flows, states })
+        };
+        Parsed { definition, diagnostics, unsupported: self.unsupported }
+    }
+
+    /// Checks something one step further down: a member `/name` or an item `[index]`.
+    fn below<R>(&mut self, step: &Step<'_>, check: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.location.len();
+        match step {
+            Step::Member(name) => {
+                self.location.push('/');
+                self.location.push_str(name);
+            }
+            Step::Item(name, index) => {
+                self.location.push_str(&format!("/{name}[{index}]"));
+            }
+        }
+        let result = check(self);
+        self.location.truncate(length);
+        result
+    }
+
+    fn here(&self) -> String {
+        if self.location.is_empty() { "/".to_owned() } else { self.location.clone() }
+    }
+
+    fn push(&mut self, diagnostic: Diagnostic) {
+        self.failed |= diagnostic.severity == Severity::Error;
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Something about the object or value being checked.
+    fn say(&mut self, code: Code, message: impl Into<String>, node: &Node) {
+        let location = self.here();
+        self.say_at(code, message, location, node);
+    }
+
+    fn say_at(&mut self, code: Code, message: impl Into<String>, location: String, node: &Node) {
+        let mut diagnostic = Diagnostic::new(code, message);
+        diagnostic.location = Some(location);
+        diagnostic.span = Some(Span { start: node.start, end: node.end, line: 0, column: 0 });
+        self.push(diagnostic);
+    }
+
+    /// A structural error in the object or value being checked.
+    fn invalid(&mut self, message: impl Into<String>, node: &Node) {
+        self.say(Code::SchemaValidationFailed, message, node);
+    }
+
+    /// A structural error in a member of the object being checked.
+    fn invalid_member(&mut self, name: &str, message: impl Into<String>, node: &Node) {
+        self.below(&Step::Member(name), |checker| checker.invalid(message, node));
+    }
+
+    fn not_supported_yet(&mut self, feature: impl Into<String>) {
+        if self.unsupported.len() < MAX_DIAGNOSTICS {
+            self.unsupported.push(Unsupported { feature: feature.into(), location: self.here() });
+        }
+    }
+
+    /// The machine object. Returns its time-out.
+    fn machine(&mut self, root: &'t Node) -> Option<u64> {
+        let fields = self.object(root)?;
+        self.only(&fields, fields::MACHINE, QueryLanguage::JsonPath);
+        self.required(&fields, &["States", "StartAt"]);
+        self.string(&fields, "Comment");
+        self.one_of(&fields, "Version", &["1.0"]);
+        self.machine_language = self.query_language(&fields).unwrap_or_default();
+        // Measured: 0 is accepted at the top level, where it means no time-out.
+        let timeout = self.integer(&fields, "TimeoutSeconds", 0, number_limits::MAX_SECONDS);
+        self.flow(&fields, FlowId(0), None);
+        timeout.filter(|&seconds| seconds > 0)
+    }
+
+    fn query_language(&mut self, fields: &Fields<'t>) -> Option<QueryLanguage> {
+        match self.one_of(fields, "QueryLanguage", &["JSONPath", "JSONata"])? {
+            "JSONata" => Some(QueryLanguage::Jsonata),
+            _ => Some(QueryLanguage::JsonPath),
+        }
+    }
+}
+
+/// A step of a location.
+enum Step<'s> {
+    /// `/name`
+    Member(&'s str),
+    /// `/name[index]`
+    Item(&'s str, usize),
+}
+
+/// Ranges that the service checks in definitions.
+mod number_limits {
+    /// 99 999 999: of every number of seconds, and of retries.
+    pub(super) const MAX_SECONDS: u64 = 99_999_999;
+    /// Of `MaxDelaySeconds`: 366 days.
+    pub(super) const MAX_DELAY_SECONDS: u64 = 31_622_400;
+    /// Of `MaxItems`.
+    pub(super) const MAX_ITEMS: u64 = 100_000_000;
+    /// Of `MaxInputBytesPerBatch`.
+    pub(super) const MAX_BATCH_BYTES: u64 = 262_144;
+    /// Where the service has no upper bound.
+    pub(super) const NONE: u64 = u64::MAX;
+}
+
+/// A state being checked.
+#[derive(Clone, Copy)]
+struct Context {
+    id: StateId,
+    language: QueryLanguage,
+}
