@@ -85,7 +85,7 @@ impl ReferencePath {
     /// # Errors
     /// If there is none at this place, with the wording of `InputPath`.
     pub fn evaluate<'a>(&self, scope: &Scope<'a>) -> Result<Cow<'a, Value>, EvaluationError> {
-        self.resolve(scope).map_err(|miss| invalid_path(&self.text, &miss.describe(&self.origin, &self.steps)))
+        self.resolve(scope).map_err(|miss| invalid_path(&self.text, &miss.describe(&self.origin, &self.steps, scope)))
     }
 
     fn resolve<'a>(&self, scope: &Scope<'a>) -> Result<Cow<'a, Value>, Miss> {

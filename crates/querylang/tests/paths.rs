@@ -1,5 +1,7 @@
 //! Full paths and reference paths, as data: path, what it selects.
 
+#![expect(clippy::needless_pass_by_value, reason = "tables of literal values read better without borrows")]
+
 mod common;
 
 use common::within;
@@ -322,6 +324,7 @@ fn refused_texts_name_the_offset() {
         ("$.\\uD800", 3),
         ("$$$", 2),
         ("$$a", 2),
+        ("$_a", 1),
         ("{%a%}", 0),
     ] {
         let error = Path::parse(text).expect_err(text);
@@ -362,6 +365,17 @@ fn work_is_bounded_and_says_so() {
             assert!(error.message.contains("The path visits more than"), "{error}");
         });
     }
+}
+
+#[test]
+fn looking_for_an_element_in_large_objects_is_cheap() {
+    let mut deep = json!({"text": "x".repeat(200_000)});
+    for _ in 0..100 {
+        deep = json!({"a": deep});
+    }
+    let condition = vec!["@[0]"; 2_000].join(" || ");
+    let path = Path::parse(&format!("$..[?({condition})]")).unwrap();
+    within(&deep, |scope| assert_eq!(*path.evaluate(scope).unwrap(), json!([])));
 }
 
 #[test]

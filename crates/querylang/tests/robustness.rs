@@ -193,10 +193,9 @@ proptest! {
 
     #[test]
     fn parsing_never_panics(text in prop_oneof![text(), any::<String>(), "\\PC{0,20}", good_text()], input in value()) {
-        for error in [Path::parse(&text).err(), ReferencePath::parse(&text).err(), Expression::parse(&text).err()] {
-            if let Some(error) = error {
-                offset_is_within(&text, &error);
-            }
+        let errors = [Path::parse(&text).err(), ReferencePath::parse(&text).err(), Expression::parse(&text).err()];
+        for error in errors.iter().flatten() {
+            offset_is_within(&text, error);
         }
         if let Ok(expression) = Expression::parse(&text) {
             prop_assert_eq!(expression.text(), &text);

@@ -1,5 +1,7 @@
 //! Payload templates and the fields that hold one expression.
 
+#![expect(clippy::needless_pass_by_value, reason = "tables of literal values read better without borrows")]
+
 mod common;
 
 use common::within;

@@ -156,7 +156,7 @@ impl Argument {
             Self::Text { value, .. } | Self::Literal(value) => Ok(Cow::Borrowed(value)),
             Self::Call(call) => call.evaluate(scope).map(Cow::Owned),
             Self::Path(path) => path.resolve(scope).map_err(|miss| {
-                Failure::Missing(path.describe(&miss).unwrap_or_else(|| {
+                Failure::Missing(path.describe(&miss, scope).unwrap_or_else(|| {
                     // A context path is named as it reads from the context
                     // object, with one `$` (observed).
                     let text = match path.root() {

@@ -2,6 +2,7 @@
 //! words for a path that selects nothing.
 
 use super::{Origin, Segment, Steps};
+use crate::Scope;
 use crate::value::{MAX_VISITS, MAX_WEIGHT, weight};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -23,8 +24,8 @@ enum MissKind {
     Property,
     /// An array is too short.
     PastEnd,
-    /// An index on something that is no array; its JSON text.
-    NotAnArray(String),
+    /// An index on something that is no array.
+    NotAnArray,
     /// A tail function that cannot be applied.
     Function(String),
     /// More nodes than one evaluation may visit or return.
@@ -57,9 +58,9 @@ impl Miss {
 
     /// The words of the path library itself, where the service lets them through
     /// instead of its own sentence.
-    pub(super) fn foreign_words(&self, steps: &Steps) -> Option<String> {
+    pub(super) fn foreign_words(&self, origin: &Origin, steps: &Steps, scope: &Scope<'_>) -> Option<String> {
         match &self.kind {
-            MissKind::NotAnArray(context) => Some(not_an_array(steps.segments.get(self.at), context)),
+            MissKind::NotAnArray => Some(self.not_an_array(origin, steps, scope)),
             MissKind::Function(message) => Some(message.clone()),
             MissKind::TooMuch => Some(too_much()),
             MissKind::Variable | MissKind::Property | MissKind::PastEnd => None,
@@ -67,7 +68,7 @@ impl Miss {
     }
 
     /// What follows `Invalid path '…' : `.
-    pub(crate) fn describe(&self, origin: &Origin, steps: &Steps) -> String {
+    pub(crate) fn describe(&self, origin: &Origin, steps: &Steps, scope: &Scope<'_>) -> String {
         match &self.kind {
             MissKind::Variable if steps.segments.is_empty() && steps.functions.is_empty() => {
                 format!("No results for path: {}", steps.normalized(origin, 0))
@@ -81,21 +82,32 @@ impl Miss {
             MissKind::Property | MissKind::PastEnd => {
                 format!("No results for path: {}", steps.normalized(origin, steps.segments.len()))
             }
-            MissKind::NotAnArray(context) => not_an_array(steps.segments.get(self.at), context),
+            MissKind::NotAnArray => self.not_an_array(origin, steps, scope),
             MissKind::Function(message) => message.clone(),
             MissKind::TooMuch => too_much(),
         }
     }
-}
 
-fn not_an_array(segment: Option<&Segment>, context: &str) -> String {
-    let mut text = String::from("Filter: ");
-    if let Some(segment) = segment {
-        segment.write(&mut text);
+    /// The path is walked again for the value it met: most misses are never
+    /// described, and the value may be large.
+    fn not_an_array(&self, origin: &Origin, steps: &Steps, scope: &Scope<'_>) -> String {
+        let met = origin.value(scope).and_then(|start| {
+            steps.segments.iter().take(self.at).try_fold(start, |value, segment| match segment {
+                Segment::Name(name) => value.get(&**name),
+                Segment::Index(index) => element(value.as_array()?, *index),
+                _ => None,
+            })
+        });
+        let mut text = String::from("Filter: ");
+        if let Some(segment) = steps.segments.get(self.at) {
+            segment.write(&mut text);
+        }
+        text.push_str(" can only be applied to arrays. Current context is: ");
+        if let Some(met) = met {
+            text.push_str(&met.to_string());
+        }
+        text
     }
-    text.push_str(" can only be applied to arrays. Current context is: ");
-    text.push_str(context);
-    text
 }
 
 fn too_much() -> String {
@@ -207,10 +219,8 @@ impl Steps {
                     .and_then(|members| members.get(&**name))
                     .ok_or_else(|| miss(MissKind::Property))?,
                 Segment::Index(index) => {
-                    let elements = value.as_array().ok_or_else(|| miss(MissKind::NotAnArray(value.to_string())))?;
-                    position(*index, elements.len())
-                        .and_then(|index| elements.get(index))
-                        .ok_or_else(|| miss(MissKind::PastEnd))?
+                    let elements = value.as_array().ok_or_else(|| miss(MissKind::NotAnArray))?;
+                    element(elements, *index).ok_or_else(|| miss(MissKind::PastEnd))?
                 }
                 Segment::Names(names) => {
                     let members = value.as_object().ok_or_else(|| miss(MissKind::Property))?;
@@ -299,6 +309,10 @@ pub(crate) fn position(index: i64, length: usize) -> Option<usize> {
     }
 }
 
+fn element(elements: &[Value], index: i64) -> Option<&Value> {
+    elements.get(position(index, elements.len())?)
+}
+
 /// What a segment selects from one node; a node it does not fit selects nothing.
 fn apply<'a>(
     segment: &Segment,
@@ -314,14 +328,10 @@ fn apply<'a>(
             out.extend(names.iter().filter_map(|name| members.get(&**name)));
         }
         (Segment::Index(index), Value::Array(elements)) => {
-            out.extend(position(*index, elements.len()).and_then(|index| elements.get(index)));
+            out.extend(element(elements, *index));
         }
         (Segment::Indexes(indexes), Value::Array(elements)) => {
-            out.extend(
-                indexes
-                    .iter()
-                    .filter_map(|index| position(*index, elements.len()).and_then(|index| elements.get(index))),
-            );
+            out.extend(indexes.iter().filter_map(|index| element(elements, *index)));
         }
         (Segment::Slice { from, to, step }, Value::Array(elements)) => {
             let clamp = |bound: i64| position(bound, elements.len()).unwrap_or(0).min(elements.len());

@@ -88,17 +88,21 @@ impl Function {
     /// `document` is what `$` in the arguments means.
     pub(super) fn apply(&self, value: &Value, document: &Value, budget: &mut Budget) -> Result<Value, Miss> {
         let arguments = self.arguments(document, budget)?;
+        match self.name {
+            Name::Length | Name::First | Name::Last | Name::Index => {}
+            _ => drop(budget.spend_on(value)?),
+        }
         match (self.name, value) {
             (Name::Length, Value::Array(elements)) => Ok(elements.len().into()),
             (Name::Length, Value::Object(members)) => Ok(members.len().into()),
             (Name::Length, Value::String(text)) => Ok(text.chars().count().into()),
             (Name::Keys, Value::Object(members)) => Ok(members.keys().cloned().collect()),
-            (Name::First, Value::Array(elements)) => pick(elements, 0),
-            (Name::Last, Value::Array(elements)) => pick(elements, -1),
+            (Name::First, Value::Array(elements)) => pick(elements, 0, budget),
+            (Name::Last, Value::Array(elements)) => pick(elements, -1, budget),
             (Name::Index, Value::Array(elements)) => {
                 let index = arguments.first().and_then(|index| index.as_i64());
                 let index = index.ok_or_else(|| Miss::function("'index()' needs a whole number".to_owned()))?;
-                pick(elements, index)
+                pick(elements, index, budget)
             }
             (Name::Concat, _) => {
                 let mut text = String::new();
@@ -133,7 +137,13 @@ impl Function {
         let mut values = Vec::with_capacity(self.arguments.len());
         for argument in &self.arguments {
             let value = match argument {
-                Argument::Path(steps) => steps.evaluate_within(document, document, budget)?,
+                Argument::Path(steps) => steps.evaluate_within(document, document, budget).map_err(|miss| {
+                    if miss.stops_everything() {
+                        miss
+                    } else {
+                        Miss::function("An argument of the function selects nothing".to_owned())
+                    }
+                })?,
                 Argument::Literal(value) => Cow::Borrowed(value),
             };
             total += budget.spend_on(&value)?;
@@ -182,9 +192,10 @@ fn elements(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn pick(elements: &[Value], index: i64) -> Result<Value, Miss> {
-    super::evaluate::position(index, elements.len())
+fn pick(elements: &[Value], index: i64, budget: &mut Budget) -> Result<Value, Miss> {
+    let element = super::evaluate::position(index, elements.len())
         .and_then(|index| elements.get(index))
-        .cloned()
-        .ok_or_else(|| Miss::function("The array is too short for the function".to_owned()))
+        .ok_or_else(|| Miss::function("The array is too short for the function".to_owned()))?;
+    budget.spend_on(element)?;
+    Ok(element.clone())
 }

@@ -162,7 +162,7 @@ impl Path {
     /// If a definite path selects nothing, with the wording of `InputPath` and
     /// `OutputPath` (AWS: recorded).
     pub fn evaluate<'a>(&self, scope: &Scope<'a>) -> Result<Cow<'a, Value>, EvaluationError> {
-        self.resolve(scope).map_err(|miss| invalid_path(&self.text, &miss.describe(&self.origin, &self.steps)))
+        self.resolve(scope).map_err(|miss| invalid_path(&self.text, &miss.describe(&self.origin, &self.steps, scope)))
     }
 
     /// The value, or `None` if a definite path selects nothing.
@@ -180,8 +180,8 @@ impl Path {
         miss.is_past_end(&self.steps)
     }
 
-    pub(crate) fn describe(&self, miss: &Miss) -> Option<String> {
-        miss.foreign_words(&self.steps)
+    pub(crate) fn describe(&self, miss: &Miss, scope: &Scope<'_>) -> Option<String> {
+        miss.foreign_words(&self.origin, &self.steps, scope)
     }
 
     /// The names of the variables it reads.
@@ -201,7 +201,7 @@ pub(crate) fn invalid_path(text: &str, reason: &str) -> EvaluationError {
 }
 
 pub(crate) fn starts_variable(character: char) -> bool {
-    character.is_alphabetic() || character == '_'
+    character.is_alphabetic()
 }
 
 pub(crate) fn continues_variable(character: char) -> bool {
