@@ -1,13 +1,16 @@
 //! The fields that a Map state has in distributed mode only. They are checked, and kept as written until distributed
 //! maps are run.
 
-use serde_json::{Map as Object, Value};
+use serde_json::Value;
 
 use super::data::Roots;
 use super::fields::{self, Fields};
 use super::{Checker, Step, number_limits};
 use crate::definition::{MapMode, NumberField, QueryLanguage};
 use crate::diagnostic::Code;
+
+/// Refused in inline mode. The tolerated failures are accepted there, and mean nothing (recorded).
+const DISTRIBUTED_ONLY: [&str; 4] = ["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
 
 const FIELDS: [&str; 8] = [
     "ItemReader",
@@ -28,10 +31,9 @@ impl<'t> Checker<'t> {
     pub(super) fn distributed(&mut self, fields: &Fields<'t>, mode: MapMode, language: QueryLanguage) -> Value {
         let given = || FIELDS.into_iter().filter_map(|name| Some((name, fields.get(name)?)));
         if mode == MapMode::Inline {
-            for (name, node) in given() {
+            for (name, node) in given().filter(|(name, _)| DISTRIBUTED_ONLY.contains(name)) {
                 self.invalid(format!("Field '{name}' is not supported"), node);
             }
-            return Value::Object(Object::new());
         }
         self.label(fields);
         self.number(fields, "ToleratedFailureCount", number_limits::NONE, language);
