@@ -84,7 +84,8 @@ fn check_text(file: &Path, text: &str) -> Vec<String> {
     if lines > MAX_LINES {
         found.push(format!("{name}: {lines} lines; more than {MAX_LINES} is a file that does two things: split it"));
     }
-    if is_rust && file.components().any(|c| c.as_os_str() == "src") && !text.starts_with("//!") {
+    let is_tests = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"));
+    if is_rust && !is_tests && file.components().any(|c| c.as_os_str() == "src") && !text.starts_with("//!") {
         found.push(format!("{name}: open the module with a `//!` that says what it is for and must never do"));
     }
     let marks = unfinished();
