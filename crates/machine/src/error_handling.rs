@@ -176,9 +176,9 @@ impl<'a> Turn<'a> {
         let assigned = data_flow::assign(catcher.assign.as_ref(), &error, &environment);
         let placed = data_flow::place(&catcher.result_path, &raw, Data::New(error));
         drop(environment);
-        let assigned = assigned.map_err(|error| self.evaluation_failed(level, error))?;
+        let assigned = assigned.map_err(|error| self.evaluation_failed(level, &error))?;
         let output = placed.map_err(|error| self.data_failed(level, error))?;
-        Ok(self.exit(level, output, assigned, Transition::Next(catcher.next))?)
+        self.exit(level, output, assigned, Transition::Next(catcher.next))
     }
 
     /// The events of a failure on its way up: iterations that failed, what was aborted beside them, and the Failed
@@ -293,7 +293,7 @@ impl<'a> Turn<'a> {
         Raised::new(Class::Fatal, "States.Runtime", self.cause_prefix(id) + rest)
     }
 
-    pub(crate) fn evaluation_failed(&self, id: FrameId, error: EvaluationError) -> Raised {
+    pub(crate) fn evaluation_failed(&self, id: FrameId, error: &EvaluationError) -> Raised {
         match error.kind {
             ErrorKind::Runtime => self.runtime_error(id, &error.message),
             ErrorKind::IntrinsicFailure => {
@@ -304,7 +304,7 @@ impl<'a> Turn<'a> {
 
     pub(crate) fn data_failed(&self, id: FrameId, error: DataError) -> Raised {
         match error {
-            DataError::Evaluation(error) => self.evaluation_failed(id, error),
+            DataError::Evaluation(error) => self.evaluation_failed(id, &error),
             DataError::ResultPath(message) => {
                 Raised::new(Class::Other, "States.ResultPathMatchFailure", self.cause_prefix(id) + &message)
             }

@@ -27,16 +27,23 @@ const BYTES_PER_TURN: usize = 1024 * 1024;
 /// What an event without payload costs, roughly.
 const EVENT_BYTES: usize = 8;
 
-/// One turn: begins a new turn and takes `inputs` in order.
+/// One turn: begins a new turn and takes `inputs` in order. If none is accepted, nothing changes.
 ///
 /// Panics on a broken invariant; the caller discards the execution's memory and quarantines it.
 #[must_use]
 pub fn step(definition: &Definition, execution: &mut Execution, inputs: &[Input]) -> Effects {
     let head = &mut execution.head;
+    let before = (head.turn, head.turn_payloads, head.last_at);
     head.turn += 1;
     head.turn_payloads = 0;
     head.last_at = inputs.iter().map(|input| input.at).fold(head.last_at, Millis::max);
-    step_on(definition, execution, inputs)
+    let effects = step_on(definition, execution, inputs);
+    if effects.inputs.is_empty() {
+        // Nothing was accepted: there is no turn, and the next one takes its number.
+        let head = &mut execution.head;
+        (head.turn, head.turn_payloads, head.last_at) = before;
+    }
+    effects
 }
 
 /// More inputs for the turn that [`step`] began and that is not committed yet: [`Effects::absorb`] joins the two.

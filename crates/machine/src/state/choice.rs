@@ -25,7 +25,7 @@ impl Turn<'_> {
             Ok((data_flow::output_path(&state.data, input, &environment)?, assigned))
         })();
         drop(environment);
-        let (output, assigned) = shaped.map_err(|error| self.evaluation_failed(id, error))?;
+        let (output, assigned) = shaped.map_err(|error| self.evaluation_failed(id, &error))?;
         self.exit(id, output, assigned, Transition::Next(next))
     }
 
@@ -37,7 +37,7 @@ impl Turn<'_> {
     ) -> Result<(Data, StateId, Option<&'c Template>), Raised> {
         let environment = self.environment(id);
         let input = data_flow::input(&state.data, &self.visit(id).input, &environment)
-            .map_err(|error| self.evaluation_failed(id, error))?;
+            .map_err(|error| self.evaluation_failed(id, &error))?;
         let scope = Scope { input: input.value(), environment: &environment };
         for rule in &choice.rules {
             let holds = holds(&rule.condition, &scope).map_err(|Missing(path)| {

@@ -40,7 +40,7 @@ impl Turn<'_> {
         };
         let value = match expression {
             Expression::Path(path) => path.evaluate(&scope).map_err(|_| missing())?.into_owned(),
-            Expression::Call(_) => expression.evaluate(&scope).map_err(|error| self.evaluation_failed(id, error))?,
+            Expression::Call(_) => expression.evaluate(&scope).map_err(|error| self.evaluation_failed(id, &error))?,
         };
         match value {
             Value::String(text) => Ok(Some(text.into())),

@@ -22,7 +22,7 @@ impl Turn<'_> {
         let environment = self.environment(id);
         let input = data_flow::input(&state.data, &raw, &environment);
         drop(environment);
-        let input = input.map_err(|error| self.evaluation_failed(id, error))?;
+        let input = input.map_err(|error| self.evaluation_failed(id, &error))?;
         let max_concurrency = self.max_concurrency(id, map, input.value())?;
         let items = self.items(id, map, &input)?;
         // Not limited: what was selected from a payload is no larger than it, and shaping is refused at exit.
@@ -85,7 +85,7 @@ impl Turn<'_> {
         let scope = stepwright_querylang::Scope { input: open.input.value(), environment: &environment };
         let selected = selector.evaluate(&scope);
         drop(environment);
-        let selected = selected.map_err(|error| self.evaluation_failed(id, error))?;
+        let selected = selected.map_err(|error| self.evaluation_failed(id, &error))?;
         self.limited(id, Data::New(selected))
     }
 
@@ -123,7 +123,7 @@ impl Turn<'_> {
             Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
             Some(NumberField::Path(path)) => {
                 let environment = self.environment(id);
-                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, error))?;
+                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, &error))?;
                 let number = value.as_i64().or_else(|| value.as_str().and_then(|text| text.parse::<i64>().ok()));
                 let Some(number) = number else {
                     let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -151,7 +151,7 @@ impl Turn<'_> {
             return if input.value().is_array() { Ok(input.clone()) } else { Err(not_an_array("$")) };
         };
         let environment = self.environment(id);
-        let items = refer(path, input.value(), &environment).map_err(|error| self.evaluation_failed(id, error))?;
+        let items = refer(path, input.value(), &environment).map_err(|error| self.evaluation_failed(id, &error))?;
         if items.is_array() { Ok(Data::New(items)) } else { Err(not_an_array(path.text())) }
     }
 }

@@ -18,7 +18,7 @@ impl Turn<'_> {
         let environment = self.environment(id);
         let effective = data_flow::effective_input(&state.data, &raw, &environment);
         drop(environment);
-        let effective = effective.map_err(|error| self.evaluation_failed(id, error))?;
+        let effective = effective.map_err(|error| self.evaluation_failed(id, &error))?;
         let input = self.limited(id, effective)?;
         Ok((|| {
             let started = self.chain(id, EventKind::ParallelStateStarted)?;

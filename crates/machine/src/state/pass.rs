@@ -15,7 +15,7 @@ impl Turn<'_> {
         let environment = self.environment(id);
         let effective = data_flow::effective_input(&state.data, &raw, &environment);
         drop(environment);
-        let effective = effective.map_err(|error| self.evaluation_failed(id, error))?;
+        let effective = effective.map_err(|error| self.evaluation_failed(id, &error))?;
         let result = pass.result.clone().map_or(effective, Data::New);
         self.finish(id, state, result, pass.transition)
     }

@@ -16,7 +16,7 @@ impl Turn<'_> {
         let output = data_flow::input(&state.data, &raw, &environment)
             .and_then(|input| data_flow::output_path(&state.data, input, &environment));
         drop(environment);
-        let output = output.map_err(|error| self.evaluation_failed(id, error))?;
+        let output = output.map_err(|error| self.evaluation_failed(id, &error))?;
         self.exit(id, output, Vec::new(), Transition::End)
     }
 }

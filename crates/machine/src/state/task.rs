@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stepwright_asl::{Integration, NumberField, Pattern, Resource, State, StateKind, Task};
-use stepwright_querylang::Scope;
+use stepwright_querylang::{EvaluationError, Scope};
 
 use super::refer;
 use crate::{
@@ -41,7 +41,7 @@ impl<'a> Turn<'a> {
         if has_token(&task.resource) {
             environment = environment.with_task(number);
         }
-        let failed = |error| self.evaluation_failed(id, error);
+        let failed = |error: EvaluationError| self.evaluation_failed(id, &error);
         let base = data_flow::input(&state.data, &raw, &environment).map_err(failed)?;
         let timeout_seconds = self.seconds(id, task.timeout_seconds.as_ref(), base.value(), "TimeoutSeconds")?;
         let heartbeat_seconds = self.seconds(id, task.heartbeat_seconds.as_ref(), base.value(), "HeartbeatSeconds")?;
@@ -110,7 +110,7 @@ impl<'a> Turn<'a> {
             Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
             Some(NumberField::Path(path)) => {
                 let environment = self.environment(id);
-                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, error))?;
+                let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, &error))?;
                 match value.as_u64() {
                     Some(seconds) if seconds > 0 => Ok(Some(seconds)),
                     _ => {

@@ -34,7 +34,7 @@ impl Turn<'_> {
             Ok((data_flow::output_path(&state.data, input, &environment)?, assigned))
         });
         drop(environment);
-        let (output, assigned) = shaped.map_err(|error| self.evaluation_failed(id, error))?;
+        let (output, assigned) = shaped.map_err(|error| self.evaluation_failed(id, &error))?;
         self.exit(id, output, assigned, wait.transition)
     }
 
@@ -50,7 +50,7 @@ impl Turn<'_> {
         };
         let environment = self.environment(id);
         let input = data_flow::input(&state.data, &self.visit(id).input, &environment)
-            .map_err(|error| self.evaluation_failed(id, error))?;
+            .map_err(|error| self.evaluation_failed(id, &error))?;
         let found = refer(path, input.value(), &environment).ok();
         let text = path.text();
         let runtime = |message: String| self.runtime_error(id, &message);

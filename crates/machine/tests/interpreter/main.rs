@@ -1,0 +1,5 @@
+//! The interpreter in a small world of its own: what it writes, when, and what it keeps.
+
+mod behaviour;
+mod histories;
+mod world;
