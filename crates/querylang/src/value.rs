@@ -13,8 +13,12 @@ use std::fmt::Write;
 /// ten thousand times `$`, from filling the memory before that check.
 pub(crate) const MAX_WEIGHT: usize = 16 << 20;
 
-/// The most nodes one path may visit.
-pub(crate) const MAX_VISITS: usize = 4 << 20;
+/// The most nodes one path may visit: about two seconds' work, and more than any
+/// sensible path needs on the largest payload.
+pub(crate) const MAX_VISITS: usize = 16 << 20;
+
+/// The most nodes one step of a path may select.
+pub(crate) const MAX_NODES: usize = 1 << 20;
 
 /// The longest path or call, in bytes.
 pub(crate) const MAX_TEXT: usize = 64 << 10;

@@ -3,7 +3,7 @@
 
 use super::{Origin, Segment, Steps};
 use crate::Scope;
-use crate::value::{MAX_VISITS, MAX_WEIGHT, weight};
+use crate::value::{MAX_NODES, MAX_VISITS, MAX_WEIGHT, weight};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -111,7 +111,9 @@ impl Miss {
 }
 
 fn too_much() -> String {
-    format!("The path visits more than {MAX_VISITS} values or selects more than {MAX_WEIGHT} bytes")
+    format!(
+        "The path visits more than {MAX_VISITS} values, or selects more than {MAX_NODES} values or {MAX_WEIGHT} bytes"
+    )
 }
 
 impl Segment {
@@ -157,7 +159,7 @@ impl Budget {
     /// For copying or comparing a value; its weight.
     pub(super) fn spend_on(&mut self, value: &Value) -> Result<usize, Miss> {
         let weight = weight(value, MAX_WEIGHT);
-        self.spend(weight / 16)?;
+        self.spend(weight / 4)?;
         Ok(weight)
     }
 }
@@ -249,6 +251,9 @@ impl Steps {
                 let before = next.len();
                 apply(segment, node, descended, document, budget, &mut next)?;
                 budget.spend(1 + next.len() - before)?;
+                if next.len() > MAX_NODES {
+                    return Err(Miss::too_much());
+                }
             }
             descended = matches!(segment, Segment::Descend);
             nodes = next;

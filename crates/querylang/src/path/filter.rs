@@ -6,7 +6,7 @@
 use super::evaluate::{Budget, Miss};
 use super::{Parser, Place, Steps};
 use crate::SyntaxError;
-use crate::value::{compare_numbers, equal};
+use crate::value::{MAX_WEIGHT, compare_numbers, equal, weight};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
@@ -452,13 +452,14 @@ fn any_in(members: Option<&[Value]>, set: Option<&Value>, budget: &mut Budget) -
     Ok(Some(members.iter().any(found)))
 }
 
-/// What looking through a whole set costs.
+/// What looking through a whole set costs: comparing scalars is cheap.
 fn weight_of(set: &[Value], budget: &mut Budget) -> Result<usize, Miss> {
     let mut total = set.len();
     for element in set {
-        total += budget.spend_on(element)? / 16;
+        total += weight(element, MAX_WEIGHT) / 16;
     }
-    Ok(total)
+    budget.spend(set.len() / 8)?;
+    Ok(total / 8 + 1)
 }
 
 fn length(value: &Value) -> Option<usize> {
