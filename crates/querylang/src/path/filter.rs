@@ -436,8 +436,7 @@ fn all_in(members: Option<&[Value]>, set: Option<&Value>, budget: &mut Budget) -
     let (Some(members), Some(set)) = (members, elements(set)) else {
         return Ok(None);
     };
-    let cost = weight_of(set, budget)?;
-    budget.spend(members.len().saturating_mul(cost))?;
+    budget.spend(cost(members, set))?;
     let found = |member: &Value| set.iter().any(|element| loosely_equal(element, member));
     Ok(Some(members.iter().all(found)))
 }
@@ -446,20 +445,16 @@ fn any_in(members: Option<&[Value]>, set: Option<&Value>, budget: &mut Budget) -
     let (Some(members), Some(set)) = (members, elements(set)) else {
         return Ok(None);
     };
-    let cost = weight_of(set, budget)?;
-    budget.spend(members.len().saturating_mul(cost))?;
+    budget.spend(cost(members, set))?;
     let found = |member: &Value| set.iter().any(|element| loosely_equal(element, member));
     Ok(Some(members.iter().any(found)))
 }
 
-/// What looking through a whole set costs: comparing scalars is cheap.
-fn weight_of(set: &[Value], budget: &mut Budget) -> Result<usize, Miss> {
-    let mut total = set.len();
-    for element in set {
-        total += weight(element, MAX_WEIGHT) / 16;
-    }
-    budget.spend(set.len() / 8)?;
-    Ok(total / 8 + 1)
+/// What looking for all `members` in a set costs. A comparison never takes longer
+/// than the member is large, and comparing scalars is cheap.
+fn cost(members: &[Value], set: &[Value]) -> usize {
+    let sizes: usize = members.iter().map(|member| 1 + weight(member, MAX_WEIGHT) / 16).sum();
+    sizes.saturating_mul(set.len() / 8 + 1)
 }
 
 fn length(value: &Value) -> Option<usize> {
