@@ -1,1 +1,72 @@
-//! placeholder
+//! Connectors: what Task states call.
+//!
+//! # Layout
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | [`mod@connectors`] | the connectors, one file each: from a task to a request, from an answer to an outcome |
+//! | [`aws`] | a signed call to an AWS service, and the few repeats that can't make it happen twice |
+//! | [`endpoint`] | where a service is: the environment's word, else AWS's host |
+//! | [`credentials`] | the standard credential chain, asked when needed, kept, single-file |
+//! | [`signing`] | Signature Version 4 |
+//! | [`client`] | HTTP/1.1, pooled, with limits on time and length |
+//! | [`retry`] | pauses, and why so little is repeated |
+//! | [`metadata`] | `SdkHttpMetadata` and its kin in results |
+//! | [`error`] | no answer, or an answer that says no, in AWS's words |
+//!
+//! A new connector is a file under `connectors/` that implements [`Connector`], and a line in [`connectors()`]. It
+//! holds what is particular to its service: resource names, parameters, the shapes of results, error prefixes. What a
+//! second service needs too belongs in a module above.
+//!
+//! # Invariants
+//!
+//! A connector never sees the store, an execution's state or a history, never decides about a state's Retry, and
+//! never sends again what may have been carried out. Nothing runs at start: credentials, certificates and
+//! connections are sought when a call needs them.
+
+pub mod aws;
+pub mod client;
+pub mod connectors;
+pub mod credentials;
+pub mod endpoint;
+pub mod error;
+pub mod metadata;
+pub mod retry;
+pub mod signing;
+
+use std::sync::Arc;
+
+use stepwright_engine::Connector;
+
+use crate::{
+    aws::AwsClient,
+    client::{HttpClient, HttpLimits},
+    connectors::lambda::LambdaConnector,
+    credentials::CredentialSource,
+    endpoint::ServiceEndpoint,
+    error::ConfigError,
+    retry::Backoff,
+};
+
+/// All connectors, for a server whose own region is `region`. `lookup` knows environment variables.
+///
+/// ```
+/// let connectors = stepwright_integrations::connectors("eu-west-1", &|name| std::env::var(name).ok())?;
+/// assert!(connectors.iter().any(|connector| connector.name() == "lambda"));
+/// # Ok::<(), stepwright_integrations::error::ConfigError>(())
+/// ```
+///
+/// # Errors
+/// The environment names an endpoint that is none.
+pub fn connectors(
+    region: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<Arc<dyn Connector>>, ConfigError> {
+    let token_service = ServiceEndpoint::from_environment(lookup, "STS", "sts")?;
+    let client = AwsClient {
+        http: Arc::new(HttpClient::new(HttpLimits::default())),
+        credentials: Arc::new(CredentialSource::standard(region, token_service)),
+        backoff: Backoff::default(),
+    };
+    Ok(vec![Arc::new(LambdaConnector::new(client, lookup)?)])
+}
