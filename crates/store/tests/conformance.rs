@@ -7,7 +7,7 @@ use stepwright_store::embedded::{Durability, EmbeddedStore, Options};
 use stepwright_store::memory::MemoryStore;
 use stepwright_store::suite::{self, Subject};
 
-fn embedded(options: Options) {
+fn embedded(options: &Options) {
     suite::run(|| {
         let dir = Rc::new(tempfile::tempdir().expect("a temporary directory"));
         let options = options.clone();
@@ -32,20 +32,20 @@ fn memory() {
 
 #[test]
 fn embedded_defaults() {
-    embedded(Options::default());
+    embedded(&Options::default());
 }
 
 #[test]
 fn embedded_with_frequent_checkpoints_in_the_background() {
-    embedded(small(20_000));
+    embedded(&small(20_000));
 }
 
 #[test]
 fn embedded_with_a_checkpoint_after_every_commit() {
-    embedded(Options { background: false, ..small(1) });
+    embedded(&Options { background: false, ..small(1) });
 }
 
 #[test]
 fn embedded_relaxed() {
-    embedded(Options { durability: Durability::Relaxed, ..small(100_000) });
+    embedded(&Options { durability: Durability::Relaxed, ..small(100_000) });
 }

@@ -106,10 +106,12 @@ struct NetChanges<'a> {
     current: Option<TableMerge<'a>>,
 }
 
+type KeyIter<'a> = btree_map::Iter<'a, Box<[u8]>, Option<Box<[u8]>>>;
+
 /// One table's keys, merged with the index keys that its deleted ranges cover.
 struct TableMerge<'a> {
     table: Table,
-    keys: std::iter::Peekable<btree_map::Iter<'a, Box<[u8]>, Option<Box<[u8]>>>>,
+    keys: std::iter::Peekable<KeyIter<'a>>,
     ranges: btree_map::Iter<'a, Box<[u8]>, Box<[u8]>>,
     covered: Option<Rows<'a>>,
     next_covered: Option<Vec<u8>>,

@@ -1,0 +1,107 @@
+//! The embedded store in a real directory: the lock, the format, the files.
+
+use std::fs;
+use std::path::Path;
+
+use stepwright_store::embedded::{EmbeddedStore, Options};
+use stepwright_store::log::read_log;
+use stepwright_store::{Commit, Error, ErrorKind, Store, Table};
+
+fn open(dir: &Path) -> Result<EmbeddedStore, Error> {
+    EmbeddedStore::open(dir, Options::default())
+}
+
+fn put(store: &dyn Store, key: &str) {
+    let mut commit = Commit::default();
+    commit.put(Table::Head, key, "value");
+    store.commit(&[commit]).expect("commits");
+}
+
+fn refusal(dir: &Path) -> Error {
+    match open(dir) {
+        Ok(_) => panic!("it should be refused"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn a_second_opening_is_refused_until_the_first_is_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).expect("opens");
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    put(&store, "a");
+    store.close().expect("closes");
+    let store = open(dir.path()).expect("a closed store can be opened");
+    assert_eq!(store.get(Table::Head, b"a").expect("get"), Some(b"value".to_vec()));
+}
+
+#[test]
+fn a_newer_format_is_refused_untouched() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).expect("opens");
+    put(&store, "a");
+    drop(store);
+    let format = dir.path().join("FORMAT");
+    let before = fs::read_to_string(&format).expect("FORMAT is there");
+    fs::write(&format, before.replace('1', "2")).expect("written");
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::NewerFormat);
+    assert!(error.to_string().contains("has format 2, and this version reads up to format 1"));
+    fs::write(&format, before).expect("written");
+    let store = open(dir.path()).expect("opens");
+    assert!(store.get(Table::Head, b"a").expect("get").is_some());
+    drop(store);
+
+    fs::write(&format, "something else").expect("written");
+    assert_eq!(refusal(dir.path()).kind(), ErrorKind::Corrupt);
+    fs::remove_file(&format).expect("removed");
+    assert_eq!(refusal(dir.path()).kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_flipped_byte_names_file_and_offset() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).expect("opens");
+    for key in ["a", "b", "c"] {
+        put(&store, key);
+    }
+    drop(store);
+    let segment = dir.path().join("log/0000000000000001.log");
+    let mut bytes = fs::read(&segment).expect("read");
+    bytes[32 + 25] ^= 1;
+    fs::write(&segment, &bytes).expect("written");
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let text = error.to_string();
+    assert!(text.contains("0000000000000001.log is damaged at byte 32"), "{text}");
+    let inspected: Vec<_> = read_log(dir.path()).expect("there is a log").collect();
+    assert_eq!(inspected.len(), 1, "{inspected:?}");
+    assert!(matches!(inspected[0], Err(Error::Corrupt { offset: 32, .. })));
+}
+
+#[test]
+fn the_log_can_be_inspected() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).expect("opens");
+    for key in ["a", "b", "c"] {
+        put(&store, key);
+    }
+    drop(store);
+    let mut log = read_log(dir.path()).expect("there is a log");
+    let records: Vec<_> = log.by_ref().map(|r| r.expect("intact")).collect();
+    assert_eq!(records.iter().map(|r| r.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(records[1].offset, records[0].offset + records[0].bytes);
+    assert_eq!(records[2].durable, 2);
+    assert_eq!(records[0].commit.mutations.len(), 1);
+    assert_eq!(log.torn_tail(), None);
+
+    let segment = dir.path().join("log/0000000000000001.log");
+    let mut bytes = fs::read(&segment).expect("read");
+    bytes[records[2].offset as usize + 21] ^= 1;
+    fs::write(&segment, &bytes).expect("written");
+    let mut log = read_log(dir.path()).expect("there is a log");
+    assert_eq!(log.by_ref().filter(Result::is_ok).count(), 2);
+    assert_eq!(log.torn_tail(), Some((&*segment, records[2].offset)));
+}
