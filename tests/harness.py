@@ -53,7 +53,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-dir", self.data, *self.options]
+        command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data-directory", self.data, *self.options]
         self.log = open(self.log_path, "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "STEPWRIGHT_"))}
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=environment | self.environment)

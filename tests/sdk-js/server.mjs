@@ -31,7 +31,7 @@ export async function startServer() {
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}`;
   const out = openSync(log, "a");
-  const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--data-dir", join(home, "data")], {
+  const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--data-directory", join(home, "data")], {
     stdio: ["ignore", out, out],
   });
   const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? signal)));

@@ -180,7 +180,7 @@ fn replay(options: &Options) -> Result<Vec<Case>> {
     let log = home.join("server.log");
     let binary = server_binary()?;
     let serve = format!(
-        "sh -c 'exec \"{}\" serve --listen 127.0.0.1:{{port}} --data-dir \"{}\" >\"{}\" 2>&1'",
+        "sh -c 'exec \"{}\" serve --listen 127.0.0.1:{{port}} --data-directory \"{}\" >\"{}\" 2>&1'",
         binary.display(),
         data.display(),
         log.display()

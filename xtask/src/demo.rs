@@ -190,7 +190,7 @@ fn print_what_next(server: &Server, python: &Python, execution: &str, home: &Pat
 
   # kill the server in the middle of an order and start it again: the order goes on
   kill -9 {}
-  {} serve --listen {} --data-dir {}
+  {} serve --listen {} --data-directory {}
 ",
         server.endpoint(),
         aws.display(),

@@ -71,8 +71,8 @@ impl Server {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(binary);
-        command.args(["serve", "--listen", &address.to_string(), "--data-dir"]).arg(data).args(more);
-        command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.args(["serve", "--listen", &address.to_string(), "--data-directory"]).arg(data).args(more);
+        command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file).env_remove("STEPWRIGHT_BIN");
         let mut process = Background::start("the server", &mut command)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while Client::new(address).get("/healthz").is_err() {
