@@ -23,6 +23,9 @@ const ERROR_CHARACTERS: usize = 256;
 /// Longest cause, in characters.
 const CAUSE_CHARACTERS: usize = 32_768;
 
+/// Deepest value that is passed on: what the JSON parser reads back.
+const MAX_DEPTH: usize = 127;
+
 /// What kind of failure it is: decides which wildcards match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -320,17 +323,37 @@ impl<'a> Turn<'a> {
         transition: Transition,
     ) -> Result<Run, Raised> {
         let output = self.limited(id, output)?;
+        for (_, value) in &assigned {
+            self.check_depth(id, value.value())?;
+            if self.is_too_large(value) {
+                return Err(too_large(&self.state_of(id).name));
+            }
+        }
         let assigned = assigned.into_iter().map(|(name, value)| (name, self.intern(value))).collect();
         Ok(self.leave(id, output, assigned, transition))
     }
 
-    /// Takes data in as a payload, if it is not too large.
+    /// Takes data in as a payload, if it is neither too large nor too deep to be read back.
     pub(crate) fn limited(&mut self, id: FrameId, data: Data) -> Result<Payload, Raised> {
+        if let Data::New(value) = &data {
+            self.check_depth(id, value)?;
+        }
         let payload = data.into_payload();
         if self.is_too_large(&payload) {
             return Err(too_large(&self.state_of(id).name));
         }
         Ok(self.intern(payload))
+    }
+
+    /// A state that wraps its own input in a loop would build what no JSON parser takes.
+    fn check_depth(&self, id: FrameId, value: &Value) -> Result<(), Raised> {
+        let depth = stepwright_querylang::depth(value);
+        if depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        let cause =
+            format!("{}The value is nested {depth} levels deep; {MAX_DEPTH} is the limit.", self.cause_prefix(id));
+        Err(Raised::new(Class::Other, "States.DataLimitExceeded", cause))
     }
 
     pub(crate) fn is_too_large(&self, payload: &Payload) -> bool {

@@ -110,6 +110,8 @@ pub enum TaskStage {
     Started,
     /// Submitted; the end is reported by a callback or the job.
     Submitted,
+    /// Ended badly; within a turn only, until the failure is raised.
+    Ended,
 }
 
 /// An open task.

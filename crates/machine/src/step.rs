@@ -15,7 +15,7 @@ use crate::{
     execution::{Closing, Execution, Status},
     frame::{Frame, Position, SetTimer, Visit, Work},
     history::{EventKind, Failure, HistoryEvent},
-    id::{EventId, FrameId, Millis, TimerId},
+    id::{EventId, FrameId, Millis, TaskId, TimerId},
     input::{Input, InputKind},
     payload::{Payload, PayloadId},
 };
@@ -56,12 +56,21 @@ pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Inp
         first_event: execution.head.next_event,
         ..Effects::default()
     };
-    let mut turn =
-        Turn { definition, execution, effects, queue: VecDeque::new(), random: Cell::new(0), states: 0, bytes: 0 };
+    let mut turn = Turn {
+        definition,
+        execution,
+        effects,
+        queue: VecDeque::new(),
+        failures: Vec::new(),
+        random: Cell::new(0),
+        states: 0,
+        bytes: 0,
+    };
     for input in inputs {
         let outcome = turn.take(input);
         turn.effects.outcomes.push(outcome);
     }
+    let _ = turn.raise_failures();
     turn.effects
 }
 
@@ -76,6 +85,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) execution: &'a mut Execution,
     pub(crate) effects: Effects,
     queue: VecDeque<FrameId>,
+    /// Tasks that ended badly, their events written, that no retrier or catcher has seen yet.
+    failures: Vec<(TaskId, Raised)>,
     random: Cell<u64>,
     states: u32,
     bytes: usize,
@@ -84,6 +95,12 @@ pub(crate) struct Turn<'a> {
 impl Turn<'_> {
     fn take(&mut self, input: &Input) -> Outcome {
         if self.execution.head.closing.is_some() {
+            return Outcome::Ignored;
+        }
+        // Tasks that end badly together are all recorded before the first of them has its consequences (recorded:
+        // four task time-outs of one Map). Whatever else happens, happens after.
+        let ends_task = matches!(input.kind, InputKind::TaskFailed { .. } | InputKind::TimerFired { .. });
+        if !ends_task && self.raise_failures().is_err() {
             return Outcome::Ignored;
         }
         self.random.set(input.seed);
@@ -100,6 +117,21 @@ impl Turn<'_> {
         self.effects.inputs.push(input.clone());
         let _ = self.apply(input.kind).and_then(|()| self.run());
         Outcome::Accepted
+    }
+
+    /// Remembers that a task ended badly.
+    pub(crate) fn defer(&mut self, task: TaskId, raised: Raised) {
+        self.failures.push((task, raised));
+    }
+
+    fn raise_failures(&mut self) -> Run {
+        for (task, raised) in std::mem::take(&mut self.failures) {
+            // What an earlier failure brought down with it has been dealt with.
+            if self.task_is_open(task) {
+                self.raise(task.frame, raised)?;
+            }
+        }
+        self.run()
     }
 
     fn accepts(&self, kind: &InputKind) -> bool {

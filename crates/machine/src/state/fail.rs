@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stepwright_asl::{Fail, TextField};
-use stepwright_querylang::{Expression, Scope};
+use stepwright_querylang::Scope;
 
 use crate::{
     error_handling::{Class, Raised},
@@ -27,21 +27,9 @@ impl Turn<'_> {
             Some(TextField::Expression(expression)) => expression,
             Some(TextField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
         };
-        let input = &self.visit(id).input;
         let environment = self.environment(id);
-        let scope = Scope { input: input.value(), environment: &environment };
-        let missing = || {
-            let text = expression.text();
-            let message = format!(
-                "The JSONPath '{text}' specified for the field '{name}' could not be found in the input '{}'",
-                input.text()
-            );
-            self.runtime_error(id, &message)
-        };
-        let value = match expression {
-            Expression::Path(path) => path.evaluate(&scope).map_err(|_| missing())?.into_owned(),
-            Expression::Call(_) => expression.evaluate(&scope).map_err(|error| self.evaluation_failed(id, &error))?,
-        };
+        let scope = Scope { input: self.visit(id).input.value(), environment: &environment };
+        let value = expression.evaluate_field(name, &scope).map_err(|error| self.evaluation_failed(id, &error))?;
         match value {
             Value::String(text) => Ok(Some(text.into())),
             other => {

@@ -263,7 +263,19 @@ impl<'a> Turn<'a> {
             Resource::Integration(_) => EventKind::TaskFailed { state: state.id.0, failure },
         };
         self.chain(id, kind)?;
-        self.raise(id, raised)
+        self.end_badly(id, raised);
+        Ok(())
+    }
+
+    /// The attempt is over; its failure is raised once everything that happened with it is recorded.
+    fn end_badly(&mut self, id: FrameId, raised: Raised) {
+        let open = self.open_task_mut(id);
+        open.stage = TaskStage::Ended;
+        let (task, timers) = (open.task, [open.timeout.take(), open.heartbeat.take()]);
+        for timer in timers {
+            self.cancel_timer(timer);
+        }
+        self.defer(task, raised);
     }
 
     /// A task ran out of time, or its worker fell silent. Both are recorded as `States.Timeout` without a cause.
@@ -277,7 +289,8 @@ impl<'a> Turn<'a> {
         };
         self.chain(id, kind)?;
         let class = if timer == TimerKind::Heartbeat { Class::Heartbeat } else { Class::Timeout };
-        self.raise(id, Raised { class, failure })
+        self.end_badly(id, Raised { class, failure });
+        Ok(())
     }
 
     /// Ends an attempt: its timers and, if it was queued, its row.
@@ -287,6 +300,12 @@ impl<'a> Turn<'a> {
         if open.stage != TaskStage::Finding {
             self.effects.commands.push(Command::CloseTask { task: open.task });
         }
+    }
+
+    /// Whether the frame of a task still stands at that very attempt.
+    pub(crate) fn task_is_open(&self, task: TaskId) -> bool {
+        let Some(frame) = self.execution.frames.get(&task.frame) else { return false };
+        matches!(&frame.position, Position::In(visit) if matches!(&visit.work, Work::Task(open) if open.task == task))
     }
 
     /// Whether an input about a task finds the task as far as it must be.

@@ -369,3 +369,16 @@ fn late_and_foreign_inputs_change_nothing() {
     world.submit(InputKind::TaskSucceeded { task, output: Payload::new("1") });
     assert_eq!(world.output(), "1");
 }
+
+#[test]
+fn a_loop_that_wraps_its_own_state_ends_before_it_cannot_be_read_back() {
+    let definition = r#"{"StartAt":"A","States":{"A":{"Type":"Pass","Parameters":{"a.$":"$"},"Next":"A2"},
+        "A2":{"Type":"Choice","Choices":[{"Variable":"$.never","IsPresent":true,"Next":"End"}],"Default":"A"},
+        "End":{"Type":"Succeed"}}}"#;
+    let mut world = World::start(definition, "0");
+    world.run();
+    let (error, cause) = world.failure();
+    assert_eq!(error, "States.DataLimitExceeded");
+    assert!(cause.ends_with("The value is nested 128 levels deep; 127 is the limit."), "{cause}");
+    world.check_fold();
+}

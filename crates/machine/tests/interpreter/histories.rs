@@ -427,3 +427,48 @@ fn runtime_errors_end_the_execution_from_where_they_are() {
          5<-4 ExecutionFailed States.Runtime: An error occurred while executing the state 'A' (entered at the event id #4). Invalid path '$.no' : No results for path: $['no']",
     );
 }
+
+#[test]
+fn tasks_that_time_out_together_are_recorded_before_their_map_fails() {
+    let states = format!(r#""S":{{"Type":"Task","Resource":"{LAMBDA}","TimeoutSeconds":5,"End":true}}"#);
+    let mut world = World::start(&map("", &states), "[1,2]");
+    let due: Vec<_> = world.timers.keys().copied().collect();
+    world.advance(5_000);
+    let kinds = due.into_iter().map(|(_, timer)| InputKind::TimerFired { timer }).collect();
+    world.submit_all(kinds);
+    let history = world.history();
+    let last: Vec<&str> = history.lines().skip(11).collect();
+    assert_eq!(
+        last,
+        [
+            "12<-10 LambdaFunctionTimedOut States.Timeout: -",
+            "13<-11 LambdaFunctionTimedOut States.Timeout: -",
+            "14<-12 MapIterationFailed 0",
+            "15<-12 TaskStateAborted",
+            "16<-12 MapIterationAborted 1",
+            "17<-12 TaskStateAborted",
+            "18<-12 MapStateFailed",
+            "19<-18 ExecutionFailed States.Timeout: -",
+        ]
+    );
+    world.check_fold();
+}
+
+#[test]
+fn tasks_that_fail_together_are_retried_each_on_its_own() {
+    let states = format!(r#""S":{{"Type":"Task","Resource":"{LAMBDA}","Retry":[{{"ErrorEquals":["E"]}}],"End":true}}"#);
+    let mut world = World::start_with(&map("", &states), "[1,2]", Limits::AWS, &[]);
+    let open: Vec<_> = world.open.iter().map(|(task, ..)| *task).collect();
+    let kinds = open.iter().map(|task| InputKind::TaskFailed { task: *task, error: Some("E".into()), cause: None });
+    world.submit_all(kinds.collect());
+    assert_eq!(world.timers.len(), 2);
+    world.answers = [Answer::Succeed("1"), Answer::Succeed("2")].into();
+    while let Some(((due, timer), _)) = world.timers.pop_first() {
+        let now = world.execution.head.last_at;
+        world.advance(due - now);
+        world.submit(InputKind::TimerFired { timer });
+    }
+    world.run();
+    assert_eq!(world.output(), "[1,2]");
+    world.check_fold();
+}

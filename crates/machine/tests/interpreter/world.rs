@@ -110,9 +110,14 @@ impl World {
 
     /// One turn with one input, and what it makes the world say in the same turn.
     pub(crate) fn submit(&mut self, kind: InputKind) -> Outcome {
-        let input = self.input(kind);
-        let mut effects = step(&self.definition, &mut self.execution, &[input]);
-        let outcome = effects.outcomes[0];
+        self.submit_all(vec![kind])[0]
+    }
+
+    /// One turn with several inputs.
+    pub(crate) fn submit_all(&mut self, kinds: Vec<InputKind>) -> Vec<Outcome> {
+        let inputs: Vec<Input> = kinds.into_iter().map(|kind| self.input(kind)).collect();
+        let mut effects = step(&self.definition, &mut self.execution, &inputs);
+        let outcomes = effects.outcomes.clone();
         let mut next = 0;
         while next < effects.commands.len() {
             let command = effects.commands[next].clone();
@@ -131,7 +136,7 @@ impl World {
             effects.absorb(more);
         }
         self.commit(&effects);
-        outcome
+        outcomes
     }
 
     fn commit(&mut self, effects: &Effects) {
