@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::json::Node;
+
 /// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
@@ -124,6 +126,12 @@ impl Diagnostic {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { severity: code.severity(), code, message: message.into(), location: None, span: None }
     }
+
+    /// With the node's place; line and column come later, see [`locate`].
+    pub(crate) fn spanning(mut self, node: &Node) -> Self {
+        self.span = Some(Span { start: node.start, end: node.end, line: 0, column: 0 });
+        self
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -156,8 +164,7 @@ pub fn invalid_definition_message(diagnostics: &[Diagnostic]) -> String {
 
 /// Fills in the lines and columns of all spans in one pass over the text, however many there are.
 pub(crate) fn locate(text: &str, diagnostics: &mut [Diagnostic]) {
-    let mut spans: Vec<&mut Span> =
-        diagnostics.iter_mut().filter_map(|diagnostic| diagnostic.span.as_mut()).collect();
+    let mut spans: Vec<&mut Span> = diagnostics.iter_mut().filter_map(|diagnostic| diagnostic.span.as_mut()).collect();
     spans.sort_by_key(|span| span.start);
     let (mut offset, mut line, mut column) = (0, 1, 1);
     for span in spans {

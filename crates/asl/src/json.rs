@@ -409,9 +409,8 @@ impl<'t> Parser<'t> {
             match self.peek() {
                 None if is_key => return Err(self.error("Unexpected end-of-input in field name".to_owned())),
                 None => {
-                    return Err(self.error(
-                        "Unexpected end-of-input: was expecting closing quote for a string value".to_owned(),
-                    ));
+                    return Err(self
+                        .error("Unexpected end-of-input: was expecting closing quote for a string value".to_owned()));
                 }
                 Some('"') => {
                     self.position += 1;
@@ -484,9 +483,7 @@ impl<'t> Parser<'t> {
         if self.peek() == Some('-') {
             self.position += 1;
             if !self.peek().is_some_and(|character| character.is_ascii_digit()) {
-                return Err(
-                    self.bad_number("expected digit (0-9) to follow minus sign, for valid numeric value")
-                );
+                return Err(self.bad_number("expected digit (0-9) to follow minus sign, for valid numeric value"));
             }
         }
         let leading_zero = self.peek() == Some('0');
@@ -562,8 +559,7 @@ impl<'t> Parser<'t> {
     }
 
     fn end_of_input_in_container(&self) -> Error {
-        let (name, start) =
-            self.stack.last().map_or(("root", 0), |container| (container.name(), container.start()));
+        let (name, start) = self.stack.last().map_or(("root", 0), |container| (container.name(), container.start()));
         self.error(format!(
             "Unexpected end-of-input: expected close marker for {name} (start marker at {})",
             source_location(self.text, start)

@@ -106,6 +106,3 @@ pub fn parse(text: &str, options: &Options) -> Parsed {
     diagnostic::locate(text, &mut parsed.diagnostics);
     parsed
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,10 +45,7 @@ static ACTIONS: &[Action] = &[
     plain("athena", &["stopQueryExecution", "getQueryExecution", "getQueryResults"]),
     callback("apigateway", &["invoke"]),
     job("codebuild", &["startBuild", "startBuildBatch", "retryBuildBatch"]),
-    plain(
-        "codebuild",
-        &["stopBuild", "stopBuildBatch", "batchDeleteBuilds", "batchGetReports", "deleteBuildBatch"],
-    ),
+    plain("codebuild", &["stopBuild", "stopBuildBatch", "batchDeleteBuilds", "batchGetReports", "deleteBuildBatch"]),
     job(
         "sagemaker",
         &[
@@ -63,12 +60,7 @@ static ACTIONS: &[Action] = &[
     job("elasticmapreduce", &["createCluster", "terminateCluster", "addStep"]),
     plain(
         "elasticmapreduce",
-        &[
-            "cancelStep",
-            "setClusterTerminationProtection",
-            "modifyInstanceFleetByName",
-            "modifyInstanceGroupByName",
-        ],
+        &["cancelStep", "setClusterTerminationProtection", "modifyInstanceFleetByName", "modifyInstanceGroupByName"],
     ),
     plain("emr-containers", &["createVirtualCluster"]),
     job("emr-containers", &["deleteVirtualCluster", "startJobRun"]),

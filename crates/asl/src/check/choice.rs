@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::fields::Fields;
 use super::{Checker, Context, Step};
-use crate::definition::{
-    Choice, ChoiceRule, Condition, Domain, JsonataFields, Operand, QueryLanguage, Relation, Test,
-};
+use crate::definition::{Choice, ChoiceRule, Condition, Domain, JsonataFields, Operand, QueryLanguage, Relation, Test};
 use crate::json::{Node, NodeValue};
 use crate::timestamp::parse_instant;
 
@@ -113,10 +111,7 @@ impl<'t> Checker<'t> {
     fn condition(&mut self, fields: &Fields<'t>, language: QueryLanguage) -> Option<Condition> {
         if SELECTORS.iter().filter(|name| fields.has(name)).count() != 1 {
             let names = SELECTORS.join(", ");
-            self.invalid(
-                format!("The object must have only one of the following fields, [{names}]"),
-                fields.node,
-            );
+            self.invalid(format!("The object must have only one of the following fields, [{names}]"), fields.node);
             return None;
         }
         if language == QueryLanguage::Jsonata {
@@ -140,12 +135,12 @@ impl<'t> Checker<'t> {
         if let NodeValue::Bool(value) = node.value {
             return Some(Condition::Literal(value));
         }
-        let text = self.string(fields, "Condition")?;
-        let expression = self.expression_member(fields, "Condition").map(Condition::Jsonata);
-        if expression.is_none() && !text.starts_with("{%") && !text.ends_with("%}") {
+        self.string(fields, "Condition")?;
+        let Some(expression) = self.marked(fields, "Condition") else {
             self.invalid_member("Condition", "Expected value of type Boolean", node);
-        }
-        expression
+            return None;
+        };
+        expression.map(Condition::Jsonata)
     }
 
     fn conditions(&mut self, fields: &Fields<'t>, name: &str) -> Option<Vec<Condition>> {

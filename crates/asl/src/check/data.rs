@@ -127,8 +127,10 @@ impl<'t> Checker<'t> {
                         "The value for the field '{}' must be a valid JSONPath or a valid intrinsic function call",
                         error.key
                     );
-                    let location = format!("{}{}", self.location, error.location);
-                    self.say_at(Code::SchemaValidationFailed, message, location, node);
+                    let length = self.location.len();
+                    self.location.push_str(&error.location);
+                    self.invalid(message, node);
+                    self.location.truncate(length);
                 }
                 None
             }
@@ -218,10 +220,10 @@ impl<'t> Checker<'t> {
                 return self.reference_path(fields, path_name, roots).map(NumberField::Path);
             }
         }
-        if language == QueryLanguage::Jsonata && fields.get(name)?.as_str().is_some() {
-            if let Some(expression) = self.expression_member(fields, name) {
-                return Some(NumberField::Jsonata(expression));
-            }
+        if language == QueryLanguage::Jsonata
+            && let Some(expression) = self.marked(fields, name)
+        {
+            return expression.map(NumberField::Jsonata);
         }
         self.integer(fields, name, *range.start(), *range.end()).map(NumberField::Literal)
     }

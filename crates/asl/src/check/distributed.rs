@@ -66,8 +66,7 @@ impl<'t> Checker<'t> {
         let (name, path) = ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath");
         self.at_most_one(fields, &[name, path]);
         self.reference_path(fields, path, Roots::InputAndVariables);
-        let is_text = fields.get(name).is_some_and(|node| node.as_str().is_some());
-        if language != QueryLanguage::Jsonata || !is_text || self.expression_member(fields, name).is_none() {
+        if language == QueryLanguage::JsonPath || self.marked(fields, name).is_none() {
             self.float(fields, name, 0.0, 100.0);
         }
     }
@@ -93,8 +92,7 @@ impl<'t> Checker<'t> {
         let Some(config) = self.object_member(reader, "ReaderConfig") else { return };
         self.below(&Step::Member("ReaderConfig"), |checker| {
             checker.only(&config, fields::READER_CONFIG, language);
-            let input_type =
-                checker.one_of(&config, "InputType", &["CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"]);
+            let input_type = checker.one_of(&config, "InputType", &["CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"]);
             if input_type == Some("JSON") {
                 for name in ["CSVHeaderLocation", "CSVHeaders", "CSVDelimiter"] {
                     if let Some(node) = config.get(name) {

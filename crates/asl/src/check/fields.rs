@@ -249,10 +249,7 @@ impl<'t> Checker<'t> {
             return self.at_most_one(fields, names);
         }
         let names = names.join(", ");
-        self.invalid(
-            format!("This object should have only one of the following fields: [{names}]"),
-            fields.node,
-        );
+        self.invalid(format!("This object should have only one of the following fields: [{names}]"), fields.node);
         false
     }
 }

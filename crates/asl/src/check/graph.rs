@@ -1,12 +1,11 @@
 //! Transitions: their targets, reachability and the terminal state, flow by flow.
 //! A flow whose states could not all be understood is not judged, so that one mistake is not reported twice.
 
-use super::{Checker, Step};
-use crate::definition::{FlowId, StateId, Transition};
-use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::json::Node;
-
+use super::Checker;
 use super::fields::Fields;
+use crate::definition::{FlowId, StateId, Transition};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::json::Node;
 
 /// What has been seen of the flow being walked.
 pub(super) struct Walk {
@@ -56,10 +55,7 @@ impl<'t> Checker<'t> {
                 None
             }
             (false, false) => {
-                self.invalid(
-                    "This object should have only one of the following fields: [Next, End]",
-                    fields.node,
-                );
+                self.invalid("This object should have only one of the following fields: [Next, End]", fields.node);
                 self.unclear();
                 None
             }
@@ -77,8 +73,7 @@ impl<'t> Checker<'t> {
             self.walk.edges.push((self.walk.from, target));
         } else {
             let node = fields.get(name).unwrap_or(fields.node);
-            let location = self.below(&Step::Member(name), |checker| checker.here());
-            self.graph_error(format!("Missing 'Next' target: {text}"), Some(location), Some(node));
+            self.graph_error(format!("Missing 'Next' target: {text}"), name, node);
         }
         target
     }
@@ -88,9 +83,8 @@ impl<'t> Checker<'t> {
         let text = self.string(fields, "StartAt")?;
         let start = self.numbering.flows[self.walk.flow.0 as usize].states.get(text).copied();
         if start.is_none() {
-            let location = self.below(&Step::Member("StartAt"), |checker| checker.here());
-            let node = fields.get("StartAt");
-            self.graph_error(format!("Missing 'Next' target: {text}"), Some(location), node);
+            let node = fields.get("StartAt").unwrap_or(fields.node);
+            self.graph_error(format!("Missing 'Next' target: {text}"), "StartAt", node);
         }
         start
     }
@@ -101,14 +95,15 @@ impl<'t> Checker<'t> {
             return;
         }
         if !self.walk.terminal {
-            // The service gives no place for the whole machine.
-            let location = (!self.location.is_empty()).then(|| self.location.clone());
-            let node = location.as_ref().map(|_| fields.node);
-            let flow = self.walk.flow;
-            let mut diagnostic = Diagnostic::new(Code::MissingEndState, "Workflow has no terminal state");
-            diagnostic.location = location;
-            diagnostic.span = node.map(span);
-            self.push_graph(flow, diagnostic);
+            if self.room(Code::MissingEndState, "") {
+                let mut diagnostic = Diagnostic::new(Code::MissingEndState, "Workflow has no terminal state");
+                // The service gives no place for the whole machine.
+                if !self.location.is_empty() {
+                    diagnostic = diagnostic.spanning(fields.node);
+                    diagnostic.location = Some(self.location.clone());
+                }
+                self.graph_diagnostics.push((self.walk.flow, diagnostic));
+            }
             return;
         }
         let Some(start) = start else { return };
@@ -117,30 +112,20 @@ impl<'t> Checker<'t> {
         for member in members {
             let id = self.numbering.flows[self.walk.flow.0 as usize].states.get(member.key.as_str());
             if id.is_some_and(|id| reached.binary_search(id).is_err()) {
-                let location = format!("{}/States/{}", self.location, member.key);
                 let message = format!("State \"{}\" is not reachable.", member.key);
-                self.graph_error(message, Some(location), Some(&member.value));
+                self.graph_error(message, &format!("States/{}", member.key), &member.value);
             }
         }
     }
 
-    fn graph_error(&mut self, message: String, location: Option<String>, node: Option<&Node>) {
-        let mut diagnostic = Diagnostic::new(Code::MissingTransitionTarget, message);
-        diagnostic.location = location;
-        diagnostic.span = node.map(span);
-        self.push_graph(self.walk.flow, diagnostic);
-    }
-
-    fn push_graph(&mut self, flow: FlowId, diagnostic: Diagnostic) {
-        self.failed = true;
-        if self.graph_diagnostics.len() < super::MAX_DIAGNOSTICS {
-            self.graph_diagnostics.push((flow, diagnostic));
+    /// A transition or state that does not fit, at a member or at a state below the current location.
+    fn graph_error(&mut self, message: String, below: &str, node: &Node) {
+        if self.room(Code::MissingTransitionTarget, &message) {
+            let mut diagnostic = Diagnostic::new(Code::MissingTransitionTarget, message).spanning(node);
+            diagnostic.location = Some(format!("{}/{below}", self.location));
+            self.graph_diagnostics.push((self.walk.flow, diagnostic));
         }
     }
-}
-
-fn span(node: &Node) -> Span {
-    Span { start: node.start, end: node.end, line: 0, column: 0 }
 }
 
 /// The states that can be reached, sorted.

@@ -11,8 +11,12 @@ use crate::definition::JsonataFields;
 use crate::json::{Member, Node, NodeValue};
 
 /// The text between `{%` and `%}`, if the whole string is an expression.
-pub(super) fn expression(text: &str) -> Option<&str> {
+fn expression(text: &str) -> Option<&str> {
     text.strip_prefix("{%")?.strip_suffix("%}")
+}
+
+fn is_marked(text: &str) -> bool {
+    text.starts_with("{%") || text.ends_with("%}")
 }
 
 impl<'t> Checker<'t> {
@@ -34,18 +38,20 @@ impl<'t> Checker<'t> {
         Some(node.to_value())
     }
 
-    /// A string member that is one expression.
-    pub(super) fn expression_member(&mut self, fields: &Fields<'t>, name: &str) -> Option<Arc<str>> {
+    /// A member that is marked as an expression: its text, or none after saying that the marks do not match.
+    /// The outer none is a member without marks.
+    pub(super) fn marked(&mut self, fields: &Fields<'t>, name: &str) -> Option<Option<Arc<str>>> {
         let node = fields.get(name)?;
+        let text = node.as_str().filter(|text| is_marked(text))?;
         self.below(&Step::Member(name), |checker| checker.balanced(node));
-        node.as_str().and_then(expression).map(Arc::from)
+        Some(expression(text).map(Arc::from))
     }
 
     /// Every string that opens an expression closes it, and the other way round.
     fn balanced(&mut self, node: &'t Node) {
         match &node.value {
             NodeValue::String(text) => {
-                if expression(text).is_none() && (text.starts_with("{%") || text.ends_with("%}")) {
+                if is_marked(text) && expression(text).is_none() {
                     self.invalid("JSONata string must start with {% and end with %}", node);
                 }
             }

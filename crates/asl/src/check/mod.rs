@@ -19,7 +19,7 @@ mod task;
 use std::collections::HashSet;
 
 use crate::definition::{Flow, FlowId, QueryLanguage, State, StateId};
-use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::json::Node;
 use crate::{Options, Parsed, Unsupported};
 
@@ -31,6 +31,9 @@ use number::Numbering;
 /// hold more errors than anyone wants to read or send.
 const MAX_DIAGNOSTICS: usize = 1_000;
 
+/// The same for the bytes of their messages and locations: a long name would be repeated in each.
+const MAX_DIAGNOSTIC_BYTES: usize = 1 << 20;
+
 pub(crate) struct Checker<'t> {
     options: &'t Options,
     machine_language: QueryLanguage,
@@ -39,6 +42,8 @@ pub(crate) struct Checker<'t> {
     /// What the graph has to say comes after everything else, by flow.
     graph_diagnostics: Vec<(FlowId, Diagnostic)>,
     unsupported: Vec<Unsupported>,
+    /// Bytes of all messages and locations so far.
+    bytes: usize,
     failed: bool,
     /// The slash path of what is being checked; empty at the root.
     location: String,
@@ -64,6 +69,7 @@ pub(crate) fn definition(root: &Node, options: &Options) -> Parsed {
         diagnostics: Vec::new(),
         graph_diagnostics: Vec::new(),
         unsupported: Vec::new(),
+        bytes: 0,
         failed: false,
         location: String::new(),
         state_names: HashSet::new(),
@@ -114,24 +120,21 @@ impl<'t> Checker<'t> {
         if self.location.is_empty() { "/".to_owned() } else { self.location.clone() }
     }
 
-    fn push(&mut self, diagnostic: Diagnostic) {
-        self.failed |= diagnostic.severity == Severity::Error;
-        if self.diagnostics.len() < MAX_DIAGNOSTICS {
-            self.diagnostics.push(diagnostic);
-        }
+    /// Notes that there is something to say, and whether there is room to say it.
+    fn room(&mut self, code: Code, message: &str) -> bool {
+        self.failed |= code.severity() == Severity::Error;
+        self.bytes += message.len() + self.location.len();
+        let so_far = self.diagnostics.len() + self.graph_diagnostics.len();
+        so_far < MAX_DIAGNOSTICS && (self.bytes < MAX_DIAGNOSTIC_BYTES || so_far == 0)
     }
 
     /// Something about the object or value being checked.
     fn say(&mut self, code: Code, message: impl Into<String>, node: &Node) {
-        let location = self.here();
-        self.say_at(code, message, location, node);
-    }
-
-    fn say_at(&mut self, code: Code, message: impl Into<String>, location: String, node: &Node) {
-        let mut diagnostic = Diagnostic::new(code, message);
-        diagnostic.location = Some(location);
-        diagnostic.span = Some(Span { start: node.start, end: node.end, line: 0, column: 0 });
-        self.push(diagnostic);
+        let message = message.into();
+        if self.room(code, &message) {
+            let location = Some(self.here());
+            self.diagnostics.push(Diagnostic { location, ..Diagnostic::new(code, message).spanning(node) });
+        }
     }
 
     /// A structural error in the object or value being checked.
@@ -145,8 +148,10 @@ impl<'t> Checker<'t> {
     }
 
     fn not_supported_yet(&mut self, feature: impl Into<String>) {
-        if self.unsupported.len() < MAX_DIAGNOSTICS {
-            self.unsupported.push(Unsupported { feature: feature.into(), location: self.here() });
+        let feature = feature.into();
+        if self.unsupported.len() < MAX_DIAGNOSTICS && self.bytes < MAX_DIAGNOSTIC_BYTES {
+            self.bytes += feature.len() + self.location.len();
+            self.unsupported.push(Unsupported { feature, location: self.here() });
         }
     }
 

@@ -50,14 +50,7 @@ impl<'t> Checker<'t> {
             self.invalid(message, node);
         }
         let full_jitter = self.one_of(&fields, "JitterStrategy", &["NONE", "FULL"]) == Some("FULL");
-        Some(Retrier {
-            error_equals,
-            interval_seconds,
-            max_attempts,
-            backoff_rate,
-            max_delay_seconds,
-            full_jitter,
-        })
+        Some(Retrier { error_equals, interval_seconds, max_attempts, backoff_rate, max_delay_seconds, full_jitter })
     }
 
     fn catcher(&mut self, node: &'t Node, last: bool, language: QueryLanguage) -> Option<Catcher> {

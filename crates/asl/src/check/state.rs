@@ -130,9 +130,9 @@ impl<'t> Checker<'t> {
         }
         let text = self.string(fields, "Timestamp")?;
         if context.language == QueryLanguage::Jsonata
-            && let Some(expression) = self.expression_member(fields, "Timestamp")
+            && let Some(expression) = self.marked(fields, "Timestamp")
         {
-            return Some(WaitUntil::TimestampJsonata(expression));
+            return expression.map(WaitUntil::TimestampJsonata);
         }
         let timestamp = parse_timestamp(text);
         if timestamp.is_none() {
@@ -163,8 +163,8 @@ impl<'t> Checker<'t> {
         let text = self.string(fields, name)?;
         match language {
             QueryLanguage::Jsonata => {
-                if let Some(expression) = self.expression_member(fields, name) {
-                    return Some(TextField::Jsonata(expression));
+                if let Some(expression) = self.marked(fields, name) {
+                    return expression.map(TextField::Jsonata);
                 }
             }
             QueryLanguage::JsonPath => self.warn_no_path(fields, name, text),

@@ -4,11 +4,11 @@ use stepwright_querylang::Template;
 
 use super::data::Roots;
 use super::fields::Fields;
-use super::{Checker, Context, Step, number_limits};
+use super::{Checker, Context, number_limits};
+use crate::MachineType;
 use crate::definition::{NumberField, QueryLanguage, Task};
 use crate::json::Node;
 use crate::resource::{Integration, Pattern, Resource, ResourceError};
-use crate::MachineType;
 
 impl<'t> Checker<'t> {
     /// The fields of a Task state.
@@ -33,15 +33,7 @@ impl<'t> Checker<'t> {
         }
         let (retry, catch) = self.error_handling(fields, context.language);
         let transition = self.transition(fields)?;
-        Some(Task {
-            resource: resource?,
-            timeout_seconds,
-            heartbeat_seconds,
-            credentials,
-            retry,
-            catch,
-            transition,
-        })
+        Some(Task { resource: resource?, timeout_seconds, heartbeat_seconds, credentials, retry, catch, transition })
     }
 
     fn resource(&mut self, fields: &Fields<'t>) -> Option<Resource> {
@@ -112,7 +104,7 @@ impl<'t> Checker<'t> {
             QueryLanguage::Jsonata => {
                 // Keys that end in `.$` have no meaning here, so a compiled template may not hold any.
                 let value = self.jsonata(fields, "Credentials")?;
-                self.below(&Step::Member("Credentials"), |_| Template::compile(&value).ok())
+                Template::compile(&value).ok()
             }
         }
     }
@@ -120,8 +112,7 @@ impl<'t> Checker<'t> {
 
 fn has_parameter(node: Option<&Node>, name: &str, language: QueryLanguage) -> bool {
     node.is_some_and(|node| {
-        node.get(name).is_some()
-            || language == QueryLanguage::JsonPath && node.get(&format!("{name}.$")).is_some()
+        node.get(name).is_some() || language == QueryLanguage::JsonPath && node.get(&format!("{name}.$")).is_some()
     })
 }
 
