@@ -16,6 +16,7 @@ mod tidy;
 mod workspace;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Everything a developer does with Stepwright besides writing it.
 ///
@@ -51,8 +52,18 @@ enum Verb {
     Prove(prove::Promise),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().verb {
+fn main() -> ExitCode {
+    match run(Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Demo(options) => demo::run(&options),
         Verb::Test(options) => testing::run(&options),
         Verb::Conformance(options) => conformance::run(&options),
