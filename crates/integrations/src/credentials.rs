@@ -360,4 +360,30 @@ mod tests {
         check(&[Ok(later(60)), Err("down")], &[Some("key0"), Some("key0"), Some("key0")], 2).await;
         check(&[Err("none"), Ok(None)], &[None, None], 1).await;
     }
+
+    #[derive(Debug)]
+    struct Silent;
+
+    impl ProvideCredentials for Silent {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::new(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_provider_is_given_up_and_holds_nobody_up_again() {
+        let source = CredentialSource::new(scripted(&[Err("none")]).0, SharedCredentialsProvider::new(Silent), AWS);
+        let start = tokio::time::Instant::now();
+        let endpoint = AWS.in_region("us-east-1").expect("an endpoint");
+        let resolve = || source.resolve(&AWS, &endpoint, TEST_ACCOUNT);
+        let (first, second) = tokio::join!(resolve(), resolve());
+        for result in [first, second] {
+            let refusal = result.expect_err("nobody answers").to_string();
+            assert!(refusal.ends_with("no answer within 10 s"), "{refusal}");
+        }
+        assert!(start.elapsed() < PROVIDER_TIMEOUT * 2, "the second caller does not wait for a time-out of its own");
+    }
 }
