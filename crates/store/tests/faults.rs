@@ -334,3 +334,27 @@ fn a_batch_larger_than_a_segment_is_taken() {
     index.disk.crash(&mut Random(3));
     check_prefix(&open(&index).expect("opens"), done, done, "large batch");
 }
+
+/// A process dies between the write and the sync; the next one reads the records from the
+/// operating system's memory and may answer from them. They must be durable by then.
+#[test]
+fn what_was_read_after_a_kill_survives_a_power_cut() {
+    let mut read_more = 0;
+    for n in 1..200 {
+        let index = new_index();
+        index.disk.fail_at(n, true);
+        let mut acknowledged = 0;
+        if let Ok(store) = open(&index) {
+            (acknowledged, ..) = drive(&store, 0, 60);
+        }
+        index.disk.fail_at(0, false);
+        let store = open(&index).expect("the disk works again");
+        let read = counter(&store);
+        read_more += u64::from(read > acknowledged);
+        drop(store);
+        // Loses all that was not synced.
+        index.disk.lose_unsynced();
+        check_prefix(&open(&index).expect("opens"), read, read, &format!("call {n}"));
+    }
+    assert!(read_more > 3, "no kill fell between a write and its sync");
+}

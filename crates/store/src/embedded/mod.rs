@@ -59,7 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             segment_bytes: 16 << 20,
-            checkpoint_bytes: 64 << 20,
+            checkpoint_bytes: 32 << 20,
             durability: Durability::Durable,
             cache_bytes: 16 << 20,
             background: true,

@@ -133,6 +133,18 @@ impl FaultDisk {
         self.state().full = full;
     }
 
+    /// The power goes, and nothing that was not synced is kept.
+    pub(crate) fn lose_unsynced(&self) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        state.life += 1;
+        state.locked = false;
+        for inode in &mut state.inodes {
+            inode.current.clone_from(&inode.durable);
+        }
+        state.names = state.durable_names.clone();
+    }
+
     /// The power goes: keeps what was synced and an arbitrary part of the rest.
     pub(crate) fn crash(&self, random: &mut Random) {
         let mut guard = self.state();
