@@ -3,7 +3,10 @@
 
 use std::{
     hash::{BuildHasher, Hasher},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,6 +16,11 @@ use stepwright_machine::Millis;
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since the epoch, UTC. May jump; the engine never lets an execution's own time go back.
     fn now(&self) -> Millis;
+
+    /// Takes what is to be called when the time was set by hand. A clock that runs by itself has no use for it.
+    fn on_jump(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        drop(wake);
+    }
 }
 
 /// Randomness.
@@ -29,6 +37,39 @@ impl Clock for SystemClock {
     fn now(&self) -> Millis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+    }
+}
+
+/// A clock that stands still until it is set: for tests and simulations.
+#[derive(Default)]
+pub struct ManualClock {
+    now: AtomicI64,
+    wakes: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+}
+
+impl ManualClock {
+    /// A clock that shows this time.
+    #[must_use]
+    pub fn at(now: Millis) -> Self {
+        Self { now: AtomicI64::new(now), wakes: Mutex::default() }
+    }
+
+    /// Moves it on.
+    pub fn advance(&self, millis: Millis) {
+        self.now.fetch_add(millis, Ordering::SeqCst);
+        for wake in self.wakes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake();
+        }
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Millis {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    fn on_jump(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
 }
 

@@ -1,29 +1,39 @@
 //! The engine as its callers see it: one method per operation, typed values in and out. Nothing is answered before
 //! the commit that covers it is durable; reads see committed data only. It knows no HTTP and no AWS texts.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use stepwright_machine::{EventId, Millis, Status};
+use stepwright_machine::{EventId, InputKind, Millis, Payload, Status, TaskId, token::Token};
 use stepwright_store::Store;
+use tokio::sync::oneshot;
 
 use crate::{
+    arn,
     connector::Connector,
     delivery::Delivery,
     error::{Error, Result},
+    message::{ExecutionRef, Origin, Reply, ShardMessage, StartRequest},
     model::{
         Activity, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewExecution,
         NewStateMachine, Page, PageRequest, Progress, QuarantinedExecution, Scope, Started, StateMachine,
         StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
+    running::Running,
+    secrets::partition,
+    shared::Shared,
 };
 
 /// A running engine. Cloning gives another handle on the same one; it stops with [`Engine::drain`].
 #[derive(Clone)]
-pub struct Engine {}
-
-fn not_yet() -> Error {
-    Error::unavailable("not served yet")
+pub struct Engine {
+    running: Arc<Running>,
 }
 
 impl Engine {
@@ -33,14 +43,13 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read, or was written by a newer version.
     pub fn open(store: Arc<dyn Store>, connectors: Vec<Arc<dyn Connector>>, options: EngineOptions) -> Result<Engine> {
-        let _ = (store, connectors, options);
-        Ok(Engine {})
+        Ok(Engine { running: Arc::new(Running::open(store, connectors, options)?) })
     }
 
     /// Whether the store failed under it. It answers nothing any more: open the store and an engine anew.
     #[must_use]
     pub fn is_failed(&self) -> bool {
-        false
+        self.shared().failed.load(Ordering::SeqCst)
     }
 
     /// Stops: takes no new work, sends no task, waits up to `deadline` for calls in flight and commits what they
@@ -49,14 +58,29 @@ impl Engine {
     /// # Errors
     /// When the store cannot be closed cleanly. No commit is lost by that.
     pub async fn drain(&self, deadline: Duration) -> Result<()> {
-        let _ = deadline;
-        Ok(())
+        self.running.drain(deadline).await
     }
 
     /// What it holds and does.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        let shared = self.shared();
+        let counters = &shared.counters;
+        let sum = |parts: &[AtomicU64]| parts.iter().map(|part| part.load(Ordering::Relaxed)).sum();
+        let (queued_activity_tasks, pollers) = shared.activities.counts();
+        let (queued_connector_tasks, calls_in_flight) = shared.dispatch.counts();
+        Stats {
+            turns: counters.turns.load(Ordering::Relaxed),
+            started: counters.started.load(Ordering::Relaxed),
+            closed: counters.closed.load(Ordering::Relaxed),
+            hot_executions: sum(&counters.hot_executions),
+            hot_bytes: sum(&counters.hot_bytes),
+            queued_activity_tasks,
+            pollers,
+            queued_connector_tasks,
+            calls_in_flight,
+            quarantined: counters.quarantined.load(Ordering::Relaxed),
+        }
     }
 
     // State machines
@@ -66,8 +90,8 @@ impl Engine {
     /// # Errors
     /// `StateMachineAlreadyExists`, `StateMachineDeleting`, `TooManyTags`.
     pub async fn create_state_machine(&self, scope: &Scope, new: NewStateMachine) -> Result<Created> {
-        let _ = (scope, new);
-        Err(not_yet())
+        let scope = scope.clone();
+        self.change(move |shared| async move { shared.create_state_machine(&scope, new).await }).await
     }
 
     /// UpdateStateMachine. An update that changes nothing keeps the revision.
@@ -75,8 +99,9 @@ impl Engine {
     /// # Errors
     /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `MissingRequiredParameter`.
     pub async fn update_state_machine(&self, scope: &Scope, arn: &str, update: StateMachineUpdate) -> Result<Updated> {
-        let _ = (scope, arn, update);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.update_state_machine(&scope, &arn, update).await }).await
     }
 
     /// DescribeStateMachine.
@@ -84,8 +109,9 @@ impl Engine {
     /// # Errors
     /// `StateMachineDoesNotExist`.
     pub async fn describe_state_machine(&self, scope: &Scope, arn: &str) -> Result<StateMachine> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.describe_state_machine(&scope, &arn)).await
     }
 
     /// DescribeStateMachineForExecution: the revision that the execution runs.
@@ -93,8 +119,9 @@ impl Engine {
     /// # Errors
     /// `ExecutionDoesNotExist`.
     pub async fn describe_state_machine_for_execution(&self, scope: &Scope, arn: &str) -> Result<StateMachine> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.machine_for_execution(&scope, &arn)).await
     }
 
     /// ListStateMachines, by name.
@@ -102,8 +129,8 @@ impl Engine {
     /// # Errors
     /// `InvalidPageToken`.
     pub async fn list_state_machines(&self, scope: &Scope, page: PageRequest) -> Result<Page<StateMachineItem>> {
-        let _ = (scope, page);
-        Err(not_yet())
+        let scope = scope.clone();
+        self.read(move |shared| shared.list_state_machines(&scope, &page)).await
     }
 
     /// DeleteStateMachine. It takes no new executions from now on; running ones are aborted in the background and it
@@ -112,8 +139,9 @@ impl Engine {
     /// # Errors
     /// `Full`, `Unavailable`.
     pub async fn delete_state_machine(&self, scope: &Scope, arn: &str) -> Result<()> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_state_machine(&scope, &arn).await }).await
     }
 
     // Executions
@@ -123,8 +151,30 @@ impl Engine {
     /// # Errors
     /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `StateMachineTypeNotSupported`, `ExecutionAlreadyExists`.
     pub async fn start_execution(&self, scope: &Scope, new: NewExecution) -> Result<Started> {
-        let _ = (scope, new);
-        Err(not_yet())
+        let shared = self.shared();
+        shared.check()?;
+        let missing = || Error::StateMachineDoesNotExist { arn: new.state_machine_arn.clone() };
+        let number = shared.catalog.scope_number(scope).ok_or_else(missing)?;
+        let machine = arn::name_of(&new.state_machine_arn, scope, "stateMachine").ok_or_else(missing)?;
+        let (machine, permit) = shared.catalog.permit_start(number, machine, &new.state_machine_arn)?;
+        if machine.express {
+            return Err(Error::StateMachineTypeNotSupported { arn: machine.arn });
+        }
+        let revision = shared.catalog.revision(number, machine.number, machine.revision)?;
+        let (reply, answer) = oneshot::channel();
+        let shard = usize::from(partition(&machine.arn, &new.name)) % shared.shards.len();
+        let request = StartRequest {
+            scope: number,
+            revision,
+            permit,
+            arn: arn::execution(&machine.arn, &new.name),
+            name: new.name,
+            input: new.input,
+            trace_header: new.trace_header,
+            reply,
+        };
+        drop(shared.shards[shard].send(ShardMessage::Start(Box::new(request))));
+        answered(answer).await
     }
 
     /// DescribeExecution.
@@ -132,8 +182,9 @@ impl Engine {
     /// # Errors
     /// `ExecutionDoesNotExist`.
     pub async fn describe_execution(&self, scope: &Scope, arn: &str) -> Result<ExecutionDescription> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.describe_execution(&scope, &arn)).await
     }
 
     /// ListExecutions of a state machine, newest first; `status` keeps only those.
@@ -147,8 +198,9 @@ impl Engine {
         status: Option<Status>,
         page: PageRequest,
     ) -> Result<Page<ExecutionItem>> {
-        let _ = (scope, state_machine_arn, status, page);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = state_machine_arn.to_owned();
+        self.read(move |shared| shared.list_executions(&scope, &arn, status, &page, shared.now())).await
     }
 
     /// StopExecution: when it ended (also if it had ended before).
@@ -162,8 +214,19 @@ impl Engine {
         error: Option<Arc<str>>,
         cause: Option<Arc<str>>,
     ) -> Result<Millis> {
-        let _ = (scope, arn, error, cause);
-        Err(not_yet())
+        let shared = self.shared();
+        shared.check()?;
+        let (of, name) = (scope.clone(), arn.to_owned());
+        let found = self.read(move |shared| shared.find_execution(&of, &name)).await?;
+        if let Some(end) = found.row.end {
+            return Ok(end.closing.at);
+        }
+        let (reply, answer) = oneshot::channel();
+        let kind = InputKind::Stop { error, cause };
+        let execution = found.execution;
+        let message = ShardMessage::Input { execution, kind, origin: Origin::Stop(Some(reply)) };
+        shared.send(execution.id, message);
+        answered(answer).await
     }
 
     /// GetExecutionHistory, by event number, backwards with `reverse`. A page also ends at 4 MiB.
@@ -171,8 +234,9 @@ impl Engine {
     /// # Errors
     /// `ExecutionDoesNotExist`, `InvalidPageToken`.
     pub async fn history(&self, scope: &Scope, arn: &str, page: PageRequest, reverse: bool) -> Result<HistoryPage> {
-        let _ = (scope, arn, page, reverse);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.history(&scope, &arn, &page, reverse, shared.now())).await
     }
 
     /// Waits until the execution has an event with a number above `after`, or has ended. Returns how far it is.
@@ -180,8 +244,21 @@ impl Engine {
     /// # Errors
     /// `ExecutionDoesNotExist`.
     pub async fn wait_for_change(&self, scope: &Scope, arn: &str, after: EventId) -> Result<Progress> {
-        let _ = (scope, arn, after);
-        Err(not_yet())
+        loop {
+            let (of, name) = (scope.clone(), arn.to_owned());
+            let (progress, changed) = self
+                .read(move |shared| {
+                    // Watched before it is read: no change falls between the two.
+                    let changed = shared.watchers.watch(shared.find_execution(&of, &name)?.execution);
+                    Ok((shared.progress(&of, &name)?, changed))
+                })
+                .await?;
+            if progress.status != Status::Running || progress.last_event > after {
+                return Ok(progress);
+            }
+            drop(changed.await);
+            self.shared().check()?;
+        }
     }
 
     // Activities and task tokens
@@ -191,8 +268,8 @@ impl Engine {
     /// # Errors
     /// `ActivityAlreadyExists` (other encryption), `TooManyTags`.
     pub async fn create_activity(&self, scope: &Scope, new: NewActivity) -> Result<Created> {
-        let _ = (scope, new);
-        Err(not_yet())
+        let scope = scope.clone();
+        self.change(move |shared| async move { shared.create_activity(&scope, new).await }).await
     }
 
     /// DescribeActivity.
@@ -200,8 +277,9 @@ impl Engine {
     /// # Errors
     /// `ActivityDoesNotExist`.
     pub async fn describe_activity(&self, scope: &Scope, arn: &str) -> Result<Activity> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.describe_activity(&scope, &arn)).await
     }
 
     /// ListActivities, by name.
@@ -209,8 +287,8 @@ impl Engine {
     /// # Errors
     /// `InvalidPageToken`.
     pub async fn list_activities(&self, scope: &Scope, page: PageRequest) -> Result<Page<Activity>> {
-        let _ = (scope, page);
-        Err(not_yet())
+        let scope = scope.clone();
+        self.read(move |shared| shared.list_activities(&scope, &page)).await
     }
 
     /// DeleteActivity. An unknown one is no error.
@@ -218,8 +296,9 @@ impl Engine {
     /// # Errors
     /// `Full`, `Unavailable`.
     pub async fn delete_activity(&self, scope: &Scope, arn: &str) -> Result<()> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_activity(&scope, &arn).await }).await
     }
 
     /// GetActivityTask: the oldest task, or none after the long poll. Dropping the future ends the poll and takes no
@@ -233,8 +312,10 @@ impl Engine {
         arn: &str,
         worker_name: Option<Arc<str>>,
     ) -> Result<Option<Delivery>> {
-        let _ = (scope, arn, worker_name);
-        Err(not_yet())
+        let shared = self.shared();
+        shared.check()?;
+        let (_, _, row) = shared.activity(scope, arn)?;
+        shared.activities.poll(shared, row.arn, worker_name).await
     }
 
     /// SendTaskSuccess. `output` is valid JSON text.
@@ -242,8 +323,7 @@ impl Engine {
     /// # Errors
     /// `InvalidToken`, `TaskTimedOut`, `TaskDoesNotExist`.
     pub async fn send_task_success(&self, scope: &Scope, token: &str, output: Arc<str>) -> Result<()> {
-        let _ = (scope, token, output);
-        Err(not_yet())
+        self.answer(scope, token, |task| InputKind::TaskSucceeded { task, output: Payload::new(output) }).await
     }
 
     /// SendTaskFailure.
@@ -257,8 +337,7 @@ impl Engine {
         error: Option<Arc<str>>,
         cause: Option<Arc<str>>,
     ) -> Result<()> {
-        let _ = (scope, token, error, cause);
-        Err(not_yet())
+        self.answer(scope, token, |task| InputKind::TaskFailed { task, error, cause }).await
     }
 
     /// SendTaskHeartbeat.
@@ -266,8 +345,7 @@ impl Engine {
     /// # Errors
     /// `InvalidToken`, `TaskTimedOut`, `TaskDoesNotExist`.
     pub async fn send_task_heartbeat(&self, scope: &Scope, token: &str) -> Result<()> {
-        let _ = (scope, token);
-        Err(not_yet())
+        self.answer(scope, token, |task| InputKind::Heartbeat { task }).await
     }
 
     // Tags
@@ -277,8 +355,9 @@ impl Engine {
     /// # Errors
     /// `ResourceNotFound`, `TooManyTags`.
     pub async fn tag_resource(&self, scope: &Scope, arn: &str, tags: Vec<Tag>) -> Result<()> {
-        let _ = (scope, arn, tags);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.tag_resource(&scope, &arn, tags).await }).await
     }
 
     /// UntagResource. Keys that are not there are no error.
@@ -286,8 +365,9 @@ impl Engine {
     /// # Errors
     /// `ResourceNotFound`.
     pub async fn untag_resource(&self, scope: &Scope, arn: &str, keys: Vec<Arc<str>>) -> Result<()> {
-        let _ = (scope, arn, keys);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.untag_resource(&scope, &arn, keys).await }).await
     }
 
     /// ListTagsForResource, by key.
@@ -295,8 +375,9 @@ impl Engine {
     /// # Errors
     /// `ResourceNotFound`.
     pub async fn list_tags(&self, scope: &Scope, arn: &str) -> Result<Vec<Tag>> {
-        let _ = (scope, arn);
-        Err(not_yet())
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.list_tags(&scope, &arn)).await
     }
 
     // Quarantine: an operator's view, over all accounts and regions
@@ -306,7 +387,8 @@ impl Engine {
     /// # Errors
     /// `Unavailable`, `Corrupt`.
     pub async fn quarantine_list(&self) -> Result<Vec<QuarantinedExecution>> {
-        Err(not_yet())
+        let found = self.read(|shared| shared.quarantined()).await?;
+        Ok(found.into_iter().map(|(_, quarantined)| quarantined).collect())
     }
 
     /// One execution in quarantine.
@@ -314,8 +396,8 @@ impl Engine {
     /// # Errors
     /// `NotQuarantined`.
     pub async fn quarantine_show(&self, arn: &str) -> Result<QuarantinedExecution> {
-        let _ = arn;
-        Err(not_yet())
+        let arn = arn.to_owned();
+        Ok(self.read(move |shared| shared.find_quarantined(&arn)).await?.1)
     }
 
     /// Takes it out and gives it its inputs again.
@@ -323,8 +405,7 @@ impl Engine {
     /// # Errors
     /// `NotQuarantined`; `Quarantined` when it broke again at once.
     pub async fn quarantine_retry(&self, arn: &str) -> Result<()> {
-        let _ = arn;
-        Err(not_yet())
+        self.release(arn, |execution, reply| ShardMessage::Retry { execution, reply }).await
     }
 
     /// Takes it out and ends it as failed.
@@ -332,7 +413,66 @@ impl Engine {
     /// # Errors
     /// `NotQuarantined`.
     pub async fn quarantine_fail(&self, arn: &str) -> Result<()> {
-        let _ = arn;
-        Err(not_yet())
+        self.release(arn, |execution, reply| ShardMessage::Fail { execution, reply }).await
     }
+
+    // What the operations share
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.running.shared
+    }
+
+    /// Reads on a thread that may wait for a disk.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Arc<Shared>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.shared().clone();
+        let read = shared.runtime.clone().spawn_blocking(move || read(&shared));
+        read.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a read did not end: {error}"))))
+    }
+
+    /// Changes the catalog in a task of its own, which goes on when the caller goes away.
+    async fn change<T, F>(&self, change: impl FnOnce(Arc<Shared>) -> F + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let shared = self.shared().clone();
+        shared.check()?;
+        let change = shared.runtime.clone().spawn(change(shared));
+        change.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a change did not end: {error}"))))
+    }
+
+    async fn answer(&self, scope: &Scope, token: &str, kind: impl FnOnce(TaskId) -> InputKind) -> Result<()> {
+        let shared = self.shared();
+        shared.check()?;
+        let token = Token::parse(token).ok_or(Error::InvalidToken)?;
+        let own = shared.catalog.scope_number(scope) == Some(token.scope);
+        if !own || !token.verify(&shared.secrets.token_key(token.execution)) {
+            return Err(Error::InvalidToken);
+        }
+        let execution = ExecutionRef { scope: token.scope, id: token.execution };
+        let (reply, answer) = oneshot::channel();
+        let message = ShardMessage::Input { execution, kind: kind(token.task), origin: Origin::Answer(reply) };
+        shared.send(execution.id, message);
+        answered(answer).await
+    }
+
+    async fn release(&self, arn: &str, message: impl FnOnce(ExecutionRef, Reply<()>) -> ShardMessage) -> Result<()> {
+        let shared = self.shared();
+        shared.check()?;
+        let named = arn.to_owned();
+        let (execution, _) = self.read(move |shared| shared.find_quarantined(&named)).await?;
+        let (reply, answer) = oneshot::channel();
+        shared.send(execution.id, message(execution, reply));
+        answered(answer).await.map_err(|error| match error {
+            Error::NotQuarantined { .. } => Error::NotQuarantined { arn: arn.into() },
+            other => other,
+        })
+    }
+}
+
+async fn answered<T>(answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+    answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
 }

@@ -3,13 +3,35 @@
 //!
 //! Only the engine changes an execution. It knows no HTTP and no AWS texts; a connector never sees its store.
 
+mod activities;
+mod arn;
+mod catalog;
 pub mod clock;
+mod committer;
 pub mod connector;
 mod delivery;
+mod dispatch;
+mod drive;
 mod error;
+mod events;
 mod facade;
+mod load;
+mod machines;
+mod maintenance;
+mod message;
 pub mod model;
 mod options;
+mod page;
+mod quarantine;
+mod reads;
+mod recovery;
+mod rows;
+mod running;
+mod secrets;
+mod shard;
+mod shared;
+mod timers;
+mod turn;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;

@@ -1,0 +1,63 @@
+//! The parts of an ARN that the engine looks things up by. Whether a text is a proper ARN is the caller's question;
+//! here a text that is none simply names nothing.
+
+use std::sync::Arc;
+
+use crate::model::Scope;
+
+/// `arn:<partition>:states:<region>:<account>:<kind>:<rest>`
+pub(crate) struct Parts<'a> {
+    pub(crate) region: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) rest: &'a str,
+}
+
+pub(crate) fn parts(arn: &str) -> Option<Parts<'_>> {
+    let mut parts = arn.splitn(7, ':');
+    let (arn, _partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, kind, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    (arn == "arn" && service == "states").then_some(Parts { region, account, kind, rest })
+}
+
+/// The name of the resource of this kind that an ARN names in a scope. Qualified ARNs name nothing.
+pub(crate) fn name_of<'a>(arn: &'a str, scope: &Scope, kind: &str) -> Option<&'a str> {
+    let parts = parts(arn)?;
+    let fits = parts.kind == kind && parts.region == &*scope.region && parts.account == &*scope.account;
+    (fits && !parts.rest.contains([':', '/'])).then_some(parts.rest)
+}
+
+/// Machine name and execution name of an execution's ARN in a scope.
+pub(crate) fn execution_names<'a>(arn: &'a str, scope: &Scope) -> Option<(&'a str, &'a str)> {
+    let parts = parts(arn)?;
+    let fits = parts.kind == "execution" && parts.region == &*scope.region && parts.account == &*scope.account;
+    if !fits {
+        return None;
+    }
+    parts.rest.split_once(':')
+}
+
+/// The ARN of a machine's execution.
+pub(crate) fn execution(machine_arn: &str, name: &str) -> Arc<str> {
+    format!("{}:{name}", machine_arn.replacen(":stateMachine:", ":execution:", 1)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_names_something_in_its_own_scope_only() {
+        let scope = Scope::new("123456789012", "eu-west-1");
+        let machine = "arn:aws:states:eu-west-1:123456789012:stateMachine:m";
+        assert_eq!(name_of(machine, &scope, "stateMachine"), Some("m"));
+        assert_eq!(name_of(machine, &scope, "activity"), None);
+        assert_eq!(name_of(machine, &Scope::new("123456789012", "eu-west-2"), "stateMachine"), None);
+        assert_eq!(name_of(&format!("{machine}:1"), &scope, "stateMachine"), None);
+        assert_eq!(name_of("nonsense", &scope, "stateMachine"), None);
+        let execution = execution(machine, "e");
+        assert_eq!(&*execution, "arn:aws:states:eu-west-1:123456789012:execution:m:e");
+        assert_eq!(execution_names(&execution, &scope), Some(("m", "e")));
+        assert_eq!(execution_names(machine, &scope), None);
+    }
+}

@@ -1,0 +1,328 @@
+//! State machines, their revisions, activities, tags, and the numbers of accounts and regions. Changes are serial and
+//! one commit each; reads see committed data only. It never touches an execution.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use stepwright_machine::Definition;
+use stepwright_store::{
+    Commit, Order, Store, Table,
+    keys::{self, MachineNumber, MetaKey, ScopeNumber},
+    records::{self, ActivityRow, MachineRow, MetaRow, RevisionRow, ScopeRow},
+};
+
+use crate::{
+    error::{Error, Result},
+    model::Scope,
+    options::Compile,
+    rows,
+};
+
+/// A state machine in memory.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) row: MachineRow,
+    /// Starts under way: the machine is not gone before they are over.
+    starts: Arc<AtomicUsize>,
+}
+
+/// A start that is under way.
+#[derive(Debug)]
+pub(crate) struct StartPermit {
+    starts: Arc<AtomicUsize>,
+}
+
+impl Drop for StartPermit {
+    fn drop(&mut self) {
+        self.starts.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A revision with its compiled definition.
+#[derive(Debug)]
+pub(crate) struct Revision {
+    pub(crate) machine: MachineNumber,
+    pub(crate) number: u32,
+    pub(crate) row: RevisionRow,
+    pub(crate) compiled: Arc<Definition>,
+}
+
+#[derive(Default)]
+struct State {
+    scopes: HashMap<Scope, ScopeNumber>,
+    scope_names: HashMap<ScopeNumber, Scope>,
+    machines: BTreeMap<(ScopeNumber, Arc<str>), Machine>,
+    activities: BTreeMap<(ScopeNumber, Arc<str>), ActivityRow>,
+    next_machine: MachineNumber,
+}
+
+type RevisionKey = (ScopeNumber, MachineNumber, u32);
+
+/// Compiled revisions, the most recently used ones.
+#[derive(Default)]
+struct Cache {
+    revisions: HashMap<RevisionKey, (u64, Arc<Revision>)>,
+    clock: u64,
+}
+
+/// The catalog.
+pub(crate) struct Catalog {
+    store: Arc<dyn Store>,
+    compile: Compile,
+    capacity: usize,
+    state: RwLock<State>,
+    cache: Mutex<Cache>,
+    /// Held over each change, from its reading to its commit.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+}
+
+impl Catalog {
+    /// Reads the catalog back.
+    pub(crate) fn open(store: Arc<dyn Store>, compile: Compile, capacity: usize) -> Result<Self> {
+        let mut state = State { next_machine: 1, ..State::default() };
+        rows::for_each(&*store, Table::Scope, &[], |_, value| {
+            let row: ScopeRow = records::decode(Table::Scope, value)?;
+            let scope = Scope { account: row.account, region: row.region };
+            state.scope_names.insert(row.number, scope.clone());
+            state.scopes.insert(scope, row.number);
+            Ok(())
+        })?;
+        rows::for_each(&*store, Table::Machine, &[], |key, value| {
+            let row: MachineRow = records::decode(Table::Machine, value)?;
+            state.machines.insert(split_name(Table::Machine, key)?, Machine::new(row));
+            Ok(())
+        })?;
+        rows::for_each(&*store, Table::Activity, &[], |key, value| {
+            let row: ActivityRow = records::decode(Table::Activity, value)?;
+            state.activities.insert(split_name(Table::Activity, key)?, row);
+            Ok(())
+        })?;
+        if let Some(bytes) = store.get(Table::Meta, &keys::meta(MetaKey::NextMachine))?
+            && let MetaRow::Number(next) = records::decode(Table::Meta, &bytes)?
+        {
+            state.next_machine = MachineNumber::try_from(next).map_err(|_| corrupt("the next machine's number"))?;
+        }
+        Ok(Self {
+            store,
+            compile,
+            capacity: capacity.max(1),
+            state: RwLock::new(state),
+            cache: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    // Each write is one insertion or removal, so a poisoned lock guards good data.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of a scope in which something was created before.
+    pub(crate) fn scope_number(&self, scope: &Scope) -> Option<ScopeNumber> {
+        self.read().scopes.get(scope).copied()
+    }
+
+    /// The scope with a number.
+    pub(crate) fn scope(&self, number: ScopeNumber) -> Option<Scope> {
+        self.read().scope_names.get(&number).cloned()
+    }
+
+    /// Every scope's number.
+    pub(crate) fn scope_numbers(&self) -> Vec<ScopeNumber> {
+        self.read().scope_names.keys().copied().collect()
+    }
+
+    /// The number that a scope has or, with this commit, gets. Only under `changing`.
+    pub(crate) fn intern_scope(&self, scope: &Scope, commit: &mut Commit) -> ScopeNumber {
+        let state = self.read();
+        if let Some(number) = state.scopes.get(scope) {
+            return *number;
+        }
+        let number = state.scope_names.keys().max().map_or(1, |last| last + 1);
+        let row = ScopeRow { number, account: scope.account.clone(), region: scope.region.clone() };
+        commit.put(Table::Scope, keys::scope(&scope.account, &scope.region), records::encode(&row));
+        number
+    }
+
+    /// The number that the next machine gets with this commit. Only under `changing`.
+    pub(crate) fn number_machine(&self, commit: &mut Commit) -> MachineNumber {
+        let number = self.read().next_machine;
+        let next = MetaRow::Number(u64::from(number) + 1);
+        commit.put(Table::Meta, keys::meta(MetaKey::NextMachine), records::encode(&next));
+        number
+    }
+
+    /// A machine.
+    pub(crate) fn machine(&self, scope: ScopeNumber, name: &str) -> Option<MachineRow> {
+        self.read().machines.get(&(scope, name.into())).map(|machine| machine.row.clone())
+    }
+
+    /// A machine that takes new executions, and the permission to start one.
+    pub(crate) fn permit_start(&self, scope: ScopeNumber, name: &str, arn: &str) -> Result<(MachineRow, StartPermit)> {
+        let state = self.read();
+        let Some(machine) = state.machines.get(&(scope, name.into())) else {
+            return Err(Error::StateMachineDoesNotExist { arn: arn.into() });
+        };
+        if machine.row.deleting {
+            return Err(Error::StateMachineDeleting { arn: arn.into() });
+        }
+        // Counted under the lock under which a deletion is entered: none is missed.
+        machine.starts.fetch_add(1, Ordering::SeqCst);
+        Ok((machine.row.clone(), StartPermit { starts: machine.starts.clone() }))
+    }
+
+    /// Machines that are being deleted, and whether no start of theirs is under way.
+    pub(crate) fn deleting(&self) -> Vec<(ScopeNumber, Arc<str>, MachineRow, bool)> {
+        let state = self.read();
+        let deleting = state.machines.iter().filter(|(_, machine)| machine.row.deleting);
+        deleting
+            .map(|((scope, name), machine)| {
+                (*scope, name.clone(), machine.row.clone(), machine.starts.load(Ordering::SeqCst) == 0)
+            })
+            .collect()
+    }
+
+    /// Machines by name, after `after`.
+    pub(crate) fn machines(&self, scope: ScopeNumber, after: &str, limit: usize) -> Vec<(Arc<str>, MachineRow)> {
+        after_name(&self.read().machines, scope, after, limit)
+            .map(|(name, machine)| (name, machine.row.clone()))
+            .collect()
+    }
+
+    /// Enters a scope that was committed.
+    pub(crate) fn scope_committed(&self, scope: &Scope, number: ScopeNumber) {
+        let mut state = self.write();
+        state.scopes.insert(scope.clone(), number);
+        state.scope_names.insert(number, scope.clone());
+    }
+
+    /// Enters a machine that was committed.
+    pub(crate) fn machine_committed(&self, scope: ScopeNumber, name: Arc<str>, row: MachineRow) {
+        let mut state = self.write();
+        state.next_machine = state.next_machine.max(row.number + 1);
+        match state.machines.get_mut(&(scope, name.clone())) {
+            Some(machine) => machine.row = row,
+            None => {
+                state.machines.insert((scope, name), Machine::new(row));
+            }
+        }
+    }
+
+    /// Forgets a machine whose deletion was committed.
+    pub(crate) fn machine_gone(&self, scope: ScopeNumber, name: &str) {
+        self.write().machines.remove(&(scope, name.into()));
+    }
+
+    /// A revision, compiled.
+    pub(crate) fn revision(&self, scope: ScopeNumber, machine: MachineNumber, number: u32) -> Result<Arc<Revision>> {
+        let key = (scope, machine, number);
+        {
+            let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+            cache.clock += 1;
+            let clock = cache.clock;
+            if let Some((used, revision)) = cache.revisions.get_mut(&key) {
+                *used = clock;
+                return Ok(revision.clone());
+            }
+        }
+        let bytes = self
+            .store
+            .get(Table::Revision, &keys::revision(scope, machine, number))?
+            .ok_or_else(|| corrupt(&format!("revision {number} of machine {machine}")))?;
+        let row: RevisionRow = records::decode(Table::Revision, &bytes)?;
+        let compiled = (self.compile)(&row.definition)
+            .map_err(|reason| corrupt(&format!("the definition of {} ({reason})", row.machine_arn)))?;
+        let revision = Arc::new(Revision { machine, number, row, compiled: Arc::new(compiled) });
+        self.cache_revision(scope, revision.clone());
+        Ok(revision)
+    }
+
+    /// Keeps a revision at hand.
+    pub(crate) fn cache_revision(&self, scope: ScopeNumber, revision: Arc<Revision>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.clock += 1;
+        let clock = cache.clock;
+        cache.revisions.insert((scope, revision.machine, revision.number), (clock, revision));
+        if cache.revisions.len() > self.capacity
+            && let Some(oldest) = cache.revisions.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
+        {
+            cache.revisions.remove(&oldest);
+        }
+    }
+
+    /// An activity.
+    pub(crate) fn activity(&self, scope: ScopeNumber, name: &str) -> Option<ActivityRow> {
+        self.read().activities.get(&(scope, name.into())).cloned()
+    }
+
+    /// Activities by name, after `after`.
+    pub(crate) fn activities(&self, scope: ScopeNumber, after: &str, limit: usize) -> Vec<(Arc<str>, ActivityRow)> {
+        after_name(&self.read().activities, scope, after, limit).map(|(name, row)| (name, row.clone())).collect()
+    }
+
+    /// Enters an activity that was committed.
+    pub(crate) fn activity_committed(&self, scope: ScopeNumber, name: Arc<str>, row: ActivityRow) {
+        self.write().activities.insert((scope, name), row);
+    }
+
+    /// Forgets an activity whose deletion was committed.
+    pub(crate) fn activity_gone(&self, scope: ScopeNumber, name: &str) {
+        self.write().activities.remove(&(scope, name.into()));
+    }
+}
+
+impl Machine {
+    fn new(row: MachineRow) -> Self {
+        Self { row, starts: Arc::default() }
+    }
+}
+
+fn after_name<'a, T>(
+    map: &'a BTreeMap<(ScopeNumber, Arc<str>), T>,
+    scope: ScopeNumber,
+    after: &str,
+    limit: usize,
+) -> impl Iterator<Item = (Arc<str>, &'a T)> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    map.range((Excluded((scope, Arc::from(after))), Unbounded))
+        .take_while(move |((of, _), _)| *of == scope)
+        .take(limit)
+        .map(|((_, name), value)| (name.clone(), value))
+}
+
+fn split_name(table: Table, key: &[u8]) -> Result<(ScopeNumber, Arc<str>)> {
+    let parts = key.split_at_checked(4).and_then(|(scope, name)| {
+        Some((ScopeNumber::from_be_bytes(scope.try_into().ok()?), std::str::from_utf8(name).ok()?))
+    });
+    let (scope, name) = parts.ok_or_else(|| corrupt(&format!("a key of table {table:?}")))?;
+    Ok((scope, name.into()))
+}
+
+/// Stored data that is not what it should be.
+pub(crate) fn corrupt(what: &str) -> Error {
+    Error::Corrupt { reason: format!("{what} is missing or damaged").into() }
+}
+
+/// The tags row of a resource.
+pub(crate) fn tags(store: &dyn Store, key: &[u8]) -> Result<records::TagsRow> {
+    match store.get(Table::Tag, key)? {
+        Some(bytes) => Ok(records::decode(Table::Tag, &bytes)?),
+        None => Ok(records::TagsRow::default()),
+    }
+}
+
+/// Whether a range of a table holds a row.
+pub(crate) fn holds_any(store: &dyn Store, table: Table, prefix: &[u8]) -> Result<bool> {
+    let end = keys::prefix_end(prefix);
+    let from = std::ops::Bound::Included(prefix);
+    Ok(!store.scan(table, from, std::ops::Bound::Excluded(&end), Order::Ascending, 1)?.is_empty())
+}

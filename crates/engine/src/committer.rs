@@ -1,0 +1,148 @@
+//! The one place where the store is written. It takes what is ready, makes one batch of it, and only when that is
+//! durable lets replies and effects go, in order. It never computes a turn, and never makes a refused commit again.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use crossbeam_channel::Receiver;
+use stepwright_store::{Commit, ErrorKind};
+
+use crate::{
+    error::Error,
+    message::{CommitMessage, ExecutionRef, Pending, ShardMessage},
+    shared::Shared,
+};
+
+/// Commits of one batch at most.
+const BATCH_COMMITS: usize = 4_096;
+/// Bytes of one batch after which nothing is added.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// The committer.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    /// What each shard's commits must carry. Raised when commits of the shard were refused: later ones that rest on
+    /// them are refused, too, until the shard has forgotten what is not durable.
+    generations: Vec<u64>,
+}
+
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let generations = vec![0; shared.shards.len()];
+        Self { shared, generations }
+    }
+
+    /// Runs until told to stop; what came before that is committed.
+    pub(crate) fn run(mut self, inbox: &Receiver<CommitMessage>) {
+        while let Ok(message) = inbox.recv() {
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(message);
+            let mut stop = false;
+            while let Some(message) = next.take() {
+                match message {
+                    CommitMessage::Pending(pending) => {
+                        bytes += size(&pending.commit);
+                        batch.push(pending);
+                    }
+                    CommitMessage::Stop => {
+                        stop = true;
+                        break;
+                    }
+                }
+                if batch.len() < BATCH_COMMITS && bytes < BATCH_BYTES {
+                    next = inbox.try_recv().ok();
+                }
+            }
+            self.handle(batch);
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Commits a batch and lets go what waits for it.
+    pub(crate) fn handle(&mut self, batch: Vec<Pending>) {
+        let mut batch = self.keep_current(batch);
+        let commits: Vec<Commit> =
+            batch.iter_mut().map(|pending| std::mem::take(&mut pending.commit)).filter(is_something).collect();
+        if self.shared.failed.load(Ordering::SeqCst) {
+            let error = Error::unavailable("the store failed and must be opened again");
+            return self.refuse(batch, &error);
+        }
+        if commits.is_empty() {
+            return self.release(batch);
+        }
+        match self.shared.store.commit(&commits) {
+            Ok(()) => self.release(batch),
+            Err(error) => {
+                tracing::error!(%error, commits = commits.len(), "a batch of commits was refused");
+                // Only these two say that nothing was written and that the store goes on.
+                if !matches!(error.kind(), ErrorKind::Full | ErrorKind::Invalid) {
+                    self.shared.fail();
+                }
+                self.refuse(batch, &Error::from(error));
+            }
+        }
+    }
+
+    fn keep_current(&mut self, batch: Vec<Pending>) -> Vec<Pending> {
+        let (current, stale): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|pending| pending.shard.is_none_or(|(shard, generation)| self.generations[shard] == generation));
+        let error = Error::unavailable("an earlier change of the same shard was refused");
+        for pending in stale {
+            self.refuse_one(pending, &error);
+        }
+        current
+    }
+
+    fn release(&self, batch: Vec<Pending>) {
+        let mut committed: Vec<Vec<ExecutionRef>> = vec![Vec::new(); self.generations.len()];
+        for pending in batch {
+            if let (Some((shard, _)), Some(execution)) = (pending.shard, pending.execution) {
+                committed[shard].push(execution);
+            }
+            for after in pending.after {
+                self.shared.release(after);
+            }
+        }
+        for (shard, executions) in committed.into_iter().enumerate().filter(|(_, executions)| !executions.is_empty()) {
+            drop(self.shared.shards[shard].send(ShardMessage::Committed(executions)));
+        }
+    }
+
+    fn refuse(&mut self, batch: Vec<Pending>, error: &Error) {
+        let mut shards: Vec<usize> = batch.iter().filter_map(|pending| Some(pending.shard?.0)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        // The shard forgets before it hears anything else, in particular before a caller can come back.
+        for shard in shards {
+            self.generations[shard] += 1;
+            let generation = self.generations[shard];
+            drop(self.shared.shards[shard].send(ShardMessage::Rejected { generation }));
+        }
+        for pending in batch {
+            self.refuse_one(pending, error);
+        }
+    }
+
+    fn refuse_one(&self, pending: Pending, error: &Error) {
+        for after in pending.after {
+            self.shared.refuse(after, error);
+        }
+    }
+}
+
+fn is_something(commit: &Commit) -> bool {
+    !commit.mutations.is_empty()
+}
+
+fn size(commit: &Commit) -> usize {
+    use stepwright_store::Mutation::{Delete, DeleteRange, Put};
+    let one = |mutation: &stepwright_store::Mutation| match mutation {
+        Put { key, value, .. } => key.len() + value.len(),
+        Delete { key, .. } => key.len(),
+        DeleteRange { from, to, .. } => from.len() + to.len(),
+    };
+    commit.mutations.iter().map(one).sum()
+}

@@ -1,0 +1,229 @@
+//! Calls through connectors: who has a free slot, what waits for one, and what is in flight. A call is made only
+//! after its "started" was committed. Whether and when a call is repeated is never decided here.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use stepwright_asl::Resource;
+use stepwright_machine::{InputKind, Payload};
+use tokio::task::AbortHandle;
+
+use crate::{
+    connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
+    message::{Origin, QueuedTask, ShardMessage, TaskRef},
+    shared::Shared,
+};
+
+/// One of a connector's slots. Dropping it lets the next task go.
+pub(crate) struct Slot {
+    connector: usize,
+    engine: Weak<Shared>,
+}
+
+impl Slot {
+    pub(crate) fn connector(&self) -> usize {
+        self.connector
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(shared) = self.engine.upgrade() {
+            shared.dispatch.freed(&shared, self.connector);
+        }
+    }
+}
+
+struct Lane {
+    free: usize,
+    queue: BTreeMap<u64, QueuedTask>,
+}
+
+struct State {
+    lanes: Vec<Lane>,
+    places: HashMap<TaskRef, (usize, u64)>,
+    calls: HashMap<TaskRef, AbortHandle>,
+    closed: bool,
+}
+
+/// All calls.
+pub(crate) struct Dispatch {
+    connectors: Vec<Arc<dyn Connector>>,
+    state: Mutex<State>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>) -> Self {
+        let lanes = connectors
+            .iter()
+            .map(|connector| Lane { free: connector.limits().concurrency.max(1), queue: BTreeMap::new() })
+            .collect();
+        let state = State { lanes, places: HashMap::new(), calls: HashMap::new(), closed: false };
+        Self { connectors, state: Mutex::new(state) }
+    }
+
+    // Every change under this lock is complete before anything can panic, so a poisoned lock guards good data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who serves a resource.
+    pub(crate) fn connector_for(&self, resource: &Resource) -> Option<usize> {
+        self.connectors.iter().position(|connector| connector.accepts(resource))
+    }
+
+    /// What a lost call of this resource fails with.
+    pub(crate) fn lost_error(&self, resource: &Resource) -> ConnectorFailure {
+        match self.connector_for(resource) {
+            Some(connector) => self.connectors[connector].lost_error(resource),
+            None => ConnectorFailure::new("States.TaskFailed", "The answer to the task's call was lost."),
+        }
+    }
+
+    /// A slot for a task that is being scheduled, if one is free and no older task waits.
+    pub(crate) fn reserve(&self, shared: &Shared, connector: usize) -> Option<Slot> {
+        let mut state = self.lock();
+        let closed = state.closed;
+        let lane = &mut state.lanes[connector];
+        if closed || lane.free == 0 || !lane.queue.is_empty() {
+            return None;
+        }
+        lane.free -= 1;
+        Some(Slot { connector, engine: shared.weak() })
+    }
+
+    fn freed(&self, shared: &Shared, connector: usize) {
+        self.lock().lanes[connector].free += 1;
+        self.pump(shared, connector);
+    }
+
+    /// A task waits for a slot; its sequence is its place.
+    pub(crate) fn queue(&self, shared: &Shared, connector: usize, queued: QueuedTask) {
+        {
+            let mut state = self.lock();
+            state.places.insert(queued.task, (connector, queued.sequence));
+            state.lanes[connector].queue.insert(queued.sequence, queued);
+        }
+        self.pump(shared, connector);
+    }
+
+    /// Gives free slots to waiting tasks.
+    fn pump(&self, shared: &Shared, connector: usize) {
+        loop {
+            let queued = {
+                let mut state = self.lock();
+                let closed = state.closed;
+                let lane = &mut state.lanes[connector];
+                if closed || lane.free == 0 {
+                    return;
+                }
+                let Some((_, queued)) = lane.queue.pop_first() else { return };
+                lane.free -= 1;
+                state.places.remove(&queued.task);
+                queued
+            };
+            let slot = Slot { connector, engine: shared.weak() };
+            let execution = queued.task.execution;
+            let message = if queued.started {
+                ShardMessage::Resend { queued, slot }
+            } else {
+                let kind = InputKind::TaskStarted { task: queued.task.task, worker_name: None };
+                ShardMessage::Input { execution, kind, origin: Origin::Slot { slot, queued } }
+            };
+            shared.send(execution.id, message);
+        }
+    }
+
+    /// A task is over: it is not sent, and a call that is under way is given up.
+    pub(crate) fn remove(&self, task: TaskRef) {
+        let call = {
+            let mut state = self.lock();
+            if let Some((connector, sequence)) = state.places.remove(&task) {
+                state.lanes[connector].queue.remove(&sequence);
+            }
+            state.calls.remove(&task)
+        };
+        if let Some(call) = call {
+            call.abort();
+        }
+    }
+
+    /// Whether a task waits for a slot or its call is in flight.
+    pub(crate) fn knows(&self, task: TaskRef) -> bool {
+        let state = self.lock();
+        state.places.contains_key(&task) || state.calls.contains_key(&task)
+    }
+
+    /// Makes a call; what comes of it is an input.
+    pub(crate) fn call(&self, shared: &Arc<Shared>, slot: Slot, task: TaskRef, call: TaskCall) {
+        let connector = self.connectors[slot.connector].clone();
+        let resource = call.resource.clone();
+        let mut state = self.lock();
+        // What the connector does may panic in building the future, too: both happen in a task of their own.
+        let inner_connector = connector.clone();
+        let inner = shared.runtime.spawn(async move { inner_connector.call(call).await });
+        state.calls.insert(task, inner.abort_handle());
+        drop(state);
+        let engine = Arc::downgrade(shared);
+        shared.runtime.spawn(async move {
+            let outcome = inner.await;
+            let Some(shared) = engine.upgrade() else { return };
+            let known = shared.dispatch.lock().calls.contains_key(&task);
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => {
+                    tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
+                    TaskOutcome::Failed(connector.lost_error(&resource))
+                }
+                // Given up: nobody waits for it.
+                Err(_) => return,
+            };
+            if known {
+                shared.send(
+                    task.execution.id,
+                    ShardMessage::Input { execution: task.execution, kind: input(task, outcome), origin: Origin::Call },
+                );
+            }
+            // Only now: whoever waits for the calls to end must find their inputs already submitted.
+            shared.dispatch.lock().calls.remove(&task);
+            drop(slot);
+        });
+    }
+
+    /// Sends nothing from now on.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// Gives up every call.
+    pub(crate) fn abort(&self) {
+        let calls = std::mem::take(&mut self.lock().calls);
+        for call in calls.into_values() {
+            call.abort();
+        }
+    }
+
+    /// Tasks that wait for a slot, and calls in flight.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.places.len() as u64, state.calls.len() as u64)
+    }
+}
+
+fn input(task: TaskRef, outcome: TaskOutcome) -> InputKind {
+    let task = task.task;
+    // A connector's text becomes part of the execution: what is no JSON must not get that far.
+    let valid = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    match outcome {
+        TaskOutcome::Succeeded(text) if valid(&text) => InputKind::TaskSucceeded { task, output: Payload::new(text) },
+        TaskOutcome::Submitted(text) if valid(&text) => InputKind::TaskSubmitted { task, output: Payload::new(text) },
+        TaskOutcome::Succeeded(_) | TaskOutcome::Submitted(_) => InputKind::TaskFailed {
+            task,
+            error: Some("States.Runtime".into()),
+            cause: Some("The service answered with something that is not JSON.".into()),
+        },
+        TaskOutcome::Failed(failure) => InputKind::TaskFailed { task, error: failure.error, cause: failure.cause },
+    }
+}

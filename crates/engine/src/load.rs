@@ -1,0 +1,77 @@
+//! Reading an execution back from its rows. What is read is what was committed; nothing is made up.
+
+use std::collections::BTreeMap;
+
+use stepwright_machine::{Execution, Frame, FrameId, Head};
+use stepwright_store::{
+    Table, keys,
+    records::{self, ExecutionRow},
+};
+
+use crate::{
+    catalog::corrupt,
+    error::{Error, Result},
+    message::ExecutionRef,
+    rows::{self, PayloadReader},
+    shard::Shard,
+    turn::Hot,
+};
+
+impl Shard {
+    /// Reads an open execution back; none if it is unknown or closed.
+    pub(crate) fn load(&self, execution: ExecutionRef) -> Result<Option<Hot>> {
+        let ExecutionRef { scope, id } = execution;
+        let store = &*self.shared.store;
+        let key = keys::execution(scope, id);
+        let Some(bytes) = store.get(Table::Execution, &key)? else { return Ok(None) };
+        let row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
+        if row.end.is_some() {
+            return Ok(None);
+        }
+        let revision = self.shared.catalog.revision(scope, row.machine, row.revision)?;
+        let info = self.info(execution, &row, &revision.row);
+        let mut hot = Hot {
+            execution: Execution::new(info),
+            revision,
+            row,
+            uncommitted: 0,
+            written: true,
+            bytes: 1_024,
+            used: 0,
+        };
+        let Some(bytes) = store.get(Table::Head, &key)? else {
+            // It went into quarantine before its first turn was ever committed: it begins anew.
+            hot.written = false;
+            return Ok(Some(hot));
+        };
+        let head: Head = records::decode(Table::Head, &bytes)?;
+        let mut frames: BTreeMap<FrameId, Frame> = BTreeMap::new();
+        rows::for_each(store, Table::Frame, &key, |key, value| {
+            let number = keys::parse_frame(key).ok_or_else(|| corrupt("the key of a frame"))?;
+            frames.insert(FrameId(number), records::decode(Table::Frame, value)?);
+            Ok(())
+        })?;
+        hot.bytes += frames.len() * 512;
+        hot.execution.head = head;
+        hot.execution.frames = frames;
+        let mut reader = PayloadReader::new(store, execution);
+        let mut failure: Option<Error> = None;
+        let mut bytes = 0;
+        let hydrated = hot.execution.hydrate(|payload| match reader.must(payload) {
+            Ok(text) => {
+                bytes += text.len() + 96;
+                Some(text)
+            }
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        hot.bytes += bytes;
+        match (failure, hydrated) {
+            (Some(error), _) => Err(error),
+            (None, Err(payload)) => Err(corrupt(&format!("payload {payload:?}"))),
+            (None, Ok(())) => Ok(Some(hot)),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the parts of the engine tell each other. Data only; nothing here acts.
+
+use std::sync::Arc;
+
+use stepwright_machine::{ExecutionId, InputKind, Millis, TaskId, TimerId};
+use stepwright_store::{Commit, keys::ScopeNumber};
+use tokio::sync::oneshot;
+
+use crate::{
+    activities::Poller,
+    catalog::{Revision, StartPermit},
+    connector::TaskCall,
+    dispatch::Slot,
+    error::Result,
+    model::Started,
+};
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
+
+/// An execution in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ExecutionRef {
+    pub(crate) scope: ScopeNumber,
+    pub(crate) id: ExecutionId,
+}
+
+/// A task in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TaskRef {
+    pub(crate) execution: ExecutionRef,
+    pub(crate) task: TaskId,
+}
+
+/// A timer in the store, as its row is keyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TimerRef {
+    pub(crate) due: Millis,
+    pub(crate) execution: ExecutionRef,
+    pub(crate) timer: TimerId,
+}
+
+/// A task and its place in its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QueuedTask {
+    pub(crate) task: TaskRef,
+    pub(crate) sequence: u64,
+    /// "Started" is durable already: an undelivered reply, or a call to make again.
+    pub(crate) started: bool,
+}
+
+/// An execution to start.
+pub(crate) struct StartRequest {
+    pub(crate) scope: ScopeNumber,
+    pub(crate) revision: Arc<Revision>,
+    pub(crate) permit: StartPermit,
+    pub(crate) arn: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) input: Arc<str>,
+    pub(crate) trace_header: Option<Arc<str>>,
+    pub(crate) reply: Reply<Started>,
+}
+
+/// What a shard is told.
+pub(crate) enum ShardMessage {
+    /// Start an execution.
+    Start(Box<StartRequest>),
+    /// Something happened to an execution.
+    Input { execution: ExecutionRef, kind: InputKind, origin: Origin },
+    /// Hand a started task to another worker.
+    Redeliver { queued: QueuedTask, poller: Poller },
+    /// Make a started call again.
+    Resend { queued: QueuedTask, slot: Slot },
+    /// A task that waited for a slot when the process died waits again.
+    Requeue(QueuedTask),
+    /// A started call was lost with the process that made it.
+    Lost(QueuedTask),
+    /// Take an execution out of quarantine and give it its inputs again.
+    Retry { execution: ExecutionRef, reply: Reply<()> },
+    /// Take an execution out of quarantine and end it.
+    Fail { execution: ExecutionRef, reply: Reply<()> },
+    /// Turns of these executions are durable.
+    Committed(Vec<ExecutionRef>),
+    /// Commits of this shard were refused; forget what is not durable and go on with this generation.
+    Rejected { generation: u64 },
+    /// Answer when everything before is durable.
+    Flush(Reply<()>),
+    /// End the thread.
+    Stop,
+}
+
+/// Who waits for what becomes of an input.
+pub(crate) enum Origin {
+    /// A caller that answered a task.
+    Answer(Reply<()>),
+    /// StopExecution; nobody, for a machine that is being deleted.
+    Stop(Option<Reply<Millis>>),
+    /// The timers.
+    Timer(TimerRef),
+    /// A connector's call.
+    Call,
+    /// The engine itself, which must not forget a `Continue`.
+    Continue,
+    /// A worker that is to get a queued task.
+    Worker { poller: Poller, queued: QueuedTask },
+    /// A slot that is to make a queued call.
+    Slot { slot: Slot, queued: QueuedTask },
+}
+
+/// What is done once a commit is durable, in order; or undone when it was refused.
+pub(crate) enum After {
+    Started {
+        reply: Reply<Started>,
+        result: Result<Started>,
+    },
+    Answered {
+        reply: Reply<()>,
+        result: Result<()>,
+    },
+    Stopped {
+        reply: Reply<Millis>,
+        result: Result<Millis>,
+    },
+    /// A fired timer was taken.
+    TimerTaken(TimerRef),
+    /// A timer was set.
+    TimerSet(TimerRef),
+    /// A worker gets a task. `requeue`: the task was queued before this commit.
+    HandOver {
+        poller: Poller,
+        queued: QueuedTask,
+        token: Arc<str>,
+        input: Arc<str>,
+        requeue: bool,
+    },
+    /// A call is made. `requeue` as above.
+    Call {
+        slot: Slot,
+        queued: QueuedTask,
+        call: Box<TaskCall>,
+        requeue: bool,
+    },
+    /// A task waits for a worker.
+    QueueForWorker {
+        activity: Arc<str>,
+        queued: QueuedTask,
+    },
+    /// A task waits for a slot.
+    QueueForSlot {
+        connector: usize,
+        queued: QueuedTask,
+    },
+    /// A task is over.
+    TaskClosed(TaskRef),
+    /// The execution goes on at once.
+    Continue(ExecutionRef),
+    /// Taken; must be given again if the commit was refused.
+    Taken {
+        execution: ExecutionRef,
+        kind: InputKind,
+    },
+    /// Someone may watch the execution.
+    Changed(ExecutionRef),
+    /// An execution closed.
+    Closed,
+    /// A start is over, done or not: dropping the permit says so.
+    #[expect(dead_code, reason = "held until the commit is durable or refused, then dropped")]
+    StartOver(StartPermit),
+    /// Tasks of an execution that left quarantine are looked at as after a crash.
+    RecoverTasks(ExecutionRef),
+}
+
+/// A commit to make.
+pub(crate) struct Pending {
+    /// The shard and its generation; none for the catalog and the like.
+    pub(crate) shard: Option<(usize, u64)>,
+    /// Whose turn it is.
+    pub(crate) execution: Option<ExecutionRef>,
+    /// The rows; none: only to keep the order.
+    pub(crate) commit: Commit,
+    /// What follows.
+    pub(crate) after: Vec<After>,
+}
+
+/// What the committer is told.
+pub(crate) enum CommitMessage {
+    Pending(Pending),
+    Stop,
+}

@@ -1,0 +1,334 @@
+//! Executions that the interpreter broke on, or whose rows cannot be read. Such an execution stands still: what comes
+//! for it is kept in its quarantine row until somebody retries or fails it. It never harms another execution.
+
+use std::{collections::HashMap, sync::atomic::Ordering};
+
+use stepwright_machine::{
+    Closing, EventId, EventKind, Failure, Head, HistoryEvent, Input, InputKind, Millis, Payload, Status, TurnId,
+};
+use stepwright_store::{
+    Commit, Order, Table, keys,
+    records::{self, EndRow, ExecutionRow, HeldInput, ListRow, NameRow, QuarantineRow, TurnRow, TurnRowRef},
+};
+
+use crate::{
+    catalog::corrupt,
+    drive::Driven,
+    error::{Error, Result},
+    message::{After, ExecutionRef, Origin, Reply, TaskRef},
+    rows,
+    secrets::short_hash,
+    shard::{Shard, Taken},
+    turn::Hot,
+};
+
+/// Answers of callers that one quarantine keeps at most, and bytes of them.
+const HELD_INPUTS: usize = 1_000;
+const HELD_BYTES: usize = 1 << 20;
+
+impl Shard {
+    /// Puts an execution into quarantine with what it was to take in. Its memory is gone.
+    pub(crate) fn quarantine(
+        &mut self,
+        execution: ExecutionRef,
+        hot: Option<&Hot>,
+        cause: &str,
+        taken: Vec<Taken>,
+        first: Vec<After>,
+        now: Millis,
+    ) {
+        let mut commit = Commit::default();
+        let arn = match hot {
+            Some(hot) => hot.execution.info.arn.clone(),
+            None => self.arn_of(execution).unwrap_or_else(|_| "unknown".into()),
+        };
+        tracing::error!(execution = %arn, cause, "an execution is in quarantine");
+        self.shared.counters.quarantined.fetch_add(1, Ordering::Relaxed);
+        if let Some(hot) = hot.filter(|hot| !hot.written) {
+            // It broke in its first turn: it exists all the same, for all to see.
+            record_start(hot, &taken, &mut commit);
+        }
+        let row = QuarantineRow { arn: arn.clone(), cause: cause.into(), at: now, inputs: Vec::new(), dropped: 0 };
+        self.take_hot(execution.id);
+        self.quarantined.insert(execution.id, row);
+        let mut after: Vec<After> = Vec::new();
+        for one in first {
+            match one {
+                After::Answered { reply, .. } => {
+                    after.push(After::Answered { reply, result: Err(Error::Quarantined { arn: arn.clone() }) });
+                }
+                After::RecoverTasks(_) => {}
+                other => after.push(other),
+            }
+        }
+        self.hold_into(execution, taken, now, commit, after);
+    }
+
+    /// Keeps what comes for an execution in quarantine.
+    pub(crate) fn hold(&mut self, execution: ExecutionRef, taken: Vec<Taken>, now: Millis) {
+        self.hold_into(execution, taken, now, Commit::default(), Vec::new());
+    }
+
+    fn hold_into(
+        &mut self,
+        execution: ExecutionRef,
+        taken: Vec<Taken>,
+        now: Millis,
+        mut commit: Commit,
+        mut after: Vec<After>,
+    ) {
+        let shared = self.shared.clone();
+        let Some(row) = self.quarantined.get_mut(&execution.id) else { return };
+        let mut bytes: usize = row.inputs.iter().map(|held| held.text.as_ref().map_or(0, |text| text.len())).sum();
+        for Taken { kind, origin } in taken {
+            let held = hold(shared.input(kind.clone(), now));
+            match origin {
+                Origin::Answer(reply) => {
+                    bytes += held.text.as_ref().map_or(0, |text| text.len());
+                    let fits = row.inputs.len() < HELD_INPUTS && bytes <= HELD_BYTES;
+                    let result = if fits {
+                        row.inputs.push(held);
+                        Ok(())
+                    } else {
+                        row.dropped += 1;
+                        Err(Error::Quarantined { arn: row.arn.clone() })
+                    };
+                    after.push(After::Answered { reply, result });
+                }
+                Origin::Stop(Some(reply)) => {
+                    let result = Err(Error::Quarantined { arn: row.arn.clone() });
+                    after.push(After::Stopped { reply, result });
+                }
+                Origin::Timer(timer) => {
+                    row.inputs.push(held);
+                    commit.delete(Table::Timer, keys::timer(timer.due, execution.scope, execution.id, timer.timer));
+                    after.push(After::TimerTaken(timer));
+                }
+                Origin::Call => {
+                    row.inputs.push(held);
+                    if !matches!(kind, InputKind::Start { .. }) {
+                        after.push(After::Taken { execution, kind });
+                    }
+                }
+                // Its row in the table of tasks brings it again.
+                Origin::Worker { poller, .. } => shared.activities.put_back_poller(&shared, poller),
+                Origin::Continue | Origin::Slot { .. } | Origin::Stop(None) => {}
+            }
+        }
+        commit.put(Table::Quarantine, keys::execution(execution.scope, execution.id), records::encode(row));
+        self.emit(None, commit, after);
+    }
+
+    /// Takes an execution out of quarantine and gives it its inputs again.
+    pub(crate) fn retry(&mut self, execution: ExecutionRef, reply: Reply<()>, now: Millis) {
+        let Some(row) = self.quarantined.remove(&execution.id) else {
+            return drop(reply.send(Err(Error::NotQuarantined { arn: "".into() })));
+        };
+        let mut commit = Commit::default();
+        commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));
+        let answer = After::Answered { reply, result: Ok(()) };
+        match self.load(execution) {
+            Ok(Some(hot)) => {
+                if !hot.written {
+                    let running =
+                        keys::list_entry(execution.scope, hot.row.machine, Some(Status::Running), execution.id);
+                    commit.delete(Table::List, running);
+                }
+                let taken = row
+                    .inputs
+                    .into_iter()
+                    .map(|held| Taken { kind: release(held).kind, origin: Origin::Call })
+                    .collect();
+                let first = vec![answer, After::RecoverTasks(execution)];
+                self.drive(hot, taken, commit, first, now);
+            }
+            Ok(None) => self.emit(None, commit, vec![answer]),
+            Err(error) => {
+                self.quarantined.insert(execution.id, row);
+                if let After::Answered { reply, .. } = answer {
+                    drop(reply.send(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// Takes an execution out of quarantine and ends it as failed.
+    pub(crate) fn fail(&mut self, execution: ExecutionRef, reply: Reply<()>, now: Millis) {
+        let Some(row) = self.quarantined.remove(&execution.id) else {
+            return drop(reply.send(Err(Error::NotQuarantined { arn: "".into() })));
+        };
+        let cause: std::sync::Arc<str> =
+            format!("The execution was in quarantine and was given up: {}", row.cause).into();
+        let done = match self.load(execution) {
+            Ok(Some(hot)) if hot.execution.head.next_event > 1 => {
+                let mut commit = Commit::default();
+                commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));
+                let kind = InputKind::Abandon { cause: cause.clone() };
+                let taken = vec![Taken { kind, origin: Origin::Call }];
+                match self.drive(hot, taken, commit, Vec::new(), now) {
+                    Driven::Done => Ok(()),
+                    Driven::Broke => self.close_directly(execution, &cause, now),
+                }
+            }
+            Ok(None) => {
+                let mut commit = Commit::default();
+                commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));
+                self.emit(None, commit, Vec::new());
+                Ok(())
+            }
+            Ok(Some(_)) | Err(Error::Corrupt { .. }) => self.close_directly(execution, &cause, now),
+            Err(error) => Err(error),
+        };
+        match done {
+            // In order: only when the commit before it is durable.
+            Ok(()) => self.emit(None, Commit::default(), vec![After::Answered { reply, result: Ok(()) }]),
+            Err(error) => {
+                self.quarantined.entry(execution.id).or_insert(row);
+                drop(reply.send(Err(error)));
+            }
+        }
+    }
+
+    /// Ends an execution that the interpreter cannot even end: one closing event, and its rows as of a failed one.
+    fn close_directly(&mut self, execution: ExecutionRef, cause: &std::sync::Arc<str>, now: Millis) -> Result<()> {
+        let ExecutionRef { scope, id } = execution;
+        let store = self.shared.store.clone();
+        let key = keys::execution(scope, id);
+        let bytes = store.get(Table::Execution, &key)?.ok_or_else(|| corrupt("the execution"))?;
+        let mut row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
+        let (turn, next_event) = self.last_turn(execution)?;
+        let failure = Failure { error: Some("States.Runtime".into()), cause: Some(cause.clone()) };
+        let head: Option<Head> =
+            store.get(Table::Head, &key)?.and_then(|bytes| records::decode(Table::Head, &bytes).ok());
+        let (error, cause) = (failure.error.clone(), failure.cause.clone());
+        let closing = Closing { status: Status::Failed, at: now, output: None, error, cause };
+        let back = if next_event > 1 { 1 } else { 0 };
+        let event = HistoryEvent { back, kind: EventKind::ExecutionFailed(failure) };
+
+        let mut commit = Commit::default();
+        let events = [event];
+        let turn_row =
+            TurnRowRef { first_event: next_event, at: now, events: &events, payloads: Vec::new(), inputs: &[] };
+        commit.put(Table::Turn, keys::turn(scope, id, turn + 1), records::encode(&turn_row));
+        row.end = Some(EndRow {
+            closing,
+            turn: turn + 1,
+            next_event: next_event + 1,
+            next_frame: head.as_ref().map_or(1, |head| head.next_frame),
+            next_number: head.as_ref().map_or(1, |head| head.next_number),
+        });
+        commit.put(Table::Execution, key.clone(), records::encode(&row));
+        let item = ListRow { name: row.name.clone(), end: Some((Status::Failed, now)), redrive_count: 0 };
+        let item = records::encode(&item);
+        commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(Status::Running), id));
+        commit.put(Table::List, keys::list_entry(scope, row.machine, None, id), item.clone());
+        commit.put(Table::List, keys::list_entry(scope, row.machine, Some(Status::Failed), id), item);
+        commit.delete(Table::Head, key.clone());
+        commit.delete(Table::Quarantine, key.clone());
+        let mut after = Vec::new();
+        rows::for_each(&*store, Table::Task, &key, |key, _| {
+            if let Some((scope, id, task)) = keys::parse_task(key) {
+                after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));
+            }
+            Ok(())
+        })?;
+        commit.delete_range(Table::Task, key.clone(), keys::prefix_end(&key));
+        after.push(After::Closed);
+        after.push(After::Changed(execution));
+        self.quarantined.remove(&id);
+        self.emit(None, commit, after);
+        Ok(())
+    }
+
+    /// The last turn that is stored, and the number of the event after it.
+    fn last_turn(&self, execution: ExecutionRef) -> Result<(TurnId, EventId)> {
+        use std::ops::Bound::{Excluded, Included};
+        let prefix = keys::execution(execution.scope, execution.id);
+        let end = keys::prefix_end(&prefix);
+        let rows = self.shared.store.scan(Table::Turn, Included(&prefix), Excluded(&end), Order::Descending, 1)?;
+        let Some((key, value)) = rows.first() else { return Ok((0, 1)) };
+        let turn = keys::parse_turn(key).ok_or_else(|| corrupt("the key of a turn"))?;
+        let row: TurnRow = records::decode(Table::Turn, value)?;
+        Ok((turn, row.first_event + row.events.len() as u64))
+    }
+
+    fn arn_of(&self, execution: ExecutionRef) -> Result<std::sync::Arc<str>> {
+        let key = keys::execution(execution.scope, execution.id);
+        let bytes = self.shared.store.get(Table::Execution, &key)?.ok_or_else(|| corrupt("the execution"))?;
+        let row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
+        let key = keys::revision(execution.scope, row.machine, row.revision);
+        let bytes = self.shared.store.get(Table::Revision, &key)?.ok_or_else(|| corrupt("the revision"))?;
+        let revision: records::RevisionRow = records::decode(Table::Revision, &bytes)?;
+        Ok(crate::arn::execution(&revision.machine_arn, &row.name))
+    }
+
+    /// What is in quarantine according to the store, of this shard.
+    pub(crate) fn reload_quarantine(&mut self) -> Result<()> {
+        let mut found = HashMap::new();
+        each_row(&*self.shared.store, |execution, row| {
+            if self.shared.shard_of(execution.id) == self.index() {
+                found.insert(execution.id, row);
+            }
+        })?;
+        self.quarantined = found;
+        Ok(())
+    }
+}
+
+/// Every execution in quarantine.
+pub(crate) fn each_row(
+    store: &dyn stepwright_store::Store,
+    mut visit: impl FnMut(ExecutionRef, QuarantineRow),
+) -> Result<()> {
+    rows::for_each(store, Table::Quarantine, &[], |key, value| {
+        let (scope, id) = keys::parse_execution(key).ok_or_else(|| corrupt("the key of a quarantine"))?;
+        visit(ExecutionRef { scope, id }, records::decode(Table::Quarantine, value)?);
+        Ok(())
+    })
+}
+
+/// The rows of an execution that broke before its first turn was done.
+fn record_start(hot: &Hot, taken: &[Taken], commit: &mut Commit) {
+    let ExecutionRef { scope, id } = hot.reference();
+    let input = taken.iter().find_map(|taken| match &taken.kind {
+        InputKind::Start { input } => input.text_if_hydrated(),
+        _ => None,
+    });
+    let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(input.map_or("{}", |input| input)) };
+    commit.put(Table::Name, keys::name(scope, &hot.revision.row.machine_name, &hot.row.name), records::encode(&name));
+    commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
+    let item = records::encode(&ListRow { name: hot.row.name.clone(), end: None, redrive_count: 0 });
+    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), item.clone());
+    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, Some(Status::Running), id), item);
+}
+
+fn payload_of(kind: &mut InputKind) -> Option<&mut Payload> {
+    match kind {
+        InputKind::Start { input: payload }
+        | InputKind::TaskSubmitted { output: payload, .. }
+        | InputKind::TaskSucceeded { output: payload, .. } => Some(payload),
+        _ => None,
+    }
+}
+
+fn hold(mut input: Input) -> HeldInput {
+    let text = payload_of(&mut input.kind).and_then(|payload| payload.text_if_hydrated().cloned());
+    HeldInput { input, text }
+}
+
+/// An input as it was before it was held.
+pub(crate) fn release(held: HeldInput) -> Input {
+    let mut input = held.input;
+    if let (Some(payload), Some(text)) = (payload_of(&mut input.kind), held.text) {
+        *payload = Payload::new(text);
+    }
+    input
+}
+
+/// The start input that an execution in quarantine still waits to take.
+pub(crate) fn start_input(row: &QuarantineRow) -> Option<std::sync::Arc<str>> {
+    row.inputs.iter().find_map(|held| match held.input.kind {
+        InputKind::Start { .. } => held.text.clone(),
+        _ => None,
+    })
+}

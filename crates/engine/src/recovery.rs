@@ -1,0 +1,73 @@
+//! What is done with open tasks after a crash (and when an execution leaves quarantine): what was never sent is sent;
+//! what workers and jobs hold goes on as if nothing had happened; a call whose answer was lost is given to its shard.
+
+use std::collections::HashSet;
+
+use stepwright_machine::{ExecutionId, InputKind};
+use stepwright_store::{
+    Store, Table, keys,
+    records::{self, TaskRow, TaskTarget},
+};
+
+use crate::{
+    error::Result,
+    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
+    rows,
+    shared::Shared,
+};
+
+/// The place in the queues after every task that is stored.
+pub(crate) fn next_sequence(store: &dyn Store) -> Result<u64> {
+    let mut next = 1;
+    rows::for_each(store, Table::Task, &[], |_, value| {
+        let row: TaskRow = records::decode(Table::Task, value)?;
+        next = next.max(row.sequence + 1);
+        Ok(())
+    })?;
+    Ok(next)
+}
+
+/// Takes up every open task, except those of executions in quarantine.
+pub(crate) fn recover_tasks(shared: &Shared, quarantined: &HashSet<ExecutionId>) -> Result<()> {
+    rows::for_each(&*shared.store, Table::Task, &[], |key, value| {
+        recover_row(shared, key, value, |execution| quarantined.contains(&execution.id))
+    })
+}
+
+/// Takes up the open tasks of one execution that left quarantine.
+pub(crate) fn recover_tasks_of(shared: &Shared, execution: ExecutionRef) {
+    let prefix = keys::execution(execution.scope, execution.id);
+    let recovered =
+        rows::for_each(&*shared.store, Table::Task, &prefix, |key, value| recover_row(shared, key, value, |_| false));
+    if let Err(error) = recovered {
+        tracing::error!(%error, "the tasks of an execution could not be read; they go on when the engine is opened again");
+    }
+}
+
+fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(ExecutionRef) -> bool) -> Result<()> {
+    let Some((scope, id, task)) = keys::parse_task(key) else {
+        tracing::error!(?key, "a task's key is damaged; it is left alone");
+        return Ok(());
+    };
+    let execution = ExecutionRef { scope, id };
+    let reference = TaskRef { execution, task };
+    if skip(execution) || shared.dispatch.knows(reference) {
+        return Ok(());
+    }
+    let row: TaskRow = records::decode(Table::Task, value)?;
+    let queued = QueuedTask { task: reference, sequence: row.sequence, started: false };
+    let message = match (row.target, row.started) {
+        (TaskTarget::Continue, _) => {
+            ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue }
+        }
+        (TaskTarget::Activity(arn), false) => {
+            shared.activities.queue(shared, &arn, queued);
+            return Ok(());
+        }
+        (TaskTarget::Call | TaskTarget::Submit, false) => ShardMessage::Requeue(queued),
+        (TaskTarget::Call, true) => ShardMessage::Lost(queued),
+        (TaskTarget::Activity(_) | TaskTarget::Submit, true) => return Ok(()),
+    };
+    shared.send(id, message);
+    Ok(())
+}

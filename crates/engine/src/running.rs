@@ -1,0 +1,215 @@
+//! Opening an engine, its threads, and its end. Threads are thin: each takes messages and hands them to the part that
+//! knows what they mean.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, unbounded};
+use stepwright_machine::ExecutionId;
+use stepwright_store::{Store, records::QuarantineRow};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    activities::Activities,
+    catalog::Catalog,
+    committer::Committer,
+    connector::Connector,
+    dispatch::Dispatch,
+    error::{Error, Result},
+    maintenance::Maintenance,
+    message::{CommitMessage, ShardMessage},
+    options::EngineOptions,
+    quarantine, recovery,
+    secrets::Secrets,
+    shard::Shard,
+    shared::{Counters, Shared, Watchers},
+    timers::Timers,
+};
+
+/// How often a shutdown looks whether calls are still in flight.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// An engine's threads. Dropped without [`drain`](Running::drain), it stops as in a crash: what is not committed is
+/// lost, and nothing else.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    shards: Vec<JoinHandle<()>>,
+    committer: JoinHandle<()>,
+    /// Timers and maintenance.
+    others: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Recovers what the store holds and begins to work.
+    pub(crate) fn open(
+        store: Arc<dyn Store>,
+        connectors: Vec<Arc<dyn Connector>>,
+        options: EngineOptions,
+    ) -> Result<Self> {
+        let runtime =
+            Handle::try_current().map_err(|_| Error::unavailable("an engine is opened inside a tokio runtime"))?;
+        let secrets = Secrets::open(&*store, &*options.seeds)?;
+        let catalog = Catalog::open(store.clone(), options.compile, options.compiled_revisions)?;
+        let sequence = recovery::next_sequence(&*store)?;
+        let count = options.shards.max(1);
+        let mut quarantines: Vec<HashMap<ExecutionId, QuarantineRow>> = vec![HashMap::new(); count];
+        let mut quarantined = HashSet::new();
+        quarantine::each_row(&*store, |execution, row| {
+            quarantines[usize::from(execution.id.partition()) % count].insert(execution.id, row);
+            quarantined.insert(execution.id);
+        })?;
+
+        let (committer, commits) = unbounded();
+        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded()).unzip();
+        let counters = Counters {
+            hot_executions: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            hot_bytes: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            ..Counters::default()
+        };
+        let timers = Timers::new(options.clock.now());
+        let shared = Arc::new_cyclic(|this| Shared {
+            this: this.clone(),
+            store,
+            runtime,
+            secrets,
+            catalog,
+            activities: Activities::default(),
+            dispatch: Dispatch::new(connectors),
+            timers,
+            maintenance: Maintenance::default(),
+            watchers: Watchers::default(),
+            counters,
+            shards,
+            committer,
+            sequence: AtomicU64::new(sequence),
+            failed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            options,
+        });
+        let watching = Arc::downgrade(&shared);
+        shared.options.clock.on_jump(Box::new(move || {
+            if let Some(shared) = watching.upgrade() {
+                shared.timers.wake();
+                shared.maintenance.wake();
+            }
+        }));
+        recovery::recover_tasks(&shared, &quarantined)?;
+        let threads = start(&shared, inboxes, commits, quarantines)
+            .map_err(|error| Error::unavailable(format!("a thread could not be started: {error}")))?;
+        Ok(Self { shared, threads: Mutex::new(Some(threads)) })
+    }
+
+    /// See [`Engine::drain`](crate::Engine::drain).
+    pub(crate) async fn drain(&self, deadline: Duration) -> Result<()> {
+        let shared = &self.shared;
+        shared.draining.store(true, Ordering::SeqCst);
+        shared.activities.close();
+        shared.dispatch.close();
+        let calls_end = async {
+            while shared.dispatch.counts().1 > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(deadline, calls_end).await.is_err() {
+            tracing::warn!(calls = shared.dispatch.counts().1, "calls were still in flight at the end of the drain");
+        }
+        shared.dispatch.abort();
+        let mut answers = Vec::new();
+        for shard in &shared.shards {
+            let (reply, answer) = oneshot::channel();
+            drop(shard.send(ShardMessage::Flush(reply)));
+            answers.push(answer);
+        }
+        for answer in answers {
+            // A failed store refuses even this; closing it says so.
+            drop(answer.await);
+        }
+        if let Some(threads) = self.take_threads() {
+            let shared = self.shared.clone();
+            drop(tokio::task::spawn_blocking(move || stop(&shared, threads)).await);
+        }
+        let store = self.shared.store.clone();
+        match tokio::task::spawn_blocking(move || store.close()).await {
+            Ok(closed) => Ok(closed?),
+            Err(error) => Err(Error::unavailable(format!("the store could not be closed: {error}"))),
+        }
+    }
+
+    fn take_threads(&self) -> Option<Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(threads) = self.take_threads() else { return };
+        self.shared.draining.store(true, Ordering::SeqCst);
+        self.shared.activities.close();
+        self.shared.dispatch.close();
+        self.shared.dispatch.abort();
+        stop(&self.shared, threads);
+    }
+}
+
+fn start(
+    shared: &Arc<Shared>,
+    inboxes: Vec<Receiver<ShardMessage>>,
+    commits: Receiver<CommitMessage>,
+    quarantines: Vec<HashMap<ExecutionId, QuarantineRow>>,
+) -> std::io::Result<Threads> {
+    let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
+        let shared = shared.clone();
+        let guarded = move || {
+            if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                // Half-done work in memory is not to be trusted; what is committed is.
+                tracing::error!("a thread of the engine panicked; the engine must be opened again");
+                shared.fail();
+            }
+        };
+        std::thread::Builder::new().name(name).spawn(guarded)
+    };
+    let committer = Committer::new(shared.clone());
+    let committer = spawn("committer".into(), Box::new(move || committer.run(&commits)))?;
+    let mut shards = Vec::new();
+    for (index, (inbox, quarantined)) in inboxes.into_iter().zip(quarantines).enumerate() {
+        let shard = Shard::new(shared.clone(), index, quarantined);
+        shards.push(spawn(format!("shard-{index}"), Box::new(move || shard.run(&inbox)))?);
+    }
+    let (timers, maintenance) = (shared.clone(), shared.clone());
+    let others = vec![
+        spawn("timers".into(), Box::new(move || timers.timers.run(&timers)))?,
+        spawn("maintenance".into(), Box::new(move || maintenance.maintenance.run(&maintenance)))?,
+    ];
+    Ok(Threads { shards, committer, others })
+}
+
+/// Ends the threads, from those that ask to the one that commits.
+fn stop(shared: &Shared, threads: Threads) {
+    let join = |thread: JoinHandle<()>| {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the engine had panicked");
+        }
+    };
+    shared.timers.stop();
+    shared.maintenance.stop();
+    threads.others.into_iter().for_each(join);
+    for shard in &shared.shards {
+        drop(shard.send(ShardMessage::Stop));
+    }
+    threads.shards.into_iter().for_each(join);
+    drop(shared.committer.send(CommitMessage::Stop));
+    join(threads.committer);
+    shared.watchers.all();
+}

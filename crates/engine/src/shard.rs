@@ -1,0 +1,473 @@
+//! A shard owns a part of all executions: it alone lets `step` touch them, and it alone decides whether a name is
+//! free. It hands commits to the committer and goes on against its memory while they are written; when one is refused
+//! it forgets what is not durable. It waits for nothing and never answers a caller itself.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering},
+};
+
+use crossbeam_channel::Receiver;
+use stepwright_asl::Resource;
+use stepwright_machine::{
+    Closing, Execution, ExecutionId, ExecutionInfo, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
+};
+use stepwright_store::{
+    Commit, Table, keys,
+    records::{self, ExecutionRow, NameRow, QuarantineRow},
+};
+
+use crate::{
+    connector::ConnectorFailure,
+    error::{Error, Result},
+    message::{After, ExecutionRef, Origin, Pending, QueuedTask, ShardMessage, StartRequest, TaskRef},
+    model::Started,
+    options::OnLost,
+    secrets::{partition, short_hash},
+    shared::{RETRY_MS, Shared},
+    timers::Later,
+    turn::{Hot, task_state},
+};
+
+/// Messages taken at once.
+const BATCH: usize = 256;
+
+/// A name that a start took whose commit is under way.
+struct TakenName {
+    id: ExecutionId,
+    input_hash: [u8; 16],
+    started_at: Millis,
+}
+
+/// Something that happened, and who waits for what becomes of it.
+pub(crate) struct Taken {
+    pub(crate) kind: InputKind,
+    pub(crate) origin: Origin,
+}
+
+/// A part of all executions.
+pub(crate) struct Shard {
+    pub(crate) shared: Arc<Shared>,
+    index: usize,
+    generation: u64,
+    hot: HashMap<ExecutionId, Hot>,
+    /// Executions in memory by their last use.
+    order: BTreeMap<u64, ExecutionId>,
+    uses: u64,
+    bytes: usize,
+    names: HashMap<Vec<u8>, TakenName>,
+    /// Executions that take nothing in, with their rows.
+    pub(crate) quarantined: HashMap<ExecutionId, QuarantineRow>,
+    out: Vec<Pending>,
+}
+
+impl Shard {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, quarantined: HashMap<ExecutionId, QuarantineRow>) -> Self {
+        Self {
+            shared,
+            index,
+            generation: 0,
+            hot: HashMap::new(),
+            order: BTreeMap::new(),
+            uses: 0,
+            bytes: 0,
+            names: HashMap::new(),
+            quarantined,
+            out: Vec::new(),
+        }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self, inbox: &Receiver<ShardMessage>) {
+        while let Ok(message) = inbox.recv() {
+            let mut batch = vec![message];
+            batch.extend(inbox.try_iter().take(BATCH - 1));
+            let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
+            let now = self.shared.now();
+            for pending in self.handle(batch, now) {
+                self.shared.submit(pending);
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Takes messages in; what comes out is to be committed in order. Inputs of one execution become one turn.
+    pub(crate) fn handle(&mut self, messages: Vec<ShardMessage>, now: Millis) -> Vec<Pending> {
+        let mut order = Vec::new();
+        let mut inputs: HashMap<ExecutionRef, Vec<Taken>> = HashMap::new();
+        let mut flushes = Vec::new();
+        for message in messages {
+            match message {
+                ShardMessage::Start(request) => self.start(*request, now),
+                ShardMessage::Input { execution, kind, origin } => {
+                    let taken = inputs.entry(execution).or_insert_with(|| {
+                        order.push(execution);
+                        Vec::new()
+                    });
+                    taken.push(Taken { kind, origin });
+                }
+                ShardMessage::Redeliver { queued, poller } => self.redeliver(queued, poller),
+                ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
+                ShardMessage::Requeue(queued) => self.requeue(queued, now),
+                ShardMessage::Lost(queued) => self.lost(queued, now),
+                ShardMessage::Retry { execution, reply } => self.retry(execution, reply, now),
+                ShardMessage::Fail { execution, reply } => self.fail(execution, reply, now),
+                ShardMessage::Committed(executions) => self.committed(&executions),
+                ShardMessage::Rejected { generation } => self.rejected(generation),
+                ShardMessage::Flush(reply) => flushes.push(After::Answered { reply, result: Ok(()) }),
+                ShardMessage::Stop => {}
+            }
+        }
+        for execution in order {
+            if let Some(taken) = inputs.remove(&execution) {
+                self.take(execution, taken, now);
+            }
+        }
+        if !flushes.is_empty() {
+            self.emit(None, Commit::default(), flushes);
+        }
+        self.evict();
+        std::mem::take(&mut self.out)
+    }
+
+    /// Hands something to the committer. Also what changes no row, so that nothing overtakes a commit.
+    pub(crate) fn emit(&mut self, execution: Option<ExecutionRef>, commit: Commit, after: Vec<After>) {
+        self.out.push(Pending { shard: Some((self.index, self.generation)), execution, commit, after });
+    }
+
+    // Starts
+
+    fn start(&mut self, request: StartRequest, now: Millis) {
+        match self.name_taken(&request) {
+            Ok(None) => self.start_new(request, now),
+            Ok(Some(result)) => {
+                let after = vec![After::Started { reply: request.reply, result }, After::StartOver(request.permit)];
+                self.emit(None, Commit::default(), after);
+            }
+            Err(error) => drop(request.reply.send(Err(error))),
+        }
+    }
+
+    /// What to answer if the name is taken.
+    fn name_taken(&self, request: &StartRequest) -> Result<Option<Result<Started>>> {
+        let key = keys::name(request.scope, &request.revision.row.machine_name, &request.name);
+        let (id, input_hash, started_at) = match self.names.get(&key) {
+            Some(taken) => (taken.id, taken.input_hash, taken.started_at),
+            None => match self.shared.store.get(Table::Name, &key)? {
+                None => return Ok(None),
+                Some(bytes) => {
+                    let row: NameRow = records::decode(Table::Name, &bytes)?;
+                    (row.id(), row.input_hash, row.id().started_at())
+                }
+            },
+        };
+        let running = match self.hot.get(&id) {
+            Some(hot) => hot.execution.head.closing.is_none(),
+            None if self.quarantined.contains_key(&id) => true,
+            None => match self.shared.store.get(Table::Execution, &keys::execution(request.scope, id))? {
+                Some(bytes) => records::decode::<ExecutionRow>(Table::Execution, &bytes)?.end.is_none(),
+                // Retention took it; its name is not free yet.
+                None => false,
+            },
+        };
+        let arn = request.arn.clone();
+        Ok(Some(if running && input_hash == short_hash(&request.input) {
+            Ok(Started { arn, started_at })
+        } else {
+            Err(Error::ExecutionAlreadyExists { arn })
+        }))
+    }
+
+    fn start_new(&mut self, request: StartRequest, now: Millis) {
+        let id = ExecutionId::new(now, partition(&request.revision.row.machine_arn, &request.name), self.shared.seed());
+        let execution = ExecutionRef { scope: request.scope, id };
+        let limits = self.shared.options.limits;
+        let row = ExecutionRow {
+            machine: request.revision.machine,
+            revision: request.revision.number,
+            name: request.name.clone(),
+            semantics: SEMANTICS,
+            limits: (limits != Limits::AWS).then_some(limits),
+            trace_header: request.trace_header,
+            version: None,
+            alias: None,
+            redriven: None,
+            input: Payload::new(request.input.clone()),
+            end: None,
+        };
+        let info = self.info(execution, &row, &request.revision.row);
+        let hot = Hot {
+            execution: Execution::new(info),
+            revision: request.revision,
+            row,
+            uncommitted: 0,
+            written: false,
+            bytes: 1_024,
+            used: 0,
+        };
+        let name_key = keys::name(execution.scope, &hot.revision.row.machine_name, &request.name);
+        let taken = TakenName { id, input_hash: short_hash(&request.input), started_at: id.started_at() };
+        self.names.insert(name_key, taken);
+        let started = Started { arn: request.arn, started_at: now };
+        let after =
+            vec![After::Started { reply: request.reply, result: Ok(started) }, After::StartOver(request.permit)];
+        self.shared.counters.started.fetch_add(1, Ordering::Relaxed);
+        let kind = InputKind::Start { input: Payload::new(request.input) };
+        self.drive_start(hot, kind, after, now);
+    }
+
+    /// What is fixed for an execution, from its rows.
+    pub(crate) fn info(
+        &self,
+        execution: ExecutionRef,
+        row: &ExecutionRow,
+        revision: &records::RevisionRow,
+    ) -> ExecutionInfo {
+        ExecutionInfo {
+            id: execution.id,
+            arn: crate::arn::execution(&revision.machine_arn, &row.name),
+            name: row.name.clone(),
+            role_arn: revision.role_arn.clone(),
+            state_machine_arn: revision.machine_arn.clone(),
+            state_machine_name: revision.machine_name.clone(),
+            version_arn: row.version.map(|version| format!("{}:{version}", revision.machine_arn).into()),
+            alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", revision.machine_arn).into()),
+            machine: u64::from(row.machine),
+            revision: u64::from(row.revision),
+            started_at: execution.id.started_at(),
+            trace_header: row.trace_header.clone(),
+            limits: row.limits.unwrap_or(Limits::AWS),
+            semantics: row.semantics,
+            scope: execution.scope,
+            token_key: self.shared.secrets.token_key(execution.id),
+        }
+    }
+
+    // Tasks whose "started" is durable already
+
+    fn redeliver(&mut self, queued: QueuedTask, poller: crate::activities::Poller) {
+        let execution = queued.task.execution;
+        let open = match self.find(execution) {
+            Ok(hot) => hot.and_then(|hot| {
+                let (_, open) = hot.open_task(queued.task.task)?;
+                Some((token_of(hot, queued.task.task), open.input.text().clone()))
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "a task could not be read for its worker; trying again");
+                let later = Later::ForWorker(poller.activity.clone(), queued);
+                self.shared.timers.later(self.shared.now() + RETRY_MS, later);
+                return poller.refuse(error);
+            }
+        };
+        match open {
+            Some((token, input)) => {
+                let after = vec![After::HandOver { poller, queued, token, input, requeue: true }];
+                self.emit(None, Commit::default(), after);
+            }
+            None => self.shared.activities.put_back_poller(&self.shared, poller),
+        }
+    }
+
+    fn resend(&mut self, queued: QueuedTask, slot: crate::dispatch::Slot, now: Millis) {
+        let hot = match self.find(queued.task.execution) {
+            Ok(hot) => hot,
+            Err(error) => {
+                tracing::warn!(%error, "a task could not be read for its call; trying again");
+                let later = Later::ForSlot(slot.connector(), queued);
+                return self.shared.timers.later(now + RETRY_MS, later);
+            }
+        };
+        let Some(call) = hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) else { return };
+        let after = vec![After::Call { slot, queued, call: Box::new(call), requeue: true }];
+        self.emit(None, Commit::default(), after);
+    }
+
+    /// The resource of an open task.
+    fn resource_of(&mut self, task: TaskRef) -> Result<Option<Resource>> {
+        Ok(self.find(task.execution)?.and_then(|hot| {
+            let (visit, _) = hot.open_task(task.task)?;
+            Some(task_state(hot.definition(), stepwright_asl::StateId(visit.state))?.resource.clone())
+        }))
+    }
+
+    /// A task that waited for a slot when the process died waits again.
+    fn requeue(&mut self, queued: QueuedTask, now: Millis) {
+        match self.resource_of(queued.task) {
+            Ok(Some(resource)) => {
+                let dispatch = &self.shared.dispatch;
+                match dispatch.connector_for(&resource) {
+                    Some(connector) => dispatch.queue(&self.shared, connector, queued),
+                    // A server without this connector now: as when it is scheduled.
+                    None => self.fail_task(queued.task, crate::drive::unserved(&resource), !queued.started, now),
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a queued task could not be read; trying again");
+                self.shared.timers.later(now + RETRY_MS, Later::Requeue(queued));
+            }
+        }
+    }
+
+    /// A call was under way when the process died: nobody knows how it ended.
+    fn lost(&mut self, queued: QueuedTask, now: Millis) {
+        if self.shared.options.tasks_on_lost == OnLost::Resend {
+            return self.requeue(QueuedTask { started: true, ..queued }, now);
+        }
+        match self.resource_of(queued.task) {
+            Ok(Some(resource)) => {
+                let failure = self.shared.dispatch.lost_error(&resource);
+                self.fail_task(queued.task, failure, false, now);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a lost task could not be read; trying again");
+                self.shared.timers.later(now + RETRY_MS, Later::Lost(queued));
+            }
+        }
+    }
+
+    fn fail_task(&mut self, reference: TaskRef, failure: ConnectorFailure, start: bool, now: Millis) {
+        let task = reference.task;
+        let failed = InputKind::TaskFailed { task, error: failure.error, cause: failure.cause };
+        let started = start.then_some(InputKind::TaskStarted { task, worker_name: None });
+        let taken = started.into_iter().chain([failed]).map(|kind| Taken { kind, origin: Origin::Call }).collect();
+        self.take(reference.execution, taken, now);
+    }
+
+    // Memory
+
+    /// An execution, from memory or read back; none if it is unknown, closed or in quarantine. One that cannot be
+    /// read goes into quarantine.
+    pub(crate) fn find(&mut self, execution: ExecutionRef) -> Result<Option<&mut Hot>> {
+        if self.quarantined.contains_key(&execution.id) {
+            return Ok(None);
+        }
+        if !self.hot.contains_key(&execution.id) {
+            match self.load(execution) {
+                Ok(Some(hot)) => self.keep(hot),
+                Ok(None) => return Ok(None),
+                Err(error @ Error::Corrupt { .. }) => {
+                    self.quarantine(execution, None, &error.to_string(), Vec::new(), Vec::new(), self.shared.now());
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.hot.get_mut(&execution.id).filter(|hot| hot.execution.head.closing.is_none()))
+    }
+
+    pub(crate) fn take_hot(&mut self, id: ExecutionId) -> Option<Hot> {
+        let hot = self.hot.remove(&id)?;
+        self.order.remove(&hot.used);
+        self.bytes = self.bytes.saturating_sub(hot.bytes);
+        Some(hot)
+    }
+
+    pub(crate) fn keep(&mut self, mut hot: Hot) {
+        self.uses += 1;
+        hot.used = self.uses;
+        let id = hot.execution.info.id;
+        self.order.insert(hot.used, id);
+        self.bytes += hot.bytes;
+        self.hot.insert(id, hot);
+    }
+
+    fn committed(&mut self, executions: &[ExecutionRef]) {
+        self.shared.counters.turns.fetch_add(executions.len() as u64, Ordering::Relaxed);
+        for execution in executions {
+            let Some(hot) = self.hot.get_mut(&execution.id) else { continue };
+            hot.uncommitted = hot.uncommitted.saturating_sub(1);
+            if hot.uncommitted > 0 {
+                continue;
+            }
+            if !self.names.is_empty() {
+                self.names.remove(&keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name));
+            }
+            if hot.execution.head.closing.is_some() {
+                self.take_hot(execution.id);
+            }
+        }
+    }
+
+    fn rejected(&mut self, generation: u64) {
+        self.generation = generation;
+        let gone: Vec<ExecutionId> =
+            self.hot.iter().filter(|(_, hot)| hot.uncommitted > 0).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.take_hot(id);
+        }
+        self.names.clear();
+        // Quarantines that were not committed did not happen.
+        if let Err(error) = self.reload_quarantine() {
+            tracing::error!(%error, "the list of executions in quarantine could not be read again");
+        }
+    }
+
+    /// Forgets the longest unused executions; all of what they are is in the store.
+    fn evict(&mut self) {
+        let options = &self.shared.options;
+        let (most, most_bytes) = (options.hot_executions, options.hot_bytes);
+        let mut from = 0;
+        while self.hot.len() > most || self.bytes > most_bytes {
+            let Some((used, id)) = self.order.range(from..).next().map(|(used, id)| (*used, *id)) else { break };
+            from = used + 1;
+            if self.hot.get(&id).is_some_and(|hot| hot.uncommitted == 0) {
+                self.take_hot(id);
+            }
+        }
+        let counters = &self.shared.counters;
+        counters.hot_executions[self.index].store(self.hot.len() as u64, Ordering::Relaxed);
+        counters.hot_bytes[self.index].store(self.bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What became of an execution that takes nothing in any more: when it ended.
+    pub(crate) fn ended(&self, execution: ExecutionRef) -> Result<Option<Closing>> {
+        if let Some(hot) = self.hot.get(&execution.id) {
+            return Ok(hot.execution.head.closing.clone());
+        }
+        let key = keys::execution(execution.scope, execution.id);
+        match self.shared.store.get(Table::Execution, &key)? {
+            Some(bytes) => {
+                let row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
+                Ok(row.end.map(|end| end.closing))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// The token of a task.
+pub(crate) fn token_of(hot: &Hot, task: TaskId) -> Arc<str> {
+    token::issue(&hot.execution.info, task).into()
+}
+
+/// The call of an open task.
+pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<crate::connector::TaskCall> {
+    let (visit, open) = hot.open_task(task)?;
+    let id = stepwright_asl::StateId(visit.state);
+    let state = hot.definition().state(id);
+    let parts = crate::arn::parts(&hot.execution.info.arn);
+    Some(crate::connector::TaskCall {
+        resource: task_state(hot.definition(), id)?.resource.clone(),
+        input: open.input.text().clone(),
+        task_role_arn: open.role_arn.clone(),
+        role_arn: hot.execution.info.role_arn.clone(),
+        account: parts.as_ref().map_or("", |parts| parts.account).into(),
+        region: parts.as_ref().map_or("", |parts| parts.region).into(),
+        execution_arn: hot.execution.info.arn.clone(),
+        state_machine_arn: hot.execution.info.state_machine_arn.clone(),
+        state_name: state.name.clone(),
+        token: token_of(hot, task),
+        timeout_seconds: open.timeout_seconds,
+        retry_count: visit.retry_count(),
+        started_at: now,
+        resent,
+    })
+}

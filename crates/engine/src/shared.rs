@@ -1,0 +1,254 @@
+//! What every part of the engine can reach, and what is done once a commit is durable. Nothing here computes a turn.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use crossbeam_channel::Sender;
+use stepwright_machine::{ExecutionId, Input, InputKind, Millis};
+use stepwright_store::{Commit, Store};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    activities::Activities,
+    catalog::Catalog,
+    delivery::Delivery,
+    dispatch::Dispatch,
+    error::{Error, Result},
+    maintenance::Maintenance,
+    message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
+    options::EngineOptions,
+    recovery,
+    secrets::Secrets,
+    timers::{Later, Timers},
+};
+
+/// How long the engine waits before it gives an input again whose commit was refused.
+pub(crate) const RETRY_MS: Millis = 1_000;
+
+/// Running totals.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: AtomicU64,
+    pub(crate) started: AtomicU64,
+    pub(crate) closed: AtomicU64,
+    pub(crate) quarantined: AtomicU64,
+    pub(crate) hot_executions: Vec<AtomicU64>,
+    pub(crate) hot_bytes: Vec<AtomicU64>,
+}
+
+/// What every part of the engine can reach.
+pub(crate) struct Shared {
+    pub(crate) this: Weak<Shared>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: EngineOptions,
+    pub(crate) runtime: Handle,
+    pub(crate) secrets: Secrets,
+    pub(crate) catalog: Catalog,
+    pub(crate) activities: Activities,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) timers: Timers,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) watchers: Watchers,
+    pub(crate) counters: Counters,
+    pub(crate) shards: Vec<Sender<ShardMessage>>,
+    pub(crate) committer: Sender<CommitMessage>,
+    /// The next place in the queues.
+    pub(crate) sequence: AtomicU64,
+    pub(crate) failed: AtomicBool,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn weak(&self) -> Weak<Shared> {
+        self.this.clone()
+    }
+
+    pub(crate) fn now(&self) -> Millis {
+        self.options.clock.now()
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.options.seeds.next()
+    }
+
+    pub(crate) fn input(&self, kind: InputKind, at: Millis) -> Input {
+        Input { at, seed: self.seed(), kind }
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The shard that owns an execution.
+    pub(crate) fn shard_of(&self, id: ExecutionId) -> usize {
+        usize::from(id.partition()) % self.shards.len()
+    }
+
+    /// Tells the execution's shard something. A shard that is gone takes nothing: the engine is stopping.
+    pub(crate) fn send(&self, id: ExecutionId, message: ShardMessage) {
+        drop(self.shards[self.shard_of(id)].send(message));
+    }
+
+    /// Refuses when nothing can be served.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("the store failed and must be opened again"));
+        }
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Error::unavailable("the engine is shutting down"));
+        }
+        Ok(())
+    }
+
+    /// Commits rows that belong to no execution's turn, and waits for that.
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let after = vec![After::Answered { reply, result: Ok(()) }];
+        self.submit(Pending { shard: None, execution: None, commit, after });
+        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
+    }
+
+    /// The same, on a thread that may wait.
+    pub(crate) fn commit_blocking(&self, commit: Commit) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let after = vec![After::Answered { reply, result: Ok(()) }];
+        self.submit(Pending { shard: None, execution: None, commit, after });
+        answer.blocking_recv().unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
+    }
+
+    pub(crate) fn submit(&self, pending: Pending) {
+        if let Err(refused) = self.committer.send(CommitMessage::Pending(pending))
+            && let CommitMessage::Pending(pending) = refused.0
+        {
+            for after in pending.after {
+                self.refuse(after, &Error::unavailable("the engine stopped"));
+            }
+        }
+    }
+
+    /// Nothing can be trusted but the store: whoever waits is let go, nothing is sent any more.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.activities.close();
+        self.dispatch.close();
+        self.watchers.all();
+    }
+
+    fn arc(&self) -> Option<Arc<Shared>> {
+        self.this.upgrade()
+    }
+
+    /// Does what follows a durable commit.
+    pub(crate) fn release(&self, after: After) {
+        match after {
+            // A caller that no longer listens misses nothing that is not in the store.
+            After::Started { reply, result } => drop(reply.send(result)),
+            After::Answered { reply, result } => drop(reply.send(result)),
+            After::Stopped { reply, result } => drop(reply.send(result)),
+            After::TimerTaken(timer) => self.timers.taken(timer),
+            After::TimerSet(timer) => self.timers.set(timer),
+            After::HandOver { poller, queued, token, input, .. } => {
+                let delivery = Delivery::new(self.weak(), poller.activity.clone(), queued, token, input);
+                poller.give(delivery);
+            }
+            After::Call { slot, queued, call, .. } => {
+                if let Some(shared) = self.arc() {
+                    self.dispatch.call(&shared, slot, queued.task, *call);
+                }
+            }
+            After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
+            After::QueueForSlot { connector, queued } => self.dispatch.queue(self, connector, queued),
+            After::TaskClosed(task) => {
+                self.activities.remove(task);
+                self.dispatch.remove(task);
+            }
+            After::Continue(execution) => self.send(
+                execution.id,
+                ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue },
+            ),
+            After::Taken { .. } | After::StartOver(_) => {}
+            After::Changed(execution) => self.watchers.changed(execution),
+            After::Closed => {
+                self.counters.closed.fetch_add(1, Ordering::Relaxed);
+            }
+            After::RecoverTasks(execution) => recovery::recover_tasks_of(self, execution),
+        }
+    }
+
+    /// Undoes what a refused commit promised.
+    pub(crate) fn refuse(&self, after: After, error: &Error) {
+        match after {
+            After::Started { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::Answered { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::Stopped { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::TimerTaken(timer) => {
+                let at = self.now() + RETRY_MS;
+                self.timers.later(at, Later::Timer(timer));
+            }
+            After::HandOver { poller, queued, requeue, .. } => {
+                let activity = poller.activity.clone();
+                poller.refuse(error.clone());
+                if requeue {
+                    self.timers.later(self.now() + RETRY_MS, Later::ForWorker(activity, queued));
+                }
+            }
+            After::Call { slot, queued, call, requeue } => {
+                if requeue && let Some(connector) = self.dispatch.connector_for(&call.resource) {
+                    self.timers.later(self.now() + RETRY_MS, Later::ForSlot(connector, queued));
+                }
+                drop(slot);
+            }
+            After::Taken { execution, kind } => self.again(execution, kind),
+            After::TimerSet(_)
+            | After::QueueForWorker { .. }
+            | After::QueueForSlot { .. }
+            | After::TaskClosed(_)
+            | After::Continue(_)
+            | After::Changed(_)
+            | After::Closed
+            | After::StartOver(_)
+            | After::RecoverTasks(_) => {}
+        }
+    }
+
+    /// Gives an input again, after a while, that nobody else would repeat.
+    pub(crate) fn again(&self, execution: ExecutionRef, kind: InputKind) {
+        self.timers.later(self.now() + RETRY_MS, Later::Input(execution, kind));
+    }
+}
+
+/// Who waits for a change of an execution.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    waiting: Mutex<HashMap<ExecutionRef, Vec<oneshot::Sender<()>>>>,
+}
+
+impl Watchers {
+    /// Told at the next change after this call.
+    pub(crate) fn watch(&self, execution: ExecutionRef) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let watchers = waiting.entry(execution).or_default();
+        watchers.retain(|watcher| !watcher.is_closed());
+        watchers.push(sender);
+        receiver
+    }
+
+    fn changed(&self, execution: ExecutionRef) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for watcher in waiting.remove(&execution).unwrap_or_default() {
+            // One who no longer waits need not know.
+            let _ = watcher.send(());
+        }
+    }
+
+    /// Lets everybody look again: the engine stops.
+    pub(crate) fn all(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

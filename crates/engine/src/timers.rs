@@ -1,0 +1,251 @@
+//! Fires timers when they are due, never before. Timers are rows; in memory there is only a watermark (every row
+//! before it was fired), the next due time, and the ones that were fired and not taken yet.
+
+use std::{
+    collections::HashSet,
+    ops::Bound,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use stepwright_machine::{InputKind, Millis, TimerKind};
+use stepwright_store::{
+    Order, Table, keys,
+    records::{self, TimerRow},
+};
+
+use crate::{
+    error::Result,
+    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TimerRef},
+    shared::Shared,
+};
+
+/// Rows read at once.
+const PAGE: usize = 1_024;
+/// Fired and not yet taken timers beyond which no more are fired.
+const IN_FLIGHT: usize = 16_384;
+/// The wall clock may jump, so nobody sleeps longer than this without looking at it.
+const NAP: Duration = Duration::from_secs(1);
+
+/// Something to be done again after a refused commit.
+pub(crate) enum Later {
+    Timer(TimerRef),
+    Input(ExecutionRef, InputKind),
+    ForWorker(Arc<str>, QueuedTask),
+    ForSlot(usize, QueuedTask),
+    Requeue(QueuedTask),
+    Lost(QueuedTask),
+}
+
+#[derive(Default)]
+struct State {
+    /// The first key that may hold a timer that was not fired.
+    watermark: Vec<u8>,
+    /// The lowest key set since the last look.
+    lowest: Option<Vec<u8>>,
+    /// When the next timer is due; none: nothing is set.
+    next_due: Option<Millis>,
+    in_flight: HashSet<TimerRef>,
+    later: Vec<(Millis, Later)>,
+    woken: bool,
+    stopped: bool,
+}
+
+/// All timers.
+pub(crate) struct Timers {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Heartbeats that were due before this get a period of grace: the engine was not there to hear them.
+    recovered_at: Millis,
+}
+
+impl Timers {
+    pub(crate) fn new(recovered_at: Millis) -> Self {
+        let state = State { next_due: Some(Millis::MIN), ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new(), recovered_at }
+    }
+
+    // Each change under this lock is a single step, so a poisoned lock guards good data.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A timer's row is durable.
+    pub(crate) fn set(&self, timer: TimerRef) {
+        let mut state = self.lock();
+        let key = key(timer);
+        if state.lowest.as_ref().is_none_or(|lowest| key < *lowest) {
+            state.lowest = Some(key);
+        }
+        if state.next_due.is_none_or(|next| timer.due < next) {
+            state.next_due = Some(timer.due);
+            state.woken = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// A fired timer's row is gone.
+    pub(crate) fn taken(&self, timer: TimerRef) {
+        let mut state = self.lock();
+        if state.in_flight.len() >= IN_FLIGHT {
+            state.woken = true;
+            self.changed.notify_one();
+        }
+        state.in_flight.remove(&timer);
+    }
+
+    /// Does something again at a time.
+    pub(crate) fn later(&self, at: Millis, what: Later) {
+        self.lock().later.push((at, what));
+    }
+
+    /// Looks at the clock again.
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_one();
+    }
+
+    /// Fires what is due until told to stop.
+    pub(crate) fn run(&self, shared: &Shared) {
+        loop {
+            if let Err(error) = self.tick(shared, shared.now()) {
+                tracing::error!(%error, "timers could not be read; trying again");
+                let mut state = self.lock();
+                state.next_due = Some(Millis::MIN);
+                drop(self.wait(state, NAP));
+            }
+            let mut state = self.lock();
+            if state.stopped {
+                return;
+            }
+            let due_now = state.next_due.is_some_and(|due| due <= shared.now());
+            if due_now && state.in_flight.len() < IN_FLIGHT && !state.woken {
+                // Became due since the tick.
+                let (guard, _) = self.wait(state, Duration::from_millis(1));
+                drop(guard);
+                continue;
+            }
+            if !state.woken {
+                let until = state.next_due.map_or(Millis::MAX, |due| due.saturating_sub(shared.now()).max(1));
+                let nap = NAP.min(Duration::from_millis(until.unsigned_abs()));
+                (state, _) = self.wait(state, nap);
+            }
+            state.woken = false;
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> (MutexGuard<'a, State>, bool) {
+        let (guard, result) = self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+        (guard, result.timed_out())
+    }
+
+    /// Fires every timer that is due at `now`, in due order.
+    pub(crate) fn tick(&self, shared: &Shared, now: Millis) -> Result<()> {
+        self.repeat(shared, now);
+        let (mut from, room) = {
+            let mut state = self.lock();
+            let set = state.lowest.take();
+            if let Some(lowest) = set
+                && lowest < state.watermark
+            {
+                state.watermark = lowest;
+            }
+            if state.next_due.is_none_or(|due| due > now) {
+                return Ok(());
+            }
+            (state.watermark.clone(), IN_FLIGHT.saturating_sub(state.in_flight.len()))
+        };
+        let end = keys::due(now.saturating_add(1));
+        let mut fired = 0;
+        let mut exhausted = false;
+        while !exhausted && fired < room {
+            let rows = shared.store.scan(
+                Table::Timer,
+                Bound::Included(&from),
+                Bound::Excluded(&end),
+                Order::Ascending,
+                PAGE.min(room - fired),
+            )?;
+            exhausted = rows.len() < PAGE.min(room - fired);
+            for (key, value) in &rows {
+                self.fire(shared, key, value)?;
+                fired += 1;
+                from.clone_from(key);
+                from.push(0);
+            }
+        }
+        if exhausted {
+            from = end;
+        }
+        let next = shared.store.scan(Table::Timer, Bound::Included(&from), Bound::Unbounded, Order::Ascending, 1)?;
+        let next_due = next.first().and_then(|(key, _)| keys::parse_timer(key)).map(|(due, ..)| due);
+        let mut state = self.lock();
+        // What was set while this looked may lie before where it stands now.
+        let set = state.lowest.as_ref().and_then(|key| keys::parse_timer(key)).map(|(due, ..)| due);
+        state.watermark = from;
+        state.next_due = match (next_due, set) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Ok(())
+    }
+
+    fn fire(&self, shared: &Shared, key: &[u8], value: &[u8]) -> Result<()> {
+        let Some((due, scope, id, timer)) = keys::parse_timer(key) else {
+            tracing::error!(?key, "a timer's key is damaged; it is left alone");
+            return Ok(());
+        };
+        let row: TimerRow = records::decode(Table::Timer, value)?;
+        let execution = ExecutionRef { scope, id };
+        let fired = TimerRef { due, execution, timer };
+        if !self.lock().in_flight.insert(fired) {
+            return Ok(());
+        }
+        let kind = if row.kind == TimerKind::Heartbeat && due <= self.recovered_at {
+            InputKind::HeartbeatGrace { timer }
+        } else {
+            InputKind::TimerFired { timer }
+        };
+        shared.send(id, ShardMessage::Input { execution, kind, origin: Origin::Timer(fired) });
+        Ok(())
+    }
+
+    /// Does again what was put off.
+    fn repeat(&self, shared: &Shared, now: Millis) {
+        let due: Vec<Later> = {
+            let mut state = self.lock();
+            if state.later.iter().all(|(at, _)| *at > now) {
+                return;
+            }
+            let all = std::mem::take(&mut state.later);
+            let (due, waiting): (Vec<_>, Vec<_>) = all.into_iter().partition(|(at, _)| *at <= now);
+            state.later = waiting;
+            due.into_iter().map(|(_, what)| what).collect()
+        };
+        for what in due {
+            match what {
+                Later::Timer(timer) => {
+                    self.lock().in_flight.remove(&timer);
+                    self.set(timer);
+                }
+                Later::Input(execution, kind) => {
+                    let origin = if kind == InputKind::Continue { Origin::Continue } else { Origin::Call };
+                    shared.send(execution.id, ShardMessage::Input { execution, kind, origin });
+                }
+                Later::ForWorker(activity, queued) => shared.activities.queue(shared, &activity, queued),
+                Later::ForSlot(connector, queued) => shared.dispatch.queue(shared, connector, queued),
+                Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),
+                Later::Lost(queued) => shared.send(queued.task.execution.id, ShardMessage::Lost(queued)),
+            }
+        }
+    }
+}
+
+fn key(timer: TimerRef) -> Vec<u8> {
+    keys::timer(timer.due, timer.execution.scope, timer.execution.id, timer.timer)
+}

@@ -1,0 +1,327 @@
+//! One turn as rows: what [`stepwright_machine::step`] said, as one commit and what follows it. It decides nothing
+//! about the execution; it only writes down.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use stepwright_asl::{Pattern, Resource, StateId, StateKind, Task};
+use stepwright_machine::{
+    Closing, Command, Definition, Effects, Execution, InputKind, Millis, ScheduleTask, Status, TaskId, TimerId,
+    TimerKind,
+    frame::{OpenTask, Position, Visit, Work},
+};
+use stepwright_store::{
+    Commit, Table, keys,
+    records::{self, EndRow, ExecutionRow, ListRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
+};
+
+use crate::{
+    catalog::Revision,
+    message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
+    secrets::short_hash,
+};
+
+/// Payloads longer than this lie beside their turn.
+const INLINE_BYTES: usize = 4_096;
+
+/// An execution in a shard's memory.
+pub(crate) struct Hot {
+    pub(crate) execution: Execution,
+    pub(crate) revision: Arc<Revision>,
+    pub(crate) row: ExecutionRow,
+    /// Commits under way.
+    pub(crate) uncommitted: u32,
+    /// Whether any commit of it was ever made or asked for.
+    pub(crate) written: bool,
+    /// Approximate bytes.
+    pub(crate) bytes: usize,
+    /// When it was used last, in the shard's own count.
+    pub(crate) used: u64,
+}
+
+impl Hot {
+    pub(crate) fn reference(&self) -> ExecutionRef {
+        ExecutionRef { scope: self.execution.info.scope, id: self.execution.info.id }
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
+        &self.revision.compiled
+    }
+
+    /// An open task with the visit it belongs to.
+    pub(crate) fn open_task(&self, task: TaskId) -> Option<(&Visit, &OpenTask)> {
+        match &self.execution.frames.get(&task.frame)?.position {
+            Position::In(visit) => match &visit.work {
+                Work::Task(open) if open.task == task => Some((visit, open)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What was true of an execution before the turn.
+pub(crate) struct Before {
+    /// It had a continue row.
+    pub(crate) cut: bool,
+}
+
+/// The definition of a Task state.
+pub(crate) fn task_state(definition: &Definition, state: StateId) -> Option<&Task> {
+    match &definition.state(state).kind {
+        StateKind::Task(task) => Some(task),
+        _ => None,
+    }
+}
+
+/// Where tasks of a resource go.
+pub(crate) fn target(resource: &Resource) -> TaskTarget {
+    match resource {
+        Resource::Activity { arn } => TaskTarget::Activity(arn.clone()),
+        Resource::LambdaFunction { .. } => TaskTarget::Call,
+        Resource::Integration(integration) => match integration.pattern {
+            Pattern::RequestResponse => TaskTarget::Call,
+            Pattern::Sync | Pattern::Sync2 | Pattern::WaitForTaskToken => TaskTarget::Submit,
+        },
+    }
+}
+
+/// What the turn did with one task.
+#[derive(Default)]
+struct TaskChange<'a> {
+    scheduled: Option<&'a ScheduleTask>,
+    started: bool,
+    closed: bool,
+}
+
+/// A task that waits to be sent, as the turn left it.
+pub(crate) struct Unsent {
+    pub(crate) queued: QueuedTask,
+    pub(crate) state: StateId,
+}
+
+/// The rows of a turn.
+pub(crate) struct Written {
+    pub(crate) commit: Commit,
+    pub(crate) after: Vec<After>,
+    /// Tasks scheduled and not started.
+    pub(crate) unsent: Vec<Unsent>,
+    pub(crate) closing: Option<Closing>,
+}
+
+/// Writes a turn down. `sequences`: places in the queues, for tasks that were queued before and for new ones.
+pub(crate) fn write(
+    hot: &mut Hot,
+    effects: &Effects,
+    before: &Before,
+    sequences: &HashMap<TaskId, u64>,
+    mut next_sequence: impl FnMut() -> u64,
+) -> Written {
+    let execution = hot.reference();
+    let ExecutionRef { scope, id } = execution;
+    let first = !hot.written;
+    let mut commit = Commit::default();
+    let mut after = Vec::new();
+    let closing = effects.commands.iter().find_map(|command| match command {
+        Command::Finish(closing) => Some(closing.clone()),
+        _ => None,
+    });
+
+    write_turn(hot, effects, &mut commit);
+    write_execution(hot, first, closing.as_ref(), &mut commit);
+
+    if closing.is_none() {
+        commit.put(Table::Head, keys::execution(scope, id), records::encode(&hot.execution.head));
+    } else if !first {
+        commit.delete(Table::Head, keys::execution(scope, id));
+    }
+    if !first {
+        for range in &effects.removed {
+            commit.delete_range(Table::Frame, keys::frame(scope, id, range.start), keys::frame(scope, id, range.end));
+        }
+    }
+    for number in &effects.changed {
+        if let Some(frame) = hot.execution.frames.get(&stepwright_machine::FrameId(*number)) {
+            commit.put(Table::Frame, keys::frame(scope, id, *number), records::encode(frame));
+        }
+    }
+
+    write_timers(execution, effects, first, &mut commit, &mut after);
+    let unsent = write_tasks(hot, effects, sequences, &mut next_sequence, &mut commit, &mut after);
+    write_continue(execution, effects, before, closing.is_some(), &mut next_sequence, &mut commit, &mut after);
+
+    if closing.is_some() {
+        after.push(After::Closed);
+    }
+    after.push(After::Changed(execution));
+    Written { commit, after, unsent, closing }
+}
+
+fn write_turn(hot: &mut Hot, effects: &Effects, commit: &mut Commit) {
+    let ExecutionRef { scope, id } = hot.reference();
+    let mut payloads = Vec::with_capacity(effects.payloads.len());
+    for (index, payload) in effects.payloads.iter().enumerate() {
+        let text = payload.text();
+        hot.bytes += text.len() + 96;
+        if text.len() <= INLINE_BYTES {
+            payloads.push(Some(&**text));
+        } else {
+            payloads.push(None);
+            let index = u32::try_from(index).expect("fewer than 2^32 payloads in one turn");
+            let row = PayloadRow { text: text.clone() };
+            commit.put(Table::Payload, keys::payload(scope, id, effects.turn, index), records::encode(&row));
+        }
+    }
+    hot.bytes += effects.changed.len() * 256;
+    let row = TurnRowRef {
+        first_event: effects.first_event,
+        at: effects.at,
+        events: &effects.events,
+        payloads,
+        inputs: &effects.inputs,
+    };
+    commit.put(Table::Turn, keys::turn(scope, id, effects.turn), records::encode(&row));
+}
+
+/// The execution's row, its name and its places in the lists: at the start and at the end.
+fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit: &mut Commit) {
+    if !first && closing.is_none() {
+        return;
+    }
+    let ExecutionRef { scope, id } = hot.reference();
+    let head = &hot.execution.head;
+    if first {
+        hot.row.input = head.input.clone();
+        let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(head.input.text()) };
+        let key = keys::name(scope, &hot.revision.row.machine_name, &hot.row.name);
+        commit.put(Table::Name, key, records::encode(&name));
+    }
+    if let Some(closing) = closing {
+        hot.row.end = Some(EndRow {
+            closing: closing.clone(),
+            turn: head.turn,
+            next_event: head.next_event,
+            next_frame: head.next_frame,
+            next_number: head.next_number,
+        });
+        if !first {
+            let running = keys::list_entry(scope, hot.row.machine, Some(Status::Running), id);
+            commit.delete(Table::List, running);
+        }
+    }
+    commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
+    let item = ListRow {
+        name: hot.row.name.clone(),
+        end: closing.map(|closing| (closing.status, closing.at)),
+        redrive_count: hot.row.redriven.map_or(0, |(count, _)| count),
+    };
+    let item = records::encode(&item);
+    let status = closing.map_or(Status::Running, |closing| closing.status);
+    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), item.clone());
+    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, Some(status), id), item);
+}
+
+fn write_timers(execution: ExecutionRef, effects: &Effects, first: bool, commit: &mut Commit, after: &mut Vec<After>) {
+    let ExecutionRef { scope, id } = execution;
+    // A timer that was set and cancelled in the same turn never was.
+    let mut set: BTreeMap<(Millis, TimerId), TimerKind> = BTreeMap::new();
+    for command in &effects.commands {
+        match command {
+            Command::SetTimer { timer, due, kind } => {
+                set.insert((*due, *timer), *kind);
+            }
+            Command::CancelTimer { timer, due } => {
+                let never_was = set.remove(&(*due, *timer)).is_some() || first;
+                if !never_was {
+                    commit.delete(Table::Timer, keys::timer(*due, scope, id, *timer));
+                }
+            }
+            _ => {}
+        }
+    }
+    for ((due, timer), kind) in set {
+        commit.put(Table::Timer, keys::timer(due, scope, id, timer), records::encode(&TimerRow { kind }));
+        after.push(After::TimerSet(TimerRef { due, execution, timer }));
+    }
+}
+
+fn write_tasks(
+    hot: &Hot,
+    effects: &Effects,
+    sequences: &HashMap<TaskId, u64>,
+    next_sequence: &mut impl FnMut() -> u64,
+    commit: &mut Commit,
+    after: &mut Vec<After>,
+) -> Vec<Unsent> {
+    let execution = hot.reference();
+    let ExecutionRef { scope, id } = execution;
+    let mut changes: BTreeMap<TaskId, TaskChange<'_>> = BTreeMap::new();
+    for command in &effects.commands {
+        match command {
+            Command::ScheduleTask(scheduled) => {
+                changes.entry(scheduled.task).or_default().scheduled = Some(scheduled);
+            }
+            Command::CloseTask { task } => changes.entry(*task).or_default().closed = true,
+            _ => {}
+        }
+    }
+    for input in &effects.inputs {
+        if let InputKind::TaskStarted { task, .. } = input.kind {
+            changes.entry(task).or_default().started = true;
+        }
+    }
+    let mut unsent = Vec::new();
+    for (task, change) in changes {
+        let key = keys::task(scope, id, task);
+        let reference = TaskRef { execution, task };
+        if change.closed {
+            if change.scheduled.is_none() {
+                commit.delete(Table::Task, key);
+                after.push(After::TaskClosed(reference));
+            }
+            continue;
+        }
+        let state = match change.scheduled {
+            Some(scheduled) => Some(scheduled.state),
+            None => hot.open_task(task).map(|(visit, _)| StateId(visit.state)),
+        };
+        let Some((state, definition)) = state.and_then(|state| Some((state, task_state(hot.definition(), state)?)))
+        else {
+            continue;
+        };
+        let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
+        let row = TaskRow { sequence, target: target(&definition.resource), started: change.started };
+        commit.put(Table::Task, key, records::encode(&row));
+        if !change.started {
+            unsent.push(Unsent { queued: QueuedTask { task: reference, sequence, started: false }, state });
+        }
+    }
+    unsent
+}
+
+/// The row that makes a cut turn go on after a crash.
+fn write_continue(
+    execution: ExecutionRef,
+    effects: &Effects,
+    before: &Before,
+    closed: bool,
+    next_sequence: &mut impl FnMut() -> u64,
+    commit: &mut Commit,
+    after: &mut Vec<After>,
+) {
+    let asked = !closed && effects.commands.iter().any(|command| matches!(command, Command::Continue));
+    let taken = effects.inputs.iter().any(|input| input.kind == InputKind::Continue);
+    let key = keys::task(execution.scope, execution.id, CONTINUE);
+    if asked {
+        let row = TaskRow { sequence: next_sequence(), target: TaskTarget::Continue, started: false };
+        commit.put(Table::Task, key, records::encode(&row));
+        after.push(After::Continue(execution));
+    } else if before.cut && (closed || taken) {
+        commit.delete(Table::Task, key);
+    }
+}
+
+/// The task number of a continue row: no task has it.
+const CONTINUE: TaskId = TaskId { frame: stepwright_machine::FrameId::ROOT, number: 0 };
