@@ -3,6 +3,7 @@
 //! Each verb lives in a file of its own; this one only names them. Nothing here is part of the product, and nothing
 //! in the product may depend on it.
 
+mod bench_store;
 mod client;
 mod codegen;
 mod conformance;
@@ -43,6 +44,9 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--check | --from DIR")]
         arguments: Vec<String>,
     },
+    /// Measure parts of Stepwright by themselves
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check the rules of the source tree that no compiler checks
     Tidy,
     /// Kill the server with SIGKILL in the middle of the example, again and again
@@ -50,6 +54,16 @@ enum Verb {
     /// Measure a promise and fail if it is not kept
     #[command(subcommand)]
     Prove(prove::Promise),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// The embedded store on each candidate index, with rows like those of real turns
+    Store {
+        /// Read by the verb itself: --dir DIR, --scale PERCENT
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--dir DIR | --scale PERCENT")]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -68,6 +82,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Test(options) => testing::run(&options),
         Verb::Conformance(options) => conformance::run(&options),
         Verb::Codegen { .. } => codegen::run(),
+        Verb::Bench(Bench::Store { arguments }) => bench_store::run(&arguments),
         Verb::Tidy => tidy::run(),
         Verb::Kill(options) => testing::kill(&options),
         Verb::Prove(promise) => prove::run(&promise),

@@ -34,8 +34,12 @@ impl Shared {
     }
 
     fn run_checkpoint(&self) -> Result<(), Error> {
+        // What was committed by now; commits that come meanwhile wait for the next checkpoint.
+        let target = locked(&self.log).last_sequence();
         // Twice if an earlier attempt left a frozen generation behind.
-        while let Some((frozen, position)) = self.freeze()? {
+        while self.position.load(Ordering::Acquire) < target
+            && let Some((frozen, position)) = self.freeze()?
+        {
             let mut rows = 0;
             {
                 let changes = NetChanges::new(&frozen, &*self.index);
