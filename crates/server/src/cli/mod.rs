@@ -1,0 +1,249 @@
+//! The command line: its verbs and their exit codes.
+//!
+//! stdout is for what a command is asked for, stderr for everything else. Exit codes: 0 done, 1 it failed, 2 it was
+//! asked wrongly.
+
+mod client;
+mod progress;
+mod quarantine;
+mod run;
+mod serve;
+mod validate;
+
+use std::{fmt, path::PathBuf, process::ExitCode};
+
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config::{Kind, SETTINGS, Setting};
+
+/// The way out of a command that did not do what it was asked.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// Asked wrongly: exit code 2.
+    Usage(String),
+    /// It failed: exit code 1.
+    Failed(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
+        }
+    }
+}
+
+/// AWS Step Functions that you run yourself: the same API, the same language, the same histories, durable.
+#[derive(Debug, Parser)]
+#[command(name = "stepwright", version, max_term_width = 110, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the AWS Step Functions API on this machine
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Run a definition once, show each state as it happens, and print the output
+    #[command(after_help = RUN_HELP)]
+    Run(run::RunArgs),
+    /// Check a definition and show what is wrong with it
+    #[command(after_help = VALIDATE_HELP)]
+    Validate(validate::ValidateArgs),
+    /// Look after executions that a broken invariant stopped
+    #[command(after_help = QUARANTINE_HELP)]
+    Quarantine(quarantine::QuarantineArgs),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Configuration file [default: stepwright.toml in this directory, if there is one]
+    #[arg(long, value_name = "FILE", env = "STEPWRIGHT_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+const SERVE_HELP: &str = "\
+Every setting can be given as a flag, as an environment variable or in the file; a flag wins over a variable, a \
+variable over the file, the file over the default.
+
+Examples:
+  stepwright serve
+      The API on http://127.0.0.1:8083, data in ./stepwright-data
+
+  stepwright serve --in-memory --listen 127.0.0.1:0
+      A throw-away server on any free port, for tests; the first lines of its output name the port
+
+  STEPWRIGHT_DURABILITY=relaxed stepwright serve --data-directory /var/lib/stepwright
+      Variables are the flags in capitals, with STEPWRIGHT_ before them
+
+  stepwright serve --config production.toml
+      with a file such as:
+
+          data_directory = \"/var/lib/stepwright\"
+          retention_days = 30
+
+          [limits]
+          history_events = 100000
+
+          [log]
+          format = \"json\"
+
+Use it:
+  export AWS_ENDPOINT_URL_SFN=http://127.0.0.1:8083
+  aws stepfunctions list-state-machines
+
+Lambda functions are called at AWS_ENDPOINT_URL_LAMBDA or AWS_ENDPOINT_URL if one is set, else at AWS, signed with \
+the credentials that the AWS CLI would use.";
+
+const RUN_HELP: &str = "\
+Exit code: 0 the execution succeeded, 1 it failed, timed out or was aborted, 2 the definition or the call is wrong.
+
+Examples:
+  stepwright run order.asl.json --input '{\"orderId\": 7}'
+  stepwright run order.asl.json --input @order.json --json
+  echo '[1, 2, 3]' | stepwright run sum.asl.json --input -
+  stepwright run order.asl.json --endpoint http://127.0.0.1:8083
+      On a running server, where its activities have their workers";
+
+const VALIDATE_HELP: &str = "\
+Exit code: 0 the definition is right, 2 it is not.
+
+Examples:
+  stepwright validate order.asl.json
+  stepwright validate order.asl.json --json";
+
+const QUARANTINE_HELP: &str = "\
+When an execution breaks an invariant of Stepwright itself, it is set aside as it was: nothing is lost, and it takes \
+nothing in until somebody decides.
+
+Examples:
+  stepwright quarantine list
+  stepwright quarantine show arn:aws:states:us-east-1:000000000000:execution:order:7
+  stepwright quarantine retry arn:…    give it its inputs again, for instance with a newer version of Stepwright
+  stepwright quarantine fail arn:…     end it as FAILED";
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let done = match cli.command {
+        Command::Serve(args) => {
+            let flags = matches.subcommand_matches("serve").map(setting_flags).unwrap_or_default();
+            serve::serve(&args, &flags)
+        }
+        Command::Run(args) => run::run(&args),
+        Command::Validate(args) => validate::validate(&args),
+        Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Version => {
+            print(concat!("stepwright ", env!("CARGO_PKG_VERSION"), "\n"));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint(&format!("error: {failure}\n"));
+            match failure {
+                Failure::Usage(_) => ExitCode::from(2),
+                Failure::Failed(_) => ExitCode::from(1),
+            }
+        }
+    }
+}
+
+/// The whole command line: the verbs above, and a flag of `serve` for each setting.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommand("serve", |serve| serve.args(SETTINGS.iter().map(flag)))
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.value_name)
+        .help(format!("{} [default: {}]", setting.help, setting.default))
+        .long_help(format!(
+            "{} [default: {}] [env: {}] [file: {}]",
+            setting.help,
+            setting.default,
+            setting.variable(),
+            setting.key
+        ));
+    match setting.kind {
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        // Negative numbers are wrong, but it is the setting that says so best.
+        Kind::Number => arg.allow_negative_numbers(true),
+        Kind::Text => arg,
+    }
+}
+
+/// The settings given as flags.
+fn setting_flags(matches: &ArgMatches) -> Vec<(&'static Setting, String)> {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| matches.get_one::<String>(setting.key).map(|text| (setting, text.clone())))
+        .collect()
+}
+
+/// Writes to stdout. A reader that went away is no error of ours: `stepwright … | head` shall end quietly.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes to stderr, likewise.
+fn eprint(text: &str) {
+    use std::io::Write as _;
+    let _closed = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A runtime for a command.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Failed(format!("the process cannot start its threads: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_is_a_flag_of_serve() {
+        let matches = command()
+            .try_get_matches_from([
+                "stepwright",
+                "serve",
+                "--in-memory",
+                "--limits-history-events",
+                "10",
+                "--account=1",
+            ])
+            .expect("flags");
+        let flags = setting_flags(matches.subcommand_matches("serve").expect("serve"));
+        let flags: Vec<(&str, &str)> = flags.iter().map(|(setting, text)| (setting.key, text.as_str())).collect();
+        assert_eq!(flags, [("in_memory", "true"), ("account", "1"), ("limits.history_events", "10")]);
+    }
+
+    #[test]
+    fn the_help_of_serve_names_flags_variables_keys_and_examples() {
+        let help = command().find_subcommand_mut("serve").expect("serve").render_long_help().to_string();
+        for part in ["--tasks-on-lost", "STEPWRIGHT_TASKS_ON_LOST", "tasks.on_lost", "Examples:", "--in-memory"] {
+            assert!(help.contains(part), "{part} is missing in:\n{help}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Definitions on their way in: checked by `asl`, refused as AWS refuses them.
+//!
+//! What AWS accepts and this version does not run is refused when it is created, never when it runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use stepwright_api::{ApiError, ErrorCode};
+use stepwright_asl::{Definition, Options, Unsupported, invalid_definition_message, parse};
+use stepwright_engine::{MachineType, ValidDefinition};
+
+/// Checks the text of a definition for a machine of this type.
+pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefinition, ApiError> {
+    let machine_type = match machine_type {
+        MachineType::Standard => stepwright_asl::MachineType::Standard,
+        MachineType::Express => stepwright_asl::MachineType::Express,
+    };
+    let parsed = parse(text, &Options { machine_type, ..Options::default() });
+    let Some(definition) = parsed.definition else {
+        let message = invalid_definition_message(&parsed.diagnostics);
+        return Err(ApiError::new(ErrorCode::InvalidDefinition, message));
+    };
+    if !parsed.unsupported.is_empty() {
+        let list: Vec<String> = parsed.unsupported.iter().map(not_served).collect();
+        let message = format!(
+            "Invalid State Machine Definition: 'valid on AWS, but not served by this version of Stepwright yet: {}'",
+            list.join(", ")
+        );
+        return Err(ApiError::new(ErrorCode::InvalidDefinition, message));
+    }
+    Ok(ValidDefinition { text: text.into(), compiled: Arc::new(definition) })
+}
+
+/// Compiles the text of a definition that passed [`check`] once, maybe in an older version. What is right for an
+/// EXPRESS machine is right for a STANDARD one too, so the type does not matter here.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn compile(text: &str) -> Result<Definition, String> {
+    let parsed = parse(text, &Options::default());
+    parsed.definition.ok_or_else(|| invalid_definition_message(&parsed.diagnostics))
+}
+
+/// State names with the variables they refer to; absent when there are none.
+pub(crate) fn variable_references(definition: &ValidDefinition) -> Option<BTreeMap<String, Vec<String>>> {
+    let references = stepwright_asl::variable_references(&definition.compiled);
+    let references: BTreeMap<String, Vec<String>> =
+        references.into_iter().map(|(state, variables)| (state, variables.into_iter().collect())).collect();
+    (!references.is_empty()).then_some(references)
+}
+
+/// A part of a definition that this version does not run, with its place.
+pub(crate) fn not_served(part: &Unsupported) -> String {
+    format!("{} at {}", part.feature, part.location)
+}

@@ -1,0 +1,98 @@
+//! Engine errors as AWS errors: the one place where the two meet, with AWS's texts (spec 01).
+
+use stepwright_api::{ApiError, ErrorCode};
+use stepwright_engine::Error;
+
+/// The AWS error for what the engine refused.
+pub(crate) fn to_api(error: Error) -> ApiError {
+    use Error as E;
+    match error {
+        E::StateMachineDoesNotExist { arn } => state_machine_does_not_exist(&arn),
+        E::StateMachineAlreadyExists { arn } => {
+            ApiError::new(ErrorCode::StateMachineAlreadyExists, format!("State Machine Already Exists: '{arn}'"))
+        }
+        E::StateMachineDeleting { arn } => {
+            ApiError::new(ErrorCode::StateMachineDeleting, format!("State Machine Deleting: '{arn}'"))
+        }
+        E::StateMachineTypeNotSupported { .. } => type_not_supported(),
+        E::MissingRequiredParameter => missing_update(),
+        E::ExecutionDoesNotExist { arn } => {
+            ApiError::new(ErrorCode::ExecutionDoesNotExist, format!("Execution Does Not Exist: '{arn}'"))
+        }
+        E::ExecutionAlreadyExists { arn } => {
+            ApiError::new(ErrorCode::ExecutionAlreadyExists, format!("Execution Already Exists: '{arn}'"))
+        }
+        E::ActivityDoesNotExist { arn } => {
+            ApiError::new(ErrorCode::ActivityDoesNotExist, format!("Activity Does Not Exist: '{arn}'"))
+        }
+        E::ActivityAlreadyExists { arn } => ApiError::new(
+            ErrorCode::ActivityAlreadyExists,
+            format!("Activity Already Exists: '{arn}' with another encryption configuration"),
+        ),
+        E::ActivityWorkerLimitExceeded { arn, limit } => ApiError::new(
+            ErrorCode::ActivityWorkerLimitExceeded,
+            format!("Activity Worker Limit Exceeded: more than {limit} workers poll '{arn}'"),
+        ),
+        E::InvalidToken | E::InvalidPageToken => ApiError::invalid_token(),
+        E::TaskTimedOut => {
+            ApiError::new(ErrorCode::TaskTimedOut, "Task Timed Out: 'Provided task does not exist anymore'")
+        }
+        E::TaskDoesNotExist => {
+            ApiError::new(ErrorCode::TaskDoesNotExist, "Task Does Not Exist: 'Provided task does not exist'")
+        }
+        E::ResourceNotFound { arn } => resource_not_found(&arn),
+        E::TooManyTags { arn, limit } => {
+            ApiError::new(ErrorCode::TooManyTags, format!("Too Many Tags: '{arn}' may carry {limit}"))
+                .with_resource_name(&*arn)
+        }
+        E::NotQuarantined { arn } => resource_not_found(&arn),
+        E::Quarantined { arn } => ApiError::new(
+            ErrorCode::ConflictException,
+            format!("The execution '{arn}' is in quarantine: `stepwright quarantine show {arn}` tells why"),
+        ),
+        E::Full { reason } => unavailable(&format!("No room for new data: {reason}")),
+        E::Unavailable { reason } => unavailable(&format!("Not available at the moment: {reason}")),
+        E::Corrupt { reason } => {
+            tracing::error!(%reason, "stored data cannot be read");
+            ApiError::internal("Stored data could not be read; the server's log says which")
+        }
+    }
+}
+
+fn unavailable(message: &str) -> ApiError {
+    tracing::warn!(message, "a request was refused");
+    ApiError::new(ErrorCode::ServiceUnavailable, message)
+}
+
+/// The ARN is quoted as given.
+pub(crate) fn state_machine_does_not_exist(arn: &str) -> ApiError {
+    ApiError::new(ErrorCode::StateMachineDoesNotExist, format!("State Machine Does Not Exist: '{arn}'"))
+}
+
+pub(crate) fn resource_not_found(arn: &str) -> ApiError {
+    ApiError::new(ErrorCode::ResourceNotFound, format!("Resource not found: '{arn}'")).with_resource_name(arn)
+}
+
+pub(crate) fn type_not_supported() -> ApiError {
+    ApiError::new(
+        ErrorCode::StateMachineTypeNotSupported,
+        "This operation is not supported by this type of state machine",
+    )
+}
+
+pub(crate) fn missing_update() -> ApiError {
+    ApiError::new(
+        ErrorCode::MissingRequiredParameter,
+        "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified",
+    )
+}
+
+pub(crate) fn validation(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::ValidationException, message)
+}
+
+/// Something of the API that this version of Stepwright does not do yet, said so that nobody takes it for a mistake
+/// of theirs.
+pub(crate) fn not_served_yet(what: &str) -> ApiError {
+    validation(format!("{what} is not served by this version of Stepwright yet"))
+}

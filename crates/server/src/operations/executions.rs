@@ -1,0 +1,242 @@
+//! Start, describe, list and stop executions, and read their histories (spec 01 §4).
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stepwright_api::{
+    ApiError, ErrorCode, RequestContext, Timestamp,
+    arn::{ExecutionArn, MapRunArn, StateMachineArn},
+    name::check_name,
+    types::{
+        CloudWatchEventsExecutionDataDetails, DescribeExecutionInput, DescribeExecutionOutput, ExecutionListItem,
+        ExecutionRedriveStatus, ExecutionStatus, GetExecutionHistoryInput, GetExecutionHistoryOutput, IncludedData,
+        ListExecutionsInput, ListExecutionsOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput,
+        StopExecutionOutput,
+    },
+};
+use stepwright_engine::{Error, ExecutionDescription, NewExecution};
+use stepwright_machine::Status;
+
+use super::{Call, labelled, page, scope, shared};
+use crate::{
+    errors::{not_served_yet, resource_not_found, state_machine_does_not_exist, to_api, validation},
+    history_wire::Speller,
+    json_text::{self, MAX_BYTES},
+};
+
+/// Characters of a trace header.
+const MAX_TRACE_HEADER: usize = 256;
+
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+pub(super) async fn start_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: StartExecutionInput,
+) -> Result<StartExecutionOutput, ApiError> {
+    let arn = StateMachineArn::parse(&input.state_machine_arn)?;
+    if let Some(name) = &input.name {
+        check_name(name)?;
+    }
+    if arn.label.is_some() {
+        return Err(labelled());
+    }
+    let text = input.input.unwrap_or_else(|| "{}".to_owned());
+    check_input(&text)?;
+    if !arn.is_unqualified() {
+        // A version or an alias: not served yet, so none exists.
+        return Err(state_machine_does_not_exist(&input.state_machine_arn));
+    }
+    // The HTTP header wins; one that AWS would not take is no reason to refuse the start.
+    let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
+    let new = NewExecution {
+        state_machine_arn: input.state_machine_arn.into(),
+        name: input.name.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()).into(),
+        input: text.into(),
+        trace_header: shared(trace_header.or(input.trace_header)),
+    };
+    let started = call.engine().start_execution(&scope(context), new).await.map_err(|error| match error {
+        Error::StateMachineTypeNotSupported { .. } => {
+            not_served_yet("Starting an execution of an EXPRESS state machine")
+        }
+        error => to_api(error),
+    })?;
+    Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
+}
+
+fn check_input(text: &str) -> Result<(), ApiError> {
+    let invalid = |detail: &str| {
+        ApiError::new(ErrorCode::InvalidExecutionInput, format!("Invalid State Machine Execution Input: '{detail}'"))
+    };
+    if text.is_empty() {
+        return Err(invalid("Invalid execution input."));
+    }
+    if text.len() > MAX_BYTES {
+        return Err(json_text::too_long("input"));
+    }
+    json_text::check(text).map_err(|error| invalid(&error))
+}
+
+pub(super) async fn describe_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: DescribeExecutionInput,
+) -> Result<DescribeExecutionOutput, ApiError> {
+    ExecutionArn::parse(&input.execution_arn)?;
+    let execution = call.engine().describe_execution(&scope(context), &input.execution_arn).await.map_err(to_api)?;
+    let with_data = input.included_data != Some(IncludedData::MetadataOnly);
+    let (redrive_status, redrive_status_reason) = redrive_status(&execution, now_ms());
+    let succeeded = execution.status == Status::Succeeded;
+    let shows_error = matches!(execution.status, Status::Failed | Status::Aborted);
+    let included = || Some(CloudWatchEventsExecutionDataDetails { included: Some(true) });
+    Ok(DescribeExecutionOutput {
+        execution_arn: execution.arn.to_string(),
+        state_machine_arn: execution.state_machine_arn.to_string(),
+        name: Some(execution.name.to_string()),
+        status: status_of(execution.status),
+        start_date: Timestamp(execution.started_at),
+        stop_date: execution.stopped_at.map(Timestamp),
+        input: with_data.then(|| execution.input.to_string()),
+        input_details: with_data.then(included).flatten(),
+        output: execution.output.as_ref().filter(|_| with_data && succeeded).map(ToString::to_string),
+        output_details: (with_data && succeeded).then(included).flatten(),
+        trace_header: execution.trace_header.as_ref().map(ToString::to_string),
+        map_run_arn: None,
+        error: execution.error.as_ref().filter(|_| shows_error).map(ToString::to_string),
+        cause: execution.cause.as_ref().filter(|_| shows_error).map(ToString::to_string),
+        state_machine_version_arn: execution.version_arn.as_ref().map(ToString::to_string),
+        state_machine_alias_arn: execution.alias_arn.as_ref().map(ToString::to_string),
+        redrive_count: Some(i32::try_from(execution.redrive_count).unwrap_or(i32::MAX)),
+        redrive_date: execution.redriven_at.map(Timestamp),
+        redrive_status: Some(redrive_status),
+        redrive_status_reason,
+    })
+}
+
+/// Spec 09 §2.
+fn redrive_status(execution: &ExecutionDescription, now: i64) -> (ExecutionRedriveStatus, Option<String>) {
+    let reason = match execution.status {
+        Status::Running => "Execution is RUNNING and cannot be redriven",
+        Status::Succeeded => "Execution is SUCCEEDED and cannot be redriven",
+        _ if execution.state_machine_deleting => "State machine is in DELETING status",
+        _ if execution.last_event >= 24_999 => "Execution history event limit exceeded",
+        _ if now - execution.started_at > 365 * DAY_MS => "Execution has exceeded the max execution time",
+        _ if execution.stopped_at.is_some_and(|stopped| now - stopped > 14 * DAY_MS) => {
+            "Execution redrivable period exceeded"
+        }
+        _ => return (ExecutionRedriveStatus::Redrivable, None),
+    };
+    (ExecutionRedriveStatus::NotRedrivable, Some(reason.to_owned()))
+}
+
+pub(super) async fn list_executions(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: ListExecutionsInput,
+) -> Result<ListExecutionsOutput, ApiError> {
+    let machine = input.state_machine_arn.as_deref().map(StateMachineArn::parse).transpose()?;
+    let map_run = input.map_run_arn.as_deref().map(MapRunArn::parse).transpose()?;
+    let (Some(arn), Some(text)) = (machine, input.state_machine_arn) else {
+        return match (map_run, input.map_run_arn) {
+            // Distributed Maps are not served yet, so no map run exists.
+            (Some(_), Some(text)) => Err(resource_not_found(&text)),
+            _ => Err(validation("Must specify exactly one of stateMachineArn and mapRunArn")),
+        };
+    };
+    if map_run.is_some() {
+        return Err(validation("Must specify exactly one of stateMachineArn and mapRunArn"));
+    }
+    if input.redrive_filter.is_some() {
+        return Err(validation("redriveFilter can only be specified together with mapRunArn"));
+    }
+    let status = match input.status_filter {
+        None => None,
+        Some(ExecutionStatus::Running) => Some(Status::Running),
+        Some(ExecutionStatus::Succeeded) => Some(Status::Succeeded),
+        Some(ExecutionStatus::Failed) => Some(Status::Failed),
+        Some(ExecutionStatus::TimedOut) => Some(Status::TimedOut),
+        Some(ExecutionStatus::Aborted) => Some(Status::Aborted),
+        Some(ExecutionStatus::PendingRedrive) => {
+            return Err(validation("The status PENDING_REDRIVE can only be specified together with mapRunArn"));
+        }
+    };
+    if arn.label.is_some() {
+        return Err(labelled());
+    }
+    if !arn.is_unqualified() {
+        return Err(state_machine_does_not_exist(&text));
+    }
+    let page = call
+        .engine()
+        .list_executions(&scope(context), &text, status, page(input.max_results, input.next_token))
+        .await
+        .map_err(to_api)?;
+    let executions = page
+        .items
+        .into_iter()
+        .map(|item| ExecutionListItem {
+            execution_arn: item.arn.to_string(),
+            state_machine_arn: item.state_machine_arn.to_string(),
+            name: item.name.to_string(),
+            status: status_of(item.status),
+            start_date: Timestamp(item.started_at),
+            stop_date: item.stopped_at.map(Timestamp),
+            map_run_arn: None,
+            item_count: None,
+            state_machine_version_arn: None,
+            state_machine_alias_arn: None,
+            redrive_count: Some(i32::try_from(item.redrive_count).unwrap_or(i32::MAX)),
+            redrive_date: None,
+        })
+        .collect();
+    Ok(ListExecutionsOutput { executions, next_token: page.next_token })
+}
+
+pub(super) async fn stop_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: StopExecutionInput,
+) -> Result<StopExecutionOutput, ApiError> {
+    ExecutionArn::parse(&input.execution_arn)?;
+    let stopped = call
+        .engine()
+        .stop_execution(&scope(context), &input.execution_arn, shared(input.error), shared(input.cause))
+        .await
+        .map_err(to_api)?;
+    Ok(StopExecutionOutput::new(Timestamp(stopped)))
+}
+
+pub(super) async fn get_execution_history(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: GetExecutionHistoryInput,
+) -> Result<GetExecutionHistoryOutput, ApiError> {
+    ExecutionArn::parse(&input.execution_arn)?;
+    let page = call
+        .engine()
+        .history(
+            &scope(context),
+            &input.execution_arn,
+            page(input.max_results, input.next_token),
+            input.reverse_order.unwrap_or(false),
+        )
+        .await
+        .map_err(to_api)?;
+    let speller = Speller::new(&page, input.include_execution_data.unwrap_or(true));
+    let events = page.events.iter().map(|event| speller.spell(event)).collect();
+    Ok(GetExecutionHistoryOutput { events, next_token: page.next_token.clone() })
+}
+
+fn status_of(status: Status) -> ExecutionStatus {
+    match status {
+        Status::Running => ExecutionStatus::Running,
+        Status::Succeeded => ExecutionStatus::Succeeded,
+        Status::Failed => ExecutionStatus::Failed,
+        Status::TimedOut => ExecutionStatus::TimedOut,
+        Status::Aborted => ExecutionStatus::Aborted,
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,233 @@
+//! Create, update, describe, list and delete state machines (spec 01 §2).
+
+use stepwright_api::{
+    ApiError, RequestContext, Timestamp,
+    arn::{ExecutionArn, StateMachineArn, check_role_arn},
+    name::check_name,
+    types::{
+        CreateStateMachineInput, CreateStateMachineOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
+        DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput, DescribeStateMachineInput,
+        DescribeStateMachineOutput, EncryptionConfiguration, EncryptionType, IncludedData, ListStateMachinesInput,
+        ListStateMachinesOutput, StateMachineListItem, StateMachineStatus, StateMachineType, UpdateStateMachineInput,
+        UpdateStateMachineOutput,
+    },
+};
+use stepwright_engine::{
+    Configurations, MachineStatus, MachineType, NewStateMachine, StateMachine, StateMachineUpdate,
+};
+
+use super::{Call, configuration, labelled, page, scope, tags};
+use crate::{
+    definitions,
+    errors::{missing_update, not_served_yet, state_machine_does_not_exist, to_api, validation},
+};
+
+pub(super) async fn create_state_machine(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: CreateStateMachineInput,
+) -> Result<CreateStateMachineOutput, ApiError> {
+    check_name(&input.name)?;
+    check_role_arn(&input.role_arn)?;
+    check_publish(input.publish, input.version_description.as_deref())?;
+    let arn = StateMachineArn::new(context.scope(), input.name.as_str()).to_string();
+    let tags = tags::checked(&arn, input.tags.unwrap_or_default())?;
+    let configurations = Configurations {
+        logging: configuration::logging(input.logging_configuration)?,
+        tracing: configuration::tracing(input.tracing_configuration.as_ref()),
+        encryption: configuration::encryption(input.encryption_configuration)?,
+    };
+    let machine_type = match input.r#type {
+        None | Some(StateMachineType::Standard) => MachineType::Standard,
+        Some(StateMachineType::Express) => MachineType::Express,
+    };
+    let new = NewStateMachine {
+        definition: definitions::check(&input.definition, machine_type)?,
+        arn: arn.into(),
+        name: input.name.into(),
+        role_arn: input.role_arn.into(),
+        machine_type,
+        configurations,
+        tags,
+    };
+    let created = call.engine().create_state_machine(&scope(context), new).await.map_err(to_api)?;
+    Ok(CreateStateMachineOutput::new(created.arn.to_string(), Timestamp(created.created_at)))
+}
+
+pub(super) async fn update_state_machine(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: UpdateStateMachineInput,
+) -> Result<UpdateStateMachineOutput, ApiError> {
+    let arn = StateMachineArn::parse(&input.state_machine_arn)?;
+    if let Some(role) = &input.role_arn {
+        check_role_arn(role)?;
+    }
+    if arn.label.is_some() {
+        return Err(labelled());
+    }
+    if input.definition.is_none()
+        && input.role_arn.is_none()
+        && input.logging_configuration.is_none()
+        && input.tracing_configuration.is_none()
+        && input.encryption_configuration.is_none()
+    {
+        return Err(missing_update());
+    }
+    check_publish(input.publish, input.version_description.as_deref())?;
+    let definition = match &input.definition {
+        None => None,
+        Some(text) => {
+            // What a definition may hold depends on the machine's type. An unknown machine is told of after its
+            // definition, as on AWS.
+            let machine = call.engine().describe_state_machine(&scope(context), &input.state_machine_arn).await;
+            let machine_type = machine.map_or(MachineType::Standard, |machine| machine.machine_type);
+            Some(definitions::check(text, machine_type)?)
+        }
+    };
+    let update = StateMachineUpdate {
+        logging: input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?,
+        tracing: input.tracing_configuration.map(|given| configuration::tracing(Some(&given))),
+        encryption: input.encryption_configuration.map(|given| configuration::encryption(Some(given))).transpose()?,
+        definition,
+        role_arn: super::shared(input.role_arn),
+    };
+    if !arn.is_unqualified() {
+        return Err(state_machine_does_not_exist(&input.state_machine_arn));
+    }
+    let updated =
+        call.engine().update_state_machine(&scope(context), &input.state_machine_arn, update).await.map_err(to_api)?;
+    let mut output = UpdateStateMachineOutput::new(Timestamp(updated.updated_at));
+    output.revision_id = updated.revision_id.as_deref().map(ToString::to_string);
+    Ok(output)
+}
+
+pub(super) async fn describe_state_machine(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: DescribeStateMachineInput,
+) -> Result<DescribeStateMachineOutput, ApiError> {
+    let arn = StateMachineArn::parse(&input.state_machine_arn)?;
+    if !arn.is_unqualified() {
+        // Versions, aliases and distributed Maps are not served yet, so none exists.
+        return Err(state_machine_does_not_exist(&input.state_machine_arn));
+    }
+    let machine =
+        call.engine().describe_state_machine(&scope(context), &input.state_machine_arn).await.map_err(to_api)?;
+    let encryption = configuration::read::<EncryptionConfiguration>(&machine.configurations.encryption);
+    Ok(DescribeStateMachineOutput {
+        state_machine_arn: input.state_machine_arn,
+        name: machine.name.to_string(),
+        status: Some(match machine.status {
+            MachineStatus::Active => StateMachineStatus::Active,
+            MachineStatus::Deleting => StateMachineStatus::Deleting,
+        }),
+        definition: shown_definition(&machine, input.included_data, encryption.as_ref()),
+        role_arn: machine.role_arn.to_string(),
+        r#type: type_of(machine.machine_type),
+        creation_date: Timestamp(machine.created_at),
+        logging_configuration: configuration::read(&machine.configurations.logging),
+        tracing_configuration: configuration::read(&machine.configurations.tracing),
+        label: None,
+        revision_id: machine.revision_id.as_ref().map(ToString::to_string),
+        description: None,
+        encryption_configuration: encryption,
+        variable_references: definitions::variable_references(&machine.definition),
+    })
+}
+
+pub(super) async fn describe_state_machine_for_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: DescribeStateMachineForExecutionInput,
+) -> Result<DescribeStateMachineForExecutionOutput, ApiError> {
+    ExecutionArn::parse(&input.execution_arn)?;
+    let machine = call
+        .engine()
+        .describe_state_machine_for_execution(&scope(context), &input.execution_arn)
+        .await
+        .map_err(to_api)?;
+    let encryption = configuration::read::<EncryptionConfiguration>(&machine.configurations.encryption);
+    Ok(DescribeStateMachineForExecutionOutput {
+        state_machine_arn: machine.arn.to_string(),
+        name: machine.name.to_string(),
+        definition: shown_definition(&machine, input.included_data, encryption.as_ref()),
+        role_arn: machine.role_arn.to_string(),
+        update_date: Timestamp(machine.updated_at),
+        logging_configuration: configuration::read(&machine.configurations.logging),
+        tracing_configuration: configuration::read(&machine.configurations.tracing),
+        map_run_arn: None,
+        label: None,
+        revision_id: machine.revision_id.as_ref().map(ToString::to_string),
+        encryption_configuration: encryption,
+        variable_references: definitions::variable_references(&machine.definition),
+    })
+}
+
+pub(super) async fn list_state_machines(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: ListStateMachinesInput,
+) -> Result<ListStateMachinesOutput, ApiError> {
+    let page = call
+        .engine()
+        .list_state_machines(&scope(context), page(input.max_results, input.next_token))
+        .await
+        .map_err(to_api)?;
+    let state_machines = page
+        .items
+        .into_iter()
+        .map(|item| StateMachineListItem {
+            state_machine_arn: item.arn.to_string(),
+            name: item.name.to_string(),
+            r#type: type_of(item.machine_type),
+            creation_date: Timestamp(item.created_at),
+        })
+        .collect();
+    Ok(ListStateMachinesOutput { state_machines, next_token: page.next_token })
+}
+
+pub(super) async fn delete_state_machine(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: DeleteStateMachineInput,
+) -> Result<DeleteStateMachineOutput, ApiError> {
+    let arn = StateMachineArn::parse(&input.state_machine_arn)?;
+    if arn.label.is_some() {
+        return Err(labelled());
+    }
+    if !arn.is_unqualified() {
+        return Err(validation("DeleteStateMachine takes the ARN of a state machine, not of a version or an alias"));
+    }
+    call.engine().delete_state_machine(&scope(context), &input.state_machine_arn).await.map_err(to_api)?;
+    Ok(DeleteStateMachineOutput::default())
+}
+
+/// A description without publication is refused as on AWS (recorded); publication itself is not served yet.
+fn check_publish(publish: Option<bool>, description: Option<&str>) -> Result<(), ApiError> {
+    match (publish.unwrap_or(false), description) {
+        (true, _) => Err(not_served_yet("Publishing a state machine version (publish: true)")),
+        (false, Some(_)) => Err(validation("Version description can only be set when publish is true")),
+        (false, None) => Ok(()),
+    }
+}
+
+/// The definition, which METADATA_ONLY leaves out of machines that have a key of their own.
+fn shown_definition(
+    machine: &StateMachine,
+    included: Option<IncludedData>,
+    encryption: Option<&EncryptionConfiguration>,
+) -> String {
+    let own_key = encryption.is_some_and(|encryption| encryption.r#type == EncryptionType::CustomerManagedKmsKey);
+    if own_key && included == Some(IncludedData::MetadataOnly) {
+        return String::new();
+    }
+    machine.definition.text.to_string()
+}
+
+fn type_of(machine_type: MachineType) -> StateMachineType {
+    match machine_type {
+        MachineType::Standard => StateMachineType::Standard,
+        MachineType::Express => StateMachineType::Express,
+    }
+}

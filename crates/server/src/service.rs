@@ -1,0 +1,203 @@
+//! What requests are served with: the settings, the engine on its store, and whether the server is stopping.
+//!
+//! A store that failed under its engine is opened anew here; until that works, requests get 503.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use stepwright_engine::{
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, TaskCall, TaskOutcome,
+};
+use stepwright_machine::Limits;
+use stepwright_store::{
+    Store,
+    embedded::{self, EmbeddedStore},
+    memory::MemoryStore,
+};
+use tokio::sync::watch;
+
+use crate::{
+    config::{Durability, OnLost, Settings},
+    definitions,
+};
+
+/// Why a service cannot open.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The store cannot be opened.
+    Store(stepwright_store::Error),
+    /// The engine cannot be opened on the store.
+    Engine(stepwright_engine::Error),
+    /// The environment tells the connectors something that cannot be.
+    Connectors(stepwright_integrations::error::ConfigError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Engine(error) => error.fmt(f),
+            Self::Connectors(error) => write!(f, "environment variable {error}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// An open service.
+pub struct Service {
+    settings: Settings,
+    engine: RwLock<Engine>,
+    stop: watch::Sender<bool>,
+}
+
+impl Service {
+    /// Opens the store that the settings name, and an engine on it. Must be called inside a tokio runtime; blocks
+    /// while the store is recovered.
+    ///
+    /// # Errors
+    /// The store cannot be opened or recovered, or the environment names endpoints that are none.
+    pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let engine = open_engine(&settings)?;
+        Ok(Arc::new(Self { settings, engine: RwLock::new(engine), stop: watch::Sender::new(false) }))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The engine of the moment.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether requests are served, and the word for it.
+    #[must_use]
+    pub fn state(&self) -> (bool, &'static str) {
+        if *self.stop.borrow() {
+            (false, "stopping")
+        } else if self.engine().is_failed() {
+            (false, "failed")
+        } else {
+            (true, "running")
+        }
+    }
+
+    /// Tells everybody that the server stops: long polls end, connections close after their request.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Becomes true when the server stops.
+    #[must_use]
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Waits for the server to stop.
+    pub async fn stopped(&self) {
+        // The sender lives in self, so waiting cannot fail.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+    }
+
+    /// Opens the store and the engine anew whenever the store fails. Runs until the server stops.
+    pub async fn keep_open(self: Arc<Self>) {
+        const EVERY: Duration = Duration::from_millis(500);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.stopped() => return,
+            }
+            if self.settings.in_memory || !self.engine().is_failed() {
+                continue;
+            }
+            tracing::error!(data_directory = %self.settings.data_directory.display(), "the store failed; opening it again");
+            // The failed engine lets go of the data directory here; requests meanwhile get its 503.
+            let _already_failed = self.engine().drain(Duration::ZERO).await;
+            let service = Arc::clone(&self);
+            let opened = tokio::task::spawn_blocking(move || open_engine(&service.settings)).await;
+            match opened {
+                Ok(Ok(engine)) => {
+                    *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+                    tracing::info!("the store is open again");
+                }
+                Ok(Err(error)) => tracing::error!(%error, "the store could not be opened again; trying on"),
+                Err(error) => tracing::error!(%error, "opening the store again panicked; trying on"),
+            }
+        }
+    }
+}
+
+fn open_engine(settings: &Settings) -> Result<Engine, OpenError> {
+    let store: Arc<dyn Store> = if settings.in_memory {
+        Arc::new(MemoryStore::new())
+    } else {
+        let durability = match settings.durability {
+            Durability::Full => embedded::Durability::Durable,
+            Durability::Relaxed => embedded::Durability::Relaxed,
+        };
+        let options = embedded::Options { durability, ..embedded::Options::default() };
+        Arc::new(EmbeddedStore::open(&settings.data_directory, options).map_err(OpenError::Store)?)
+    };
+    let connectors = stepwright_integrations::connectors(&settings.region, &|name| std::env::var(name).ok())
+        .map_err(OpenError::Connectors)?
+        .into_iter()
+        .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
+        .collect();
+    Engine::open(store, connectors, engine_options(settings)).map_err(OpenError::Engine)
+}
+
+fn engine_options(settings: &Settings) -> EngineOptions {
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
+    /// "For ever" as a number that can still be added to a time.
+    const FOR_EVER_MS: i64 = 36_500 * 10 * DAY_MS;
+    let mut options = EngineOptions::new(definitions::compile);
+    options.retention_ms = match settings.retention_days {
+        0 => FOR_EVER_MS,
+        days => i64::from(days) * DAY_MS,
+    };
+    options.limits = Limits {
+        history_events: settings.history_events,
+        payload_bytes: settings.payload_bytes,
+        inline_concurrency: settings.inline_map_concurrency,
+    };
+    options.tasks_on_lost = match settings.on_lost {
+        OnLost::Fail => stepwright_engine::OnLost::Fail,
+        OnLost::Resend => stepwright_engine::OnLost::Resend,
+    };
+    options
+}
+
+/// A connector with the concurrency of the settings.
+struct Limited {
+    inner: Arc<dyn Connector>,
+    concurrency: usize,
+}
+
+impl Connector for Limited {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn accepts(&self, resource: &stepwright_asl::Resource) -> bool {
+        self.inner.accepts(resource)
+    }
+
+    fn limits(&self) -> ConnectorLimits {
+        ConnectorLimits { concurrency: self.concurrency.min(self.inner.limits().concurrency) }
+    }
+
+    fn lost_error(&self, resource: &stepwright_asl::Resource) -> ConnectorFailure {
+        self.inner.lost_error(resource)
+    }
+
+    fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
+        self.inner.call(task)
+    }
+}
