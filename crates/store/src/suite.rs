@@ -30,7 +30,7 @@ pub fn run(make: impl Fn() -> Subject) {
     closing(&make());
     reopening(&make());
     readers_see_whole_commits(&make());
-    for seed in 1..=8 {
+    for seed in 1..=4 {
         model(&make(), seed);
     }
 }
@@ -251,7 +251,7 @@ fn reopening(subject: &Subject) {
 
 fn readers_see_whole_commits(subject: &Subject) {
     let store = (subject.open)();
-    let rounds = 300_u32;
+    let rounds = 60_u32;
     let set = |round: u32| {
         let mut commit = Commit::default();
         for key in 0..20_u32 {
@@ -317,7 +317,7 @@ fn model(subject: &Subject, seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut model = Model::new();
     let mut store = (subject.open)();
-    for step in 0..400 {
+    for step in 0..200 {
         let commits = 1 + random.below(3);
         let batch: Vec<Commit> = (0..commits)
             .map(|_| {
@@ -375,7 +375,7 @@ fn model(subject: &Subject, seed: u64) {
         let key = random.key();
         assert_eq!(store.get(table, &key).expect("get"), model.get(&(table, key)).cloned(), "seed {seed} step {step}");
     }
-    compare(&*store, &model, seed, 400);
+    compare(&*store, &model, seed, 200);
 }
 
 fn in_range(from: Bound<&[u8]>, to: Bound<&[u8]>, key: &[u8]) -> bool {
