@@ -216,6 +216,6 @@ def test_bytes_that_are_no_http(server, data):
             s.shutdown(socket.SHUT_WR)
             while s.recv(65536):
                 pass
-        except (BrokenPipeError, ConnectionResetError):
-            pass
+        except OSError:
+            pass  # it hung up in the middle of what we said, which is its right
     assert server.healthy()

@@ -149,7 +149,7 @@ def test_activity_round_trip(sfn, name):
     assert json.loads(given["input"]) == {"n": 7}
     sfn.send_task_heartbeat(taskToken=given["taskToken"])
     sfn.send_task_success(taskToken=given["taskToken"], output='{"n": 8}')
-    assert wait_for_status(sfn, execution, "SUCCEEDED")["output"] == '{"n":8}'
+    assert json.loads(wait_for_status(sfn, execution, "SUCCEEDED")["output"]) == {"n": 8}
     events = history(sfn, execution)
     check_chain(events)
     assert types(events)[2:5] == ["ActivityScheduled", "ActivityStarted", "ActivitySucceeded"]
