@@ -99,8 +99,19 @@ pub(super) fn shown(name: &str, text: &str, found: &Found) -> String {
                 Severity::Warning => "warning",
             };
             let Diagnostic { code, message, location, span, .. } = diagnostic;
-            let at = location.as_ref().map(|location| format!(" at {location}")).unwrap_or_default();
-            let place = span.as_ref().map(|span| format!("{}\n", excerpt(name, text, &(span.start..span.end), None)));
+            // The message of a text that is not JSON ends with its place, which the excerpt shows better.
+            let (message, at) = match (message.split_once("\n at [Source"), location) {
+                (Some((message, _)), _) => (message, String::new()),
+                (None, Some(location)) => (message.as_str(), format!(" at {location}")),
+                (None, None) => (message.as_str(), String::new()),
+            };
+            let place = span.as_ref().map(|span| {
+                // An empty span is a parser's: just after the character that is wrong.
+                let before =
+                    text.get(..span.start).and_then(|before| before.chars().next_back()).map_or(0, char::len_utf8);
+                let start = if span.start == span.end { span.start - before } else { span.start };
+                format!("{}\n", excerpt(name, text, &(start..span.end), None))
+            });
             format!("{severity}[{code}]: {message}{at}\n{}\n", place.unwrap_or_default())
         })
         .collect()

@@ -1,0 +1,7 @@
+//! What a client, a shell and an operator see of the server. One binary, so that it is linked once.
+
+mod bad_input;
+mod binary;
+mod configuration;
+mod operations;
+mod support;
