@@ -111,6 +111,10 @@ impl Activities {
             activity.pollers.push_back(Poller { activity: arn.clone(), worker_name, sender });
             Poll { activities: self, arn: arn.clone(), answer: Some(receiver) }
         };
+        // Deleted since it was looked up: whoever deletes ends the polls that it sees.
+        if !shared.knows_activity(&arn) {
+            return Err(Error::ActivityDoesNotExist { arn });
+        }
         self.pair(shared, &arn);
         let wait = std::time::Duration::from_millis(shared.options.long_poll_ms);
         let Some(receiver) = &mut poll.answer else { return Ok(None) };

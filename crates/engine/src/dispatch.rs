@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use stepwright_asl::Resource;
+use stepwright_asl::{Pattern, Resource};
 use stepwright_machine::{InputKind, Payload};
 use tokio::task::AbortHandle;
 
@@ -170,6 +170,11 @@ impl Dispatch {
         shared.runtime.spawn(async move {
             let outcome = inner.await;
             let Some(shared) = engine.upgrade() else { return };
+            // A callback pattern's own answer is never its end, whatever the connector calls it.
+            let outcome = match outcome {
+                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) => Ok(TaskOutcome::Submitted(text)),
+                outcome => outcome,
+            };
             let known = shared.dispatch.lock().calls.contains_key(&task);
             let outcome = match outcome {
                 Ok(outcome) => outcome,
@@ -210,6 +215,10 @@ impl Dispatch {
         let state = self.lock();
         (state.places.len() as u64, state.calls.len() as u64)
     }
+}
+
+fn waits_for_callback(resource: &Resource) -> bool {
+    matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
 }
 
 fn input(task: TaskRef, outcome: TaskOutcome) -> InputKind {

@@ -295,6 +295,12 @@ impl Shared {
         Ok((number, name.into(), row))
     }
 
+    /// Whether an activity exists, in the scope that its ARN names.
+    pub(crate) fn knows_activity(&self, arn: &str) -> bool {
+        let Some(parts) = arn::parts(arn) else { return false };
+        self.activity(&Scope::new(parts.account, parts.region), arn).is_ok()
+    }
+
     /// The name after which a page begins.
     fn after_name(&self, scope: &Scope, list: &[u8], request: &PageRequest) -> Result<String> {
         let Some(token) = &request.next_token else { return Ok(String::new()) };

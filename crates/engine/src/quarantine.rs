@@ -332,3 +332,35 @@ pub(crate) fn start_input(row: &QuarantineRow) -> Option<std::sync::Arc<str>> {
         _ => None,
     })
 }
+
+/// What is shown of a payload that waits.
+const SHOWN_CHARS: usize = 500;
+
+/// One line about an input that waits.
+pub(crate) fn show(held: &HeldInput) -> String {
+    let kind = format!("{:?}", held.input.kind);
+    let name = kind.split([' ', '{', '(']).next().unwrap_or_default();
+    let mut line = format!("{} {name}", held.input.at);
+    match &held.input.kind {
+        InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => {
+            line.push_str(&format!(" timer {}/{}", timer.frame.0, timer.number));
+        }
+        InputKind::TaskStarted { task, .. }
+        | InputKind::TaskSubmitted { task, .. }
+        | InputKind::TaskSucceeded { task, .. }
+        | InputKind::Heartbeat { task } => line.push_str(&format!(" task {}/{}", task.frame.0, task.number)),
+        InputKind::TaskFailed { task, error, cause } => {
+            line.push_str(&format!(" task {}/{} {error:?} {cause:?}", task.frame.0, task.number));
+        }
+        _ => {}
+    }
+    if let Some(text) = &held.text {
+        let shown: String = text.chars().take(SHOWN_CHARS).collect();
+        line.push(' ');
+        line.push_str(&shown);
+        if shown.len() < text.len() {
+            line.push('…');
+        }
+    }
+    line
+}

@@ -210,7 +210,7 @@ impl Shared {
         let mut found = Vec::new();
         quarantine::each_row(&*self.store, |execution, row| {
             let scope = self.catalog.scope(execution.scope).unwrap_or_else(|| Scope::new("", ""));
-            let inputs = row.inputs.iter().map(|held| format!("{} {:?}", held.input.at, held.input.kind)).collect();
+            let inputs = row.inputs.iter().map(quarantine::show).collect();
             let (arn, cause, at) = (row.arn, row.cause, row.at);
             found
                 .push((execution, QuarantinedExecution { arn, scope, cause, at, inputs, dropped_inputs: row.dropped }));

@@ -93,12 +93,12 @@ async fn queued_and_started_activity_tasks_survive_a_crash() {
     // The started one is in its worker's hands; the others come in their order.
     engine.send_task_success(&world.scope, &token, "\"done\"".into()).await.unwrap();
     assert_eq!(world.end(&engine, &arns[0]).await.output.as_deref(), Some("\"done\""));
-    for n in 1..3 {
+    for (n, arn) in arns.iter().enumerate().skip(1) {
         let task = poll(&world, &engine, "a").await;
         assert_eq!(&**task.input(), n.to_string());
         engine.send_task_failure(&world.scope, task.token(), Some("E".into()), None).await.unwrap();
         task.delivered();
-        assert_eq!(world.end(&engine, &arns[n]).await.error.as_deref(), Some("E"));
+        assert_eq!(world.end(&engine, arn).await.error.as_deref(), Some("E"));
     }
     let again = engine.send_task_success(&world.scope, &token, "1".into()).await;
     assert_eq!(again.unwrap_err(), Error::TaskTimedOut);
@@ -125,10 +125,8 @@ async fn a_call_lost_in_a_crash_fails_or_is_made_again() {
         if on_lost == OnLost::Fail {
             assert_eq!(described.error.as_deref(), Some("Lambda.SdkClientException"));
         }
-        let made = world.functions.calls.lock().unwrap();
-        assert_eq!(made.len(), calls);
-        assert_eq!(made.last().unwrap().resent, on_lost == OnLost::Resend);
-        drop(made);
+        let resent: Vec<bool> = world.functions.calls.lock().unwrap().iter().map(|call| call.resent).collect();
+        assert_eq!((resent.len(), resent.last()), (calls, Some(&(on_lost == OnLost::Resend))));
         let names = world.event_names(&engine, &started.arn).await;
         let starts = names.iter().filter(|name| *name == "LambdaFunctionStarted").count();
         assert_eq!(starts, 1, "{names:?}");
@@ -412,6 +410,83 @@ async fn timers_and_calls_come_again_when_a_full_store_has_room() {
     assert_eq!(world.functions.calls.lock().unwrap().len(), 1, "the call itself is not made again");
 }
 
+/// Every third batch is refused while workers, starts and timers go on: callers repeat what was refused, the engine
+/// repeats what is its own, and in the end everything happened once.
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_on_across_refusals() {
+    const EXECUTIONS: usize = 30;
+    let mut world = World::new();
+    world.options.long_poll_ms = 20;
+    let engine = world.open();
+    world.create_activity(&engine, "a").await;
+    let definition = json!({"StartAt": "P", "States": {
+        "P": {"Type": "Parallel", "Next": "W", "Branches": [
+            {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity_arn("a"), "End": true}}},
+            {"StartAt": "F", "States": {"F": {"Type": "Task", "Resource": function_arn("echo"), "End": true}}},
+            {"StartAt": "B", "States": {"B": {"Type": "Task", "Resource": activity_arn("a"), "End": true}}},
+        ]},
+        "W": {"Type": "Wait", "Seconds": 1, "End": true},
+    }});
+    world.create(&engine, "m", &definition).await;
+    world.store.refuse_every.store(3, std::sync::atomic::Ordering::SeqCst);
+    let world = Arc::new(world);
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let (world, engine) = (world.clone(), engine.clone());
+            tokio::spawn(async move {
+                loop {
+                    // A refusal here is a 503: the worker polls again.
+                    let polled = engine.get_activity_task(&world.scope, &activity_arn("a"), None).await;
+                    let Ok(Some(task)) = polled else { continue };
+                    while let Err(error) =
+                        engine.send_task_success(&world.scope, task.token(), task.input().clone()).await
+                    {
+                        assert!(error.is_transient(), "{error}");
+                    }
+                    task.delivered();
+                }
+            })
+        })
+        .collect();
+    let clock = tokio::spawn({
+        let world = world.clone();
+        async move {
+            loop {
+                world.clock.advance(250);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    let mut arns = Vec::new();
+    for n in 0..EXECUTIONS {
+        loop {
+            match world.start(&engine, "m", &format!("e{n}"), &n.to_string()).await {
+                Ok(started) => break arns.push(started.arn),
+                Err(error) => assert!(error.is_transient(), "{error}"),
+            }
+        }
+    }
+    for (n, arn) in arns.iter().enumerate() {
+        let described = world.end(&engine, arn).await;
+        assert_eq!((described.status, described.output), (Status::Succeeded, Some(format!("[{n},{n},{n}]").into())));
+        let names = world.event_names(&engine, arn).await;
+        let count = |wanted: &str| names.iter().filter(|name| *name == wanted).count();
+        assert_eq!((count("ActivityStarted"), count("ActivitySucceeded")), (2, 2), "{names:?}");
+        assert_eq!((count("LambdaFunctionStarted"), count("LambdaFunctionSucceeded")), (1, 1), "{names:?}");
+        let ids: Vec<u64> = world.history(&engine, arn).await.iter().map(|event| event.id).collect();
+        assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>());
+    }
+    for worker in workers {
+        worker.abort();
+        assert!(worker.await.is_err_and(|end| end.is_cancelled()), "no worker met anything but success and 503");
+    }
+    clock.abort();
+    assert_eq!(world.functions.calls.lock().unwrap().len(), EXECUTIONS, "no call was made twice");
+    for table in [Table::Head, Table::Task, Table::Timer] {
+        assert_eq!(world.store.rows(table), [], "{table:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_store_ends_the_engine_and_a_new_one_goes_on() {
     let world = World::new();
@@ -464,6 +539,7 @@ async fn a_broken_execution_stands_still_until_it_is_retried_or_failed() {
     engine.send_task_success(&world.scope, &token, "\"break\"".into()).await.unwrap();
     let shown = engine.quarantine_show(&started.arn).await.unwrap();
     assert_eq!((&*shown.cause, shown.inputs.len(), shown.at), ("an invariant is broken", 1, START));
+    assert!(shown.inputs[0].ends_with("\"break\""), "{:?}", shown.inputs);
     let described = world.describe(&engine, &started.arn).await;
     assert_eq!((described.status, described.quarantined), (Status::Running, true));
     // Others live on.

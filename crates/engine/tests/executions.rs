@@ -111,12 +111,11 @@ async fn calls_are_made_and_their_ends_are_seen() {
         let described = world.end(&engine, &started.arn).await;
         assert_eq!((described.status, described.error.as_deref()), (status, error), "{function}");
     }
-    let calls = world.functions.calls.lock().unwrap();
-    assert_eq!(&*calls[0].input, "{\"n\":1}");
-    assert_eq!((&*calls[0].state_name, calls[0].retry_count, &*calls[0].account), ("T", 0, ACCOUNT));
+    let first = world.functions.calls.lock().unwrap()[0].clone();
+    assert_eq!(&*first.input, "{\"n\":1}");
+    assert_eq!((&*first.state_name, first.retry_count, &*first.account), ("T", 0, ACCOUNT));
     let mut unserved = task("arn:aws:states:::sqs:sendMessage");
     unserved["States"]["T"]["Parameters"] = json!({"QueueUrl": "q", "MessageBody": "b"});
-    drop(calls);
     world.create(&engine, "unserved", &unserved).await;
     let started = world.start(&engine, "unserved", "e", "{}").await.unwrap();
     let described = world.end(&engine, &started.arn).await;

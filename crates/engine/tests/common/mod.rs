@@ -41,6 +41,9 @@ pub(crate) struct TestStore {
     inner: MemoryStore,
     pub(crate) commits: Mutex<Vec<Commit>>,
     refusal: Mutex<Option<Refusal>>,
+    /// Every how many batches one is refused as if the disk were full; 0: none.
+    pub(crate) refuse_every: AtomicU64,
+    batches: AtomicU64,
 }
 
 impl TestStore {
@@ -67,6 +70,11 @@ impl Store for TestStore {
             Some(Refusal::Failed) => {
                 return Err(StoreError::Failed { action: "writing", file: "test".into(), reason: "told to".into() });
             }
+        }
+        let every = self.refuse_every.load(Ordering::SeqCst);
+        let batches = self.batches.fetch_add(1, Ordering::SeqCst);
+        if every > 0 && batches % every == every - 1 {
+            return Err(StoreError::Full { dir: "test".into(), needed: 1, reason: "from time to time".into() });
         }
         self.commits.lock().unwrap().extend_from_slice(batch);
         self.inner.commit(batch)
@@ -300,9 +308,9 @@ pub(crate) fn chain(length: usize) -> Value {
         .map(|at| {
             let mut state = json!({"Type": "Pass"});
             if at == length {
-                state["End"] = json!(true)
+                state["End"] = json!(true);
             } else {
-                state["Next"] = json!(format!("S{}", at + 1))
+                state["Next"] = json!(format!("S{}", at + 1));
             }
             (format!("S{at}"), state)
         })
