@@ -91,6 +91,7 @@ impl Engine {
     /// `StateMachineAlreadyExists`, `StateMachineDeleting`, `TooManyTags`.
     pub async fn create_state_machine(&self, scope: &Scope, new: NewStateMachine) -> Result<Created> {
         let scope = scope.clone();
+        self.shared().check_new()?;
         self.change(move |shared| async move { shared.create_state_machine(&scope, new).await }).await
     }
 
@@ -101,6 +102,7 @@ impl Engine {
     pub async fn update_state_machine(&self, scope: &Scope, arn: &str, update: StateMachineUpdate) -> Result<Updated> {
         let scope = scope.clone();
         let arn = arn.to_owned();
+        self.shared().check_new()?;
         self.change(move |shared| async move { shared.update_state_machine(&scope, &arn, update).await }).await
     }
 
@@ -152,7 +154,7 @@ impl Engine {
     /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `StateMachineTypeNotSupported`, `ExecutionAlreadyExists`.
     pub async fn start_execution(&self, scope: &Scope, new: NewExecution) -> Result<Started> {
         let shared = self.shared();
-        shared.check()?;
+        shared.check_new()?;
         let missing = || Error::StateMachineDoesNotExist { arn: new.state_machine_arn.clone() };
         let number = shared.catalog.scope_number(scope).ok_or_else(missing)?;
         let machine = arn::name_of(&new.state_machine_arn, scope, "stateMachine").ok_or_else(missing)?;
@@ -269,6 +271,7 @@ impl Engine {
     /// `ActivityAlreadyExists` (other encryption), `TooManyTags`.
     pub async fn create_activity(&self, scope: &Scope, new: NewActivity) -> Result<Created> {
         let scope = scope.clone();
+        self.shared().check_new()?;
         self.change(move |shared| async move { shared.create_activity(&scope, new).await }).await
     }
 

@@ -1,4 +1,4 @@
-//! Work in the background: executions past their retention are deleted, names become free again, and machines that
+//! Work in the background: the store's room is watched, executions past their retention are deleted, names become free again, and machines that
 //! are being deleted lose their running executions and then themselves. It never changes an open execution but by
 //! asking its shard.
 
@@ -69,6 +69,7 @@ impl Maintenance {
         let mut next_sweep = Millis::MIN;
         loop {
             let now = shared.now();
+            shared.look_at_space();
             let deleted = delete_machines(shared);
             let swept = if now >= next_sweep {
                 next_sweep = now + SWEEP_MS;

@@ -96,6 +96,7 @@ impl Running {
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            space_short: AtomicBool::new(false),
             options,
         });
         let watching = Arc::downgrade(&shared);
@@ -105,6 +106,7 @@ impl Running {
                 shared.maintenance.wake();
             }
         }));
+        shared.look_at_space();
         recovery::recover_tasks(&shared, &quarantined)?;
         let threads = start(&shared, inboxes, commits, quarantines)
             .map_err(|error| Error::unavailable(format!("a thread could not be started: {error}")))?;

@@ -61,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,
     pub(crate) draining: AtomicBool,
+    /// The store has only its reserve left: what is under way may use it, new work may not.
+    pub(crate) space_short: AtomicBool,
 }
 
 impl Shared {
@@ -103,6 +105,29 @@ impl Shared {
             return Err(Error::unavailable("the engine is shutting down"));
         }
         Ok(())
+    }
+
+    /// Refuses what would begin something new.
+    pub(crate) fn check_new(&self) -> Result<()> {
+        self.check()?;
+        if self.space_short.load(Ordering::Relaxed) {
+            return Err(Error::Full {
+                reason: "the store has only its reserve left, for work that is under way".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks how much room the store has.
+    pub(crate) fn look_at_space(&self) {
+        let short = self.store.stats().space_short;
+        if self.space_short.swap(short, Ordering::Relaxed) != short {
+            if short {
+                tracing::error!("the store is running out of space: new work is refused until there is some");
+            } else {
+                tracing::info!("the store has space again");
+            }
+        }
     }
 
     /// Commits rows that belong to no execution's turn, and waits for that.

@@ -410,6 +410,37 @@ async fn timers_and_calls_come_again_when_a_full_store_has_room() {
     assert_eq!(world.functions.calls.lock().unwrap().len(), 1, "the call itself is not made again");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_runs_out_of_space_takes_what_is_under_way_and_nothing_new() {
+    let world = World::new();
+    let engine = world.open();
+    world.create_activity(&engine, "a").await;
+    world.create(&engine, "m", &task(&activity_arn("a"))).await;
+    let started = world.start(&engine, "m", "e", "{}").await.unwrap();
+    let short = |short| {
+        world.store.space_short.store(short, std::sync::atomic::Ordering::SeqCst);
+        // The engine looks once a second; a jump of the clock makes it look at once.
+        world.clock.advance(1);
+    };
+    short(true);
+    let mut n = 0;
+    loop {
+        n += 1;
+        match world.start(&engine, "m", &format!("late{n}"), "{}").await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            Err(error) => break assert!(matches!(error, Error::Full { .. }), "{error}"),
+        }
+    }
+    let task = poll(&world, &engine, "a").await;
+    engine.send_task_success(&world.scope, task.token(), "1".into()).await.unwrap();
+    task.delivered();
+    assert_eq!(world.end(&engine, &started.arn).await.status, Status::Succeeded);
+    short(false);
+    while world.start(&engine, "m", "new", "{}").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// Every third batch is refused while workers, starts and timers go on: callers repeat what was refused, the engine
 /// repeats what is its own, and in the end everything happened once.
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::{
     ops::Bound,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -44,6 +44,7 @@ pub(crate) struct TestStore {
     /// Every how many batches one is refused as if the disk were full; 0: none.
     pub(crate) refuse_every: AtomicU64,
     batches: AtomicU64,
+    pub(crate) space_short: AtomicBool,
 }
 
 impl TestStore {
@@ -96,7 +97,7 @@ impl Store for TestStore {
     }
 
     fn stats(&self) -> stepwright_store::Stats {
-        self.inner.stats()
+        stepwright_store::Stats { space_short: self.space_short.load(Ordering::SeqCst), ..self.inner.stats() }
     }
 
     fn close(&self) -> Result<(), StoreError> {
