@@ -8,8 +8,10 @@ use crate::workspace::{command, root, server_binary, target};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// The areas of the recordings that are served now.
 const AREAS: &[&str] =
@@ -40,6 +42,12 @@ const SERVED: &[&str] = &[
     "UntagResource",
     "UpdateStateMachine",
 ];
+
+/// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
+const INTEGRATIONS: &[&str] = &["lambda"];
+
+/// The port of the stand-ins for other services, which the runner does not choose.
+const STAND_IN_PORT: u16 = 4566;
 
 /// At most this share of the cases in scope may stand on the list of exceptions.
 const MAX_EXCEPTIONS_PERCENT: usize = 3;
@@ -96,12 +104,18 @@ fn scope(case: &Value) -> Scope {
         if definition.contains("{%") || definition.contains("JSONata") {
             return Scope::Later("JSONata".to_string());
         }
-        // Creating, describing and refusing such machines is served; running them is not.
+        // Creating, describing and refusing Express machines is served; running them is not.
         if starts && request["type"] == "EXPRESS" {
             return Scope::Later("running Express executions".to_string());
         }
-        if starts && definition.contains("\"DISTRIBUTED\"") {
-            return Scope::Later("running distributed Maps".to_string());
+        if definition.contains("\"DISTRIBUTED\"") {
+            return Scope::Later("distributed Maps".to_string());
+        }
+        if let Some(service) = integrations(definition).find(|service| !INTEGRATIONS.contains(service)) {
+            return Scope::Later(format!("integration {service}"));
+        }
+        if request["publish"] == true {
+            return Scope::Later("versions".to_string());
         }
     }
     let needs = case["needs"].as_array().unwrap_or(&empty);
@@ -109,6 +123,14 @@ fn scope(case: &Value) -> Scope {
         return Scope::Later(format!("service {service}"));
     }
     Scope::In
+}
+
+/// The services that a definition's Task states call: `sqs`, `aws-sdk:sfn`.
+fn integrations(definition: &str) -> impl Iterator<Item = &str> {
+    definition.split("arn:aws:states:::").skip(1).map(|rest| {
+        let resource = rest.split(['"', '\\']).next().unwrap_or_default();
+        resource.rsplit_once(':').map_or(resource, |(service, _)| service)
+    })
 }
 
 struct Case {
@@ -138,7 +160,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         } else {
             println!("  FAILED  {}", case.id);
             for difference in case.differences.iter().take(3) {
-                println!("          {difference}");
+                println!("          {}", shortened(difference, 300));
             }
             problems.push(format!("{} fails and is on no list", case.id));
         }
@@ -201,6 +223,7 @@ fn replay(options: &Options) -> Result<Vec<Case>> {
     if !options.verbose {
         command.stdout(Stdio::null());
     }
+    wait_for_stand_in_port()?;
     println!("replaying; the server's log is {}", log.display());
     // Its exit code is 1 as soon as one case fails, in scope or not, so the results are what counts.
     command.status().context("cannot run python3")?;
@@ -231,6 +254,18 @@ fn replay(options: &Options) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
+/// The runner would take another run's stand-ins for its own, so theirs must have ended.
+fn wait_for_stand_in_port() -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while TcpStream::connect(("127.0.0.1", STAND_IN_PORT)).is_ok() {
+        if Instant::now() > deadline {
+            bail!("port {STAND_IN_PORT}, which the stand-ins for other services need, is in use");
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    Ok(())
+}
+
 /// The scope of every recorded case, by its id.
 fn scopes() -> Result<BTreeMap<String, Scope>> {
     let corpus = runner().with_file_name("corpus");
@@ -258,6 +293,11 @@ fn exceptions() -> Result<BTreeMap<String, String>> {
         exceptions.insert(case, reason);
     }
     Ok(exceptions)
+}
+
+/// The text, cut where a line would no longer be read.
+fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most { text.to_string() } else { text.chars().take(most - 1).chain(['…']).collect() }
 }
 
 fn tally<'a>(cases: impl Iterator<Item = &'a Case>) -> (usize, usize) {
@@ -345,7 +385,14 @@ mod tests {
         check(json!({"steps": [express]}), Scope::In);
         check(json!({"steps": [express, step("StartExecution", json!({}))]}), later("running Express executions"));
         let map = step("CreateStateMachine", json!({"definition": "{\"Mode\": \"DISTRIBUTED\"}"}));
-        check(json!({"steps": [map]}), Scope::In);
-        check(json!({"steps": [map, step("StartExecution", json!({}))]}), later("running distributed Maps"));
+        check(json!({"steps": [map]}), later("distributed Maps"));
+        let calls = |resource: &str| {
+            let definition = format!("{{\"Resource\": \"arn:aws:states:::{resource}\"}}");
+            json!({"steps": [step("CreateStateMachine", json!({"definition": definition}))]})
+        };
+        check(calls("lambda:invoke"), Scope::In);
+        check(calls("sqs:sendMessage.waitForTaskToken"), later("integration sqs"));
+        check(calls("aws-sdk:sfn:getActivityTask"), later("integration aws-sdk:sfn"));
+        check(json!({"steps": [step("UpdateStateMachine", json!({"publish": true}))]}), later("versions"));
     }
 }

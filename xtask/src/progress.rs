@@ -157,8 +157,8 @@ pub(crate) fn table(events: &[Value], paint: Paint) -> String {
         let what = if what.is_empty() { error_of(details) } else { what.to_string() };
         text.push_str(&format!(
             "\n{:>4} {:>4}  {:>7.3} s  {:24} {place:20} {}",
-            event["id"],
-            event["previousEventId"],
+            event["id"].to_string(),
+            event["previousEventId"].to_string(),
             seconds_since(event, first),
             event["type"].as_str().unwrap_or_default(),
             paint.dim(&shortened(&what, 60)),
@@ -168,8 +168,9 @@ pub(crate) fn table(events: &[Value], paint: Paint) -> String {
 }
 
 fn shortened(text: &str, most: usize) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().count() <= most {
-        return text.to_string();
+        return text;
     }
     text.chars().take(most - 1).chain(['…']).collect()
 }
