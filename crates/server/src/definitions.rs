@@ -30,7 +30,7 @@ pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefini
     Ok(ValidDefinition { text: text.into(), compiled: Arc::new(definition) })
 }
 
-/// Compiles the text of a definition that passed [`check`] once, maybe in an older version. What is right for an
+/// Compiles the text of a definition that passed the check once, maybe in an older version. What is right for an
 /// EXPRESS machine is right for a STANDARD one too, so the type does not matter here.
 ///
 /// # Errors

@@ -165,7 +165,7 @@ async fn execute(
 /// Shows events as they come, until the execution ends; stops it when its time is up or the user asks to.
 async fn follow(client: &Client, args: &RunArgs, arn: &Value, timeout: Option<Duration>) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut progress = Progress::new(std::io::stderr().is_terminal());
+    let mut progress = Progress::new(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     let mut seen = 0;
     let mut pause = FIRST_LOOK;
     let mut stopped = false;
