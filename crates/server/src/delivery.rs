@@ -93,20 +93,35 @@ impl Body for ReplyBody {
     }
 }
 
-/// A connection that can tell whether the other side has closed its end.
+/// What is known of the other side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// It may still read and write.
+    Open,
+    /// It has closed its end; whether it reads on is unknown.
+    Closed,
+    /// It refused what it was sent, or closed without reading it.
+    Reset,
+}
+
+/// A connection that can tell how its other side is.
 pub trait Peer {
-    /// Whether nothing more will come from the other side.
-    fn is_gone(&self) -> bool;
+    /// How the other side is at this moment.
+    fn state(&self) -> PeerState;
 }
 
 impl Peer for tokio::net::TcpStream {
-    fn is_gone(&self) -> bool {
+    fn state(&self) -> PeerState {
         // tokio would answer from what its last look at the socket told it, which may be older than the close. A
         // second descriptor of the same (non-blocking) socket asks the operating system itself.
-        let Ok(socket) = self.as_fd().try_clone_to_owned() else { return false };
+        let Ok(socket) = self.as_fd().try_clone_to_owned() else { return PeerState::Open };
         match std::net::TcpStream::from(socket).peek(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+            Ok(0) => PeerState::Closed,
+            Ok(_) => PeerState::Open,
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => PeerState::Open,
+                _ => PeerState::Reset,
+            },
         }
     }
 }
@@ -124,12 +139,12 @@ impl<T> Connection<T> {
         Self { io: hyper_util::rt::TokioIo::new(io), outbox }
     }
 
-    /// Looks for a peer that is gone before a reply with a receipt is written, and drops the receipts if it is.
-    fn check_peer(&self) -> io::Result<()>
+    /// Looks for a peer in one of these states while a reply with a receipt is written; if it is, drops the receipts.
+    fn refuse(&self, states: &[PeerState]) -> io::Result<()>
     where
         T: Peer,
     {
-        if !self.outbox.is_empty() && self.io.inner().is_gone() {
+        if !self.outbox.is_empty() && states.contains(&self.io.inner().state()) {
             drop(self.outbox.take());
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the other side closed the connection"));
         }
@@ -158,7 +173,7 @@ impl<T: tokio::io::AsyncRead + Unpin> Read for Connection<T> {
 
 impl<T: tokio::io::AsyncWrite + Peer + Unpin> Write for Connection<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check_peer()?;
+        self.refuse(&[PeerState::Closed, PeerState::Reset])?;
         let result = Pin::new(&mut self.io).poll_write(cx, bytes);
         self.written(result)
     }
@@ -168,7 +183,7 @@ impl<T: tokio::io::AsyncWrite + Peer + Unpin> Write for Connection<T> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check_peer()?;
+        self.refuse(&[PeerState::Closed, PeerState::Reset])?;
         let result = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
         self.written(result)
     }
@@ -182,7 +197,12 @@ impl<T: tokio::io::AsyncWrite + Peer + Unpin> Write for Connection<T> {
         // bytes in the same breath in which it takes them.
         let result = Pin::new(&mut self.io).poll_flush(cx);
         match &result {
-            Poll::Ready(Ok(())) => self.outbox.confirm(),
+            Poll::Ready(Ok(())) => {
+                // A peer that closed in the instant between the look and the write has answered with a reset by now,
+                // at least on the same machine. One that closed properly may have read everything first.
+                self.refuse(&[PeerState::Reset])?;
+                self.outbox.confirm();
+            }
             Poll::Ready(Err(_)) => drop(self.outbox.take()),
             Poll::Pending => {}
         }
