@@ -93,18 +93,28 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    print_what_next(&server, &python, &execution, &home, paint);
-    loop {
-        if interrupted.recv_timeout(Duration::from_millis(300)).is_ok() {
-            println!("\nstopping the workers, then the server");
-            workers.stop();
-            server.stop();
-            return Ok(());
-        }
-        if let Some(status) = server.ended() {
-            bail!("the server ended with {status}; its log is {}", home.join("server.log").display());
+    let again = format!(
+        "{} serve --listen {} --data-directory {}",
+        binary.display(),
+        server.address,
+        home.join("data").display()
+    );
+    print_what_next(&server, &python, &execution, &again, paint);
+    println!("Ctrl-C stops everything. What it left lies in {}", home.display());
+    let mut up = true;
+    while interrupted.recv_timeout(Duration::from_millis(300)).is_err() {
+        if let Some(status) = server.ended().filter(|_| up) {
+            up = false;
+            println!("\nthe server ended ({status}); the workers wait for it. Start it again with\n\n  {again}\n");
         }
     }
+    println!(
+        "\nstopping the workers{}",
+        if up { ", then the server" } else { "; a server you started is yours to stop" }
+    );
+    workers.stop();
+    server.stop();
+    Ok(())
 }
 
 fn start_workers(python: &Python, server: &Server, home: &Path) -> Result<Background> {
@@ -172,11 +182,11 @@ fn watch(
     }
 }
 
-fn print_what_next(server: &Server, python: &Python, execution: &str, home: &Path, paint: Paint) {
+fn print_what_next(server: &Server, python: &Python, execution: &str, again: &str, paint: Paint) {
     let aws = python.program("aws");
     let machine =
         execution.rsplit_once(':').map_or(execution, |(machine, _)| machine).replace(":execution:", ":stateMachine:");
-    println!("\n{}", paint.bold("The server and the workers are still up. In another terminal:"));
+    println!("\n{}", paint.bold("The server and the workers are still up. In another terminal, from this folder:"));
     println!(
         "
   export AWS_ENDPOINT_URL={} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
@@ -190,16 +200,12 @@ fn print_what_next(server: &Server, python: &Python, execution: &str, home: &Pat
 
   # kill the server in the middle of an order and start it again: the order goes on
   kill -9 {}
-  {} serve --listen {} --data-directory {}
+  {again}
 ",
         server.endpoint(),
         aws.display(),
         server.process_id(),
-        target().join("debug/stepwright").display(),
-        server.address,
-        home.join("data").display(),
     );
-    println!("Ctrl-C stops everything. What it left lies in {}", home.display());
 }
 
 #[cfg(test)]

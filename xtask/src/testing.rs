@@ -190,7 +190,7 @@ fn sdk_js() -> Result<Outcome> {
 }
 
 fn map_bytes() -> Result<Outcome> {
-    prove::run(&prove::Promise::bounded_map_bytes())?;
+    prove::run(&prove::Promise::map_bytes())?;
     Ok(Outcome::Passed)
 }
 
