@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use stepwright_api::{ApiError, ErrorCode};
-use stepwright_asl::{Definition, Options, Unsupported, invalid_definition_message, parse};
+use stepwright_asl::{Definition, Options, State, StateKind, Unsupported, invalid_definition_message, parse};
 use stepwright_engine::{MachineType, ValidDefinition};
 
 /// Checks the text of a definition for a machine of this type.
@@ -46,6 +46,19 @@ pub(crate) fn variable_references(definition: &ValidDefinition) -> Option<BTreeM
     let references: BTreeMap<String, Vec<String>> =
         references.into_iter().map(|(state, variables)| (state, variables.into_iter().collect())).collect();
     (!references.is_empty()).then_some(references)
+}
+
+/// Whether a definition assigns or reads variables.
+pub(crate) fn uses_variables(definition: &ValidDefinition) -> bool {
+    let assigns = |state: &State| match &state.kind {
+        StateKind::Choice(choice) => choice.rules.iter().any(|rule| rule.assign.is_some()),
+        StateKind::Task(task) => task.catch.iter().any(|catcher| catcher.assign.is_some()),
+        StateKind::Parallel(parallel) => parallel.catch.iter().any(|catcher| catcher.assign.is_some()),
+        StateKind::Map(map) => map.catch.iter().any(|catcher| catcher.assign.is_some()),
+        _ => false,
+    };
+    definition.compiled.states.iter().any(|state| state.data.assign.is_some() || assigns(state))
+        || !stepwright_asl::variable_references(&definition.compiled).is_empty()
 }
 
 /// A part of a definition that this version does not run, with its place.

@@ -13,7 +13,7 @@ use stepwright_api::{
     },
 };
 use stepwright_engine::{
-    Configurations, MachineStatus, MachineType, NewStateMachine, StateMachine, StateMachineUpdate,
+    Configurations, MachineStatus, MachineType, NewStateMachine, StateMachine, StateMachineUpdate, ValidDefinition,
 };
 
 use super::{Call, configuration, labelled, page, scope, tags};
@@ -131,7 +131,7 @@ pub(super) async fn describe_state_machine(
         label: None,
         revision_id: machine.revision_id.as_ref().map(ToString::to_string),
         description: None,
-        encryption_configuration: encryption,
+        encryption_configuration: shown_encryption(encryption, &machine.definition),
         variable_references: definitions::variable_references(&machine.definition),
     })
 }
@@ -159,7 +159,7 @@ pub(super) async fn describe_state_machine_for_execution(
         map_run_arn: None,
         label: None,
         revision_id: machine.revision_id.as_ref().map(ToString::to_string),
-        encryption_configuration: encryption,
+        encryption_configuration: shown_encryption(encryption, &machine.definition),
         variable_references: definitions::variable_references(&machine.definition),
     })
 }
@@ -230,4 +230,15 @@ fn type_of(machine_type: MachineType) -> StateMachineType {
         MachineType::Standard => StateMachineType::Standard,
         MachineType::Express => StateMachineType::Express,
     }
+}
+
+/// The default encryption is shown as in AWS's recorded answers: those from before variables existed lack it, those
+/// about machines that use variables have it. A key of the user's own is always shown.
+fn shown_encryption(
+    encryption: Option<EncryptionConfiguration>,
+    definition: &ValidDefinition,
+) -> Option<EncryptionConfiguration> {
+    encryption.filter(|encryption| {
+        encryption.r#type != EncryptionType::AwsOwnedKey || definitions::uses_variables(definition)
+    })
 }
