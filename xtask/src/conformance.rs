@@ -44,7 +44,7 @@ const SERVED: &[&str] = &[
 ];
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
-const INTEGRATIONS: &[&str] = &["lambda"];
+const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda"];
 
 /// The port of the stand-ins for other services, which the runner does not choose.
 const STAND_IN_PORT: u16 = 4566;

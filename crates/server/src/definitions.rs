@@ -5,8 +5,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use stepwright_api::{ApiError, ErrorCode};
-use stepwright_asl::{Definition, Options, State, StateKind, Unsupported, invalid_definition_message, parse};
+use stepwright_asl::{Definition, Options, Resource, State, StateKind, Unsupported, invalid_definition_message, parse};
 use stepwright_engine::{MachineType, ValidDefinition};
+
+use crate::self_calls;
 
 /// Checks the text of a definition for a machine of this type.
 pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefinition, ApiError> {
@@ -19,8 +21,9 @@ pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefini
         let message = invalid_definition_message(&parsed.diagnostics);
         return Err(ApiError::new(ErrorCode::InvalidDefinition, message));
     };
-    if !parsed.unsupported.is_empty() {
-        let list: Vec<String> = parsed.unsupported.iter().map(not_served).collect();
+    let mut list: Vec<String> = parsed.unsupported.iter().map(not_served).collect();
+    list.extend(unserved_self_calls(&definition));
+    if !list.is_empty() {
         let message = format!(
             "Invalid State Machine Definition: 'valid on AWS, but not served by this version of Stepwright yet: {}'",
             list.join(", ")
@@ -28,6 +31,22 @@ pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefini
         return Err(ApiError::new(ErrorCode::InvalidDefinition, message));
     }
     Ok(ValidDefinition { text: text.into(), compiled: Arc::new(definition) })
+}
+
+/// Calls to Step Functions itself that this server does not answer.
+fn unserved_self_calls(definition: &Definition) -> impl Iterator<Item = String> {
+    definition.states.iter().filter_map(|state| match &state.kind {
+        StateKind::Task(task) => match &task.resource {
+            Resource::Integration(integration)
+                if &*integration.resource_type == self_calls::SERVICE
+                    && self_calls::operation(integration).is_none() =>
+            {
+                Some(format!("the resource {} of the state '{}'", integration.arn, state.name))
+            }
+            _ => None,
+        },
+        _ => None,
+    })
 }
 
 /// Compiles the text of a definition that passed the check once, maybe in an older version. What is right for an

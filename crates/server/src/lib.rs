@@ -10,6 +10,7 @@
 //! | [`http`] | connections, paths, `POST /` |
 //! | `operations` | one file per family of resources: API types to engine types and back |
 //! | `errors` | engine errors as AWS errors, with AWS's texts |
+//! | `self_calls` | `aws-sdk:sfn:*` tasks: calls of a state machine to this server |
 //! | [`history_wire`] | history events as AWS spells them |
 //! | [`delivery`] | replies that must not count as sent before they are written |
 //! | [`definitions`] | definitions checked on their way in |
@@ -32,4 +33,5 @@ pub mod http;
 mod json_text;
 pub mod logging;
 mod operations;
+mod self_calls;
 pub mod service;

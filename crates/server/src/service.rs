@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     config::{Durability, OnLost, Settings},
     definitions,
+    self_calls::SelfCalls,
 };
 
 /// Why a service cannot open.
@@ -51,6 +52,7 @@ impl std::error::Error for OpenError {}
 pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
+    self_calls: Arc<SelfCalls>,
     stop: watch::Sender<bool>,
 }
 
@@ -61,8 +63,11 @@ impl Service {
     /// # Errors
     /// The store cannot be opened or recovered, or the environment names endpoints that are none.
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
-        let engine = open_engine(&settings)?;
-        Ok(Arc::new(Self { settings, engine: RwLock::new(engine), stop: watch::Sender::new(false) }))
+        let self_calls = Arc::new(SelfCalls::default());
+        let engine = RwLock::new(open_engine(&settings, &self_calls)?);
+        let service = Arc::new(Self { settings, engine, self_calls, stop: watch::Sender::new(false) });
+        service.self_calls.attach(&service);
+        Ok(service)
     }
 
     /// The settings.
@@ -121,7 +126,7 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened = tokio::task::spawn_blocking(move || open_engine(&service.settings)).await;
+            let opened = tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.self_calls)).await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -134,7 +139,7 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings) -> Result<Engine, OpenError> {
+fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -145,9 +150,11 @@ fn open_engine(settings: &Settings) -> Result<Engine, OpenError> {
         let options = embedded::Options { durability, ..embedded::Options::default() };
         Arc::new(EmbeddedStore::open(&settings.data_directory, options).map_err(OpenError::Store)?)
     };
+    let own: Arc<dyn Connector> = self_calls.clone();
     let connectors = stepwright_integrations::connectors(&settings.region, &|name| std::env::var(name).ok())
         .map_err(OpenError::Connectors)?
         .into_iter()
+        .chain([own])
         .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
         .collect();
     Engine::open(store, connectors, engine_options(settings)).map_err(OpenError::Engine)

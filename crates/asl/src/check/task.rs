@@ -10,6 +10,9 @@ use crate::definition::{NumberField, QueryLanguage, Task};
 use crate::json::Node;
 use crate::resource::{Integration, Pattern, Resource, ResourceError};
 
+/// The integrations that this version can call. Of Step Functions itself, the server knows which operations.
+const SERVED: [&str; 2] = ["lambda", "aws-sdk:sfn"];
+
 impl<'t> Checker<'t> {
     /// The fields of a Task state.
     pub(super) fn task(&mut self, fields: &Fields<'t>, context: Context) -> Option<Task> {
@@ -59,7 +62,7 @@ impl<'t> Checker<'t> {
             self.invalid_member("Resource", message, node);
         }
         if let Resource::Integration(integration) = &resource
-            && &*integration.resource_type != "lambda"
+            && !SERVED.contains(&&*integration.resource_type)
         {
             self.not_supported_yet(format!("the resource {text}"));
         }

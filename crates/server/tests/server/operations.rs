@@ -31,7 +31,7 @@ fn a_state_machine_lives_and_goes() {
     assert_eq!(described["type"], "STANDARD");
     assert_eq!(described["loggingConfiguration"], json!({"level": "OFF", "includeExecutionData": false}));
     assert_eq!(described["tracingConfiguration"], json!({"enabled": false}));
-    assert_eq!(described["encryptionConfiguration"], json!({"type": "AWS_OWNED_KEY"}));
+    assert!(described.get("encryptionConfiguration").is_none(), "the default, without variables: {described}");
     assert!(described.get("revisionId").is_none() && described.get("label").is_none(), "{described}");
 
     assert_eq!(
@@ -250,4 +250,59 @@ fn stopping_shows_error_and_cause() {
     server
         .call("ListExecutions", &json!({}))
         .is_error("ValidationException", "exactly one of stateMachineArn and mapRunArn");
+}
+
+#[test]
+fn a_state_machine_calls_the_server_that_runs_it() {
+    let server = Server::start();
+    let activity = server.ok("CreateActivity", &json!({"name": "a"}))["activityArn"].clone();
+    let asking = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
+    let asking = server.create("asking", &asking);
+    let sfn = |action: &str, parameters: Value| json!({"Type": "Task", "Resource": format!("arn:aws:states:::aws-sdk:sfn:{action}"), "Parameters": parameters});
+    let with = |mut state: Value, name: &str, value: &str| {
+        state[name] = if value == "true" { json!(true) } else { json!(value) };
+        state
+    };
+    let working = json!({"StartAt": "Start", "States": {
+        "Start": with(
+            with(sfn("startExecution", json!({"StateMachineArn": asking, "Input": {"n": 1}})), "ResultPath", "$.started"),
+            "Next", "Take"),
+        "Take": with(
+            with(sfn("getActivityTask", json!({"ActivityArn": activity})), "ResultPath", "$.task"), "Next", "Answer"),
+        "Answer": with(
+            with(sfn("sendTaskSuccess", json!({"TaskToken.$": "$.task.TaskToken", "Output.$": "$.task.Input"})),
+                "ResultPath", "$.answered"),
+            "Next", "Again"),
+        "Again": with(
+            with(sfn("sendTaskHeartbeat", json!({"TaskToken.$": "$.task.TaskToken"})), "End", "true"),
+            "Comment", "fails: the task is over"),
+    }});
+    let working = server.create("working", &working);
+    let started = server.ok("StartExecution", &json!({"stateMachineArn": working, "name": "e"}));
+    let described = server.wait(&started["executionArn"]);
+    assert_eq!(described["status"], "FAILED", "{described}");
+    assert_eq!(described["error"], "Sfn.TaskTimedOutException");
+    let cause = described["cause"].as_str().expect("a cause");
+    assert!(
+        cause.starts_with(
+            "Task Timed Out: 'Provided task does not exist anymore' (Service: Sfn, Status Code: 400, Request ID: "
+        ),
+        "{cause}"
+    );
+    let executions = server.ok("ListExecutions", &json!({"stateMachineArn": asking}))["executions"].clone();
+    let asked = server.wait(&executions[0]["executionArn"]);
+    assert_eq!((&asked["status"], &asked["output"]), (&json!("SUCCEEDED"), &json!("{\"n\":1}")));
+}
+
+#[test]
+fn calls_to_itself_that_are_not_served_are_refused_at_creation() {
+    let server = Server::start();
+    let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "End": true,
+        "Resource": "arn:aws:states:::aws-sdk:sfn:startSyncExecution", "Parameters": {}}}});
+    let create = json!({"name": "m", "definition": definition.to_string(), "roleArn": ROLE});
+    server.call("CreateStateMachine", &create).is_error(
+        "InvalidDefinition",
+        "Invalid State Machine Definition: 'valid on AWS, but not served by this version of Stepwright yet: the \
+         resource arn:aws:states:::aws-sdk:sfn:startSyncExecution of the state 'T''",
+    );
 }
