@@ -373,7 +373,7 @@ fn retry_and_catch() {
         &task(
             r#""Retry": [{}, {"ErrorEquals": []}, {"ErrorEquals": [1]}, {"ErrorEquals": ["States.ALL"]},
                 {"ErrorEquals": ["E", "States.ALL"], "IntervalSeconds": -1, "MaxAttempts": 100000000,
-                 "BackoffRate": 0.5, "MaxDelaySeconds": 31622401, "JitterStrategy": "HALF", "Next": "Z"}]"#,
+                 "BackoffRate": 0.5, "MaxDelaySeconds": 31622400, "JitterStrategy": "HALF", "Next": "Z"}]"#,
         ),
         &[
             "SCHEMA_VALIDATION_FAILED: These fields are required: [ErrorEquals] at /States/S/Retry[0]",
@@ -385,7 +385,7 @@ fn retry_and_catch() {
             "SCHEMA_VALIDATION_FAILED: Minimum value is 0 at /States/S/Retry[4]/IntervalSeconds",
             "SCHEMA_VALIDATION_FAILED: Maximum value is 99999999 at /States/S/Retry[4]/MaxAttempts",
             "SCHEMA_VALIDATION_FAILED: Minimum value is 1.0 at /States/S/Retry[4]/BackoffRate",
-            "SCHEMA_VALIDATION_FAILED: Maximum value is 31622400 at /States/S/Retry[4]/MaxDelaySeconds",
+            "SCHEMA_VALIDATION_FAILED: Maximum value is 31622399 at /States/S/Retry[4]/MaxDelaySeconds",
             "SCHEMA_VALIDATION_FAILED: Value should be one of the following: [NONE, FULL] at \
              /States/S/Retry[4]/JitterStrategy",
         ],

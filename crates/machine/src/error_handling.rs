@@ -187,6 +187,8 @@ impl<'a> Turn<'a> {
     /// The events of a failure on its way up: iterations that failed, what was aborted beside them, and the Failed
     /// events of the states it passes. A state that retries writes none.
     fn abort_up_to(&mut self, at: FrameId, level: FrameId, handler: Option<Handler<'a>>) -> Run {
+        let retries = |parent: FrameId| parent == level && matches!(handler, Some(Handler::Retry { .. }));
+        self.fail_itself(at, retries(at))?;
         let mut failing = at;
         while failing != level {
             let cause = self.frame(failing).tip;
@@ -213,14 +215,30 @@ impl<'a> Turn<'a> {
                 }
             }
             self.frame_mut(parent).tip = cause;
-            let retries = parent == level && matches!(handler, Some(Handler::Retry { .. }));
-            if !retries {
+            if !retries(parent) {
                 let kind = if is_map { EventKind::MapStateFailed } else { EventKind::ParallelStateFailed };
                 self.chain(parent, kind)?;
             }
             failing = parent;
         }
         Ok(())
+    }
+
+    /// A Parallel or Map state that fails by itself, not by a branch or an iteration, has its Failed event too
+    /// (measured: a Map whose items cannot be made, a catcher whose output cannot).
+    fn fail_itself(&mut self, at: FrameId, retries: bool) -> Run {
+        let state = self.state_of(at);
+        let kind = match state.kind {
+            StateKind::Parallel(_) => EventKind::ParallelStateFailed,
+            StateKind::Map(_) => EventKind::MapStateFailed,
+            _ => return Ok(()),
+        };
+        // An ItemSelector fails while other iterations are under way.
+        if let Work::Map(map) = &self.visit(at).work {
+            let (frames, tip) = (map.frames, self.frame(at).tip);
+            self.abort_container(frames, Some(state.id.0), tip)?;
+        }
+        if retries { Ok(()) } else { self.chain(at, kind).map(drop) }
     }
 
     /// Aborts what an open frame does, and what is open inside it.
@@ -383,7 +401,8 @@ fn retriers_and_catchers(state: &State) -> Option<(&[Retrier], &[Catcher])> {
 fn matches_error(names: &[Arc<str>], raised: &Raised, is_task: bool) -> bool {
     names.iter().any(|name| match &**name {
         "States.ALL" => true,
-        "States.TaskFailed" => is_task && raised.class == Class::Task,
+        // Also of a worker that reports a time-out by that name.
+        "States.TaskFailed" => is_task && raised.class == Class::Task && !named(raised, "States.Timeout"),
         "States.Timeout" => matches!(raised.class, Class::Timeout | Class::Heartbeat) || named(raised, name),
         "States.HeartbeatTimeout" => raised.class == Class::Heartbeat || named(raised, name),
         _ => named(raised, name),

@@ -189,8 +189,8 @@ enum Step<'s> {
 mod number_limits {
     /// 99 999 999: of every number of seconds, and of retries.
     pub(super) const MAX_SECONDS: u64 = 99_999_999;
-    /// Of `MaxDelaySeconds`: 366 days.
-    pub(super) const MAX_DELAY_SECONDS: u64 = 31_622_400;
+    /// Of `MaxDelaySeconds`: less than 366 days.
+    pub(super) const MAX_DELAY_SECONDS: u64 = 31_622_399;
     /// Of `MaxItems`.
     pub(super) const MAX_ITEMS: u64 = 100_000_000;
     /// Of `MaxInputBytesPerBatch`.

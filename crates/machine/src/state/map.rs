@@ -108,10 +108,8 @@ impl Turn<'_> {
     }
 
     fn map_succeeded(&mut self, id: FrameId, state: &State, map: &Map, frames: Container) -> Run {
-        self.emit(frames.last_event, EventKind::MapStateSucceeded)?;
-        let result = self.collect(id, frames);
-        let finished = self.finish(id, state, result, map.transition);
-        self.settle(id, finished)
+        let succeeded = self.emit(frames.last_event, EventKind::MapStateSucceeded)?;
+        self.finish_container(id, state, frames, succeeded, map.transition)
     }
 
     /// Iterations in flight at most; 0 is unlimited.

@@ -1,7 +1,7 @@
 //! Parallel states: a frame for each branch, the result in the branches' order.
 
 use serde_json::Value;
-use stepwright_asl::{Parallel, State};
+use stepwright_asl::{Parallel, State, Transition};
 
 use crate::{
     data_flow::{self, Data},
@@ -40,14 +40,30 @@ impl Turn<'_> {
         if container.ended < container.length {
             return Ok(());
         }
-        self.emit(container.last_event, EventKind::ParallelStateSucceeded)?;
+        let succeeded = self.emit(container.last_event, EventKind::ParallelStateSucceeded)?;
+        self.finish_container(id, state, container, succeeded, parallel.transition)
+    }
+
+    /// The end of a state whose branches or iterations all ended well. Its Exited event follows the last of them, as
+    /// its Succeeded event does; a failure of its own (ResultSelector, …) follows the Succeeded event (measured).
+    pub(super) fn finish_container(
+        &mut self,
+        id: FrameId,
+        state: &State,
+        container: Container,
+        succeeded: EventId,
+        transition: Transition,
+    ) -> Run {
         let result = self.collect(id, container);
-        let finished = self.finish(id, state, result, parallel.transition);
+        let finished = self.finish(id, state, result, transition);
+        if finished.is_err() {
+            self.frame_mut(id).tip = succeeded;
+        }
         self.settle(id, finished)
     }
 
     /// The outputs of a container's frames, in their order. The frames are removed.
-    pub(super) fn collect(&mut self, id: FrameId, container: Container) -> Data {
+    fn collect(&mut self, id: FrameId, container: Container) -> Data {
         let outputs = (container.first..container.first + container.length)
             .map(|frame| match &self.frame(FrameId(frame)).position {
                 Position::Ended { output } => output.value().clone(),

@@ -148,6 +148,14 @@ fn task_failed_matches_all_but_timeouts() {
         let status = world.closing.expect("closed").status;
         assert_eq!(status, if caught { Status::Succeeded } else { Status::Failed }, "{error}");
     }
+    // A worker may report what it takes for a time-out.
+    let rest =
+        r#""Catch":[{"ErrorEquals":["States.TaskFailed"],"Next":"P"},{"ErrorEquals":["States.Timeout"],"Next":"Q"}],"#;
+    let states = r#""End":true},"P":{"Type":"Fail","Error":"wrong"},"Q":{"Type":"Pass","End":true}}"#;
+    let definition = activity(rest).replace(r#""End":true}}"#, states);
+    let mut world = World::start_with(&definition, "{}", Limits::AWS, &[Answer::Fail("States.Timeout", "mine")]);
+    world.run();
+    assert_eq!(world.output(), r#"{"Error":"States.Timeout","Cause":"mine"}"#);
 }
 
 #[test]

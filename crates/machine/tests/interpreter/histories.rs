@@ -429,6 +429,93 @@ fn runtime_errors_end_the_execution_from_where_they_are() {
 }
 
 #[test]
+fn a_failing_result_selector_follows_the_succeeded_event() {
+    check(
+        r#"{"StartAt":"X","States":{"X":{"Type":"Parallel","End":true,"ResultSelector":{"r.$":"$.no"},
+           "Branches":[{"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}}]}}}"#,
+        "{}",
+        &[],
+        "1<-0 ExecutionStarted {}
+         2<-0 ParallelStateEntered X {}
+         3<-2 ParallelStateStarted
+         4<-3 PassStateEntered A {}
+         5<-4 PassStateExited A {}
+         6<-5 ParallelStateSucceeded
+         7<-6 ExecutionFailed States.Runtime: An error occurred while executing the state 'X' (entered at the event id #2). The JSONPath '$.no' specified for the field 'r.$' could not be found in the input '[{}]'",
+    );
+    check(
+        &map(r#""ResultSelector":{"r.$":"$.no"},"#, r#""S":{"Type":"Pass","End":true}"#),
+        "[]",
+        &[],
+        "1<-0 ExecutionStarted []
+         2<-0 MapStateEntered M []
+         3<-2 MapStateStarted 0
+         4<-3 MapStateSucceeded
+         5<-4 ExecutionFailed States.Runtime: An error occurred while executing the state 'M' (entered at the event id #2). The JSONPath '$.no' specified for the field 'r.$' could not be found in the input '[]'",
+    );
+}
+
+#[test]
+fn a_container_that_fails_by_itself_has_its_failed_event() {
+    // Its result cannot be placed: once more after a retry, then caught.
+    check(
+        r#"{"StartAt":"X","States":{"X":{"Type":"Parallel","End":true,"ResultPath":"$.r",
+           "Retry":[{"ErrorEquals":["States.ResultPathMatchFailure"],"IntervalSeconds":0,"MaxAttempts":1}],
+           "Catch":[{"ErrorEquals":["States.ResultPathMatchFailure"],"ResultPath":null,"Next":"P"}],
+           "Branches":[{"StartAt":"A","States":{"A":{"Type":"Pass","End":true}}}]},
+           "P":{"Type":"Pass","End":true}}}"#,
+        "1",
+        &[],
+        "1<-0 ExecutionStarted 1
+         2<-0 ParallelStateEntered X 1
+         3<-2 ParallelStateStarted
+         4<-3 PassStateEntered A 1
+         5<-4 PassStateExited A 1
+         6<-5 ParallelStateSucceeded
+         7<-6 ParallelStateStarted
+         8<-7 PassStateEntered A 1
+         9<-8 PassStateExited A 1
+         10<-9 ParallelStateSucceeded
+         11<-10 ParallelStateFailed
+         12<-11 ParallelStateExited X 1
+         13<-12 PassStateEntered P 1
+         14<-13 PassStateExited P 1
+         15<-14 ExecutionSucceeded 1",
+    );
+    // An item cannot be made while another iteration is under way.
+    let selector = r#""ItemSelector":{"v.$":"States.ArrayGetItem($$.Map.Item.Value, 0)"},"#;
+    check(
+        &map(selector, r#""S":{"Type":"Wait","Seconds":9,"End":true}"#),
+        "[[1],[]]",
+        &[],
+        "1<-0 ExecutionStarted [[1],[]]
+         2<-0 MapStateEntered M [[1],[]]
+         3<-2 MapStateStarted 2
+         4<-3 MapIterationStarted 0
+         5<-3 MapIterationStarted 1
+         6<-3 MapIterationAborted 0
+         7<-3 MapStateFailed
+         8<-7 ExecutionFailed States.IntrinsicFailure: An error occurred while executing the state 'M' (entered at the event id #2). The function 'States.ArrayGetItem($$.Map.Item.Value, 0)' had the following error: Invalid arguments in States.ArrayGetItem: the array has 0 elements, so there is no index 0",
+    );
+    // What a catcher of its own makes of the failure fails in turn.
+    check(
+        r#"{"StartAt":"X","States":{"X":{"Type":"Parallel","End":true,
+           "Catch":[{"ErrorEquals":["States.ALL"],"ResultPath":"$.e","Next":"P"}],
+           "Branches":[{"StartAt":"F","States":{"F":{"Type":"Fail","Error":"E"}}}]},
+           "P":{"Type":"Pass","End":true}}}"#,
+        "1",
+        &[],
+        "1<-0 ExecutionStarted 1
+         2<-0 ParallelStateEntered X 1
+         3<-2 ParallelStateStarted
+         4<-3 FailStateEntered F 1
+         5<-4 ParallelStateFailed
+         6<-5 ParallelStateFailed
+         7<-6 ExecutionFailed States.ResultPathMatchFailure: An error occurred while executing the state 'X' (entered at the event id #2). Unable to apply step \"e\" to input 1",
+    );
+}
+
+#[test]
 fn tasks_that_time_out_together_are_recorded_before_their_map_fails() {
     let states = format!(r#""S":{{"Type":"Task","Resource":"{LAMBDA}","TimeoutSeconds":5,"End":true}}"#);
     let mut world = World::start(&map("", &states), "[1,2]");
