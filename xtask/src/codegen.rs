@@ -25,12 +25,20 @@ const SHOWN_ORDER: &[(&str, &str)] =
     &[("ExecutionStatus", "SUCCEEDED, TIMED_OUT, PENDING_REDRIVE, ABORTED, FAILED, RUNNING")];
 
 /// Constraints that the service does not apply: structure, member, constraint, what happens instead.
-const DEVIATIONS: &[(&str, &str, &str, &str)] = &[(
-    "ValidateStateMachineDefinitionInput",
-    "definition",
-    "min",
-    "an empty definition is answered with a diagnostic (recorded)",
-)];
+const DEVIATIONS: &[(&str, &str, &str, &str)] = &[
+    (
+        "TaskScheduledEventDetails",
+        "parameters",
+        "required",
+        "left out like every input and output when includeExecutionData is false",
+    ),
+    (
+        "ValidateStateMachineDefinitionInput",
+        "definition",
+        "min",
+        "an empty definition is answered with a diagnostic (recorded)",
+    ),
+];
 
 /// Errors of the protocol, which no model lists: code, status, when.
 const PROTOCOL_ERRORS: &[(&str, u16, &str)] = &[
@@ -352,8 +360,18 @@ fn deviation_constant(structure: &str, member: &str) -> String {
     format!("{}_{}", constant(structure), constant(member))
 }
 
+/// Whether the service leaves out a member that the model requires.
+fn may_be_absent(structure: &str, member: &str) -> bool {
+    let deviates = |(name, wire, constraint, _): &(&str, &str, &str, &str)| {
+        (*name, *wire, *constraint) == (structure, member, "required")
+    };
+    DEVIATIONS.iter().any(deviates)
+}
+
 fn deviating_rule(structure: &str, member: &Member<'_>) -> Option<String> {
-    let deviates = |(name, wire, ..): &&(&str, &str, &str, &str)| *name == structure && *wire == member.wire;
+    let deviates = |(name, wire, constraint, _): &&(&str, &str, &str, &str)| {
+        *name == structure && *wire == member.wire && *constraint == "min"
+    };
     DEVIATIONS.iter().find(deviates).map(|(name, wire, ..)| deviation_constant(name, wire))
 }
 

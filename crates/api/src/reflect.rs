@@ -98,7 +98,7 @@ pub struct Deviation {
     pub structure: &'static str,
     /// Its member.
     pub member: &'static str,
-    /// The constraint of the model that is not applied: `min`.
+    /// The constraint of the model that is not applied: `min` or `required`.
     pub constraint: &'static str,
     /// What the service does instead.
     pub reason: &'static str,

@@ -326,8 +326,7 @@ impl<'a> Speller<'a> {
                     resource_type,
                     resource,
                     region: self.page.region.to_string(),
-                    // A required member of the model, so it cannot be absent: empty without execution data.
-                    parameters: if self.include_data { parameters.text().to_string() } else { String::new() },
+                    parameters: self.include_data.then(|| parameters.text().to_string()),
                     timeout_in_seconds: timeout.map(number),
                     heartbeat_in_seconds: heartbeat.map(number),
                     task_credentials: credentials(role_arn.as_ref()),

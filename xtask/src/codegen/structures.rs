@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{BOX_ABOVE, MOST_ARGUMENTS, Member, Model, constant, deviating_rule, field, is_true, text};
+use super::{BOX_ABOVE, MOST_ARGUMENTS, Member, Model, constant, deviating_rule, field, is_true, may_be_absent, text};
 
 impl Model {
     pub(super) fn members<'a>(&'a self, structure: &str, shape: &'a Value) -> Result<Vec<Member<'a>>> {
@@ -18,7 +18,7 @@ impl Model {
                 wire,
                 shape,
                 field: field(wire),
-                required: required.contains(&wire.as_str()),
+                required: required.contains(&wire.as_str()) && !may_be_absent(structure, wire),
                 boxed: false,
             });
         }

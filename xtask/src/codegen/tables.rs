@@ -143,7 +143,10 @@ impl Model {
             self.rule(&rule, name, shape, false, &mut out)?;
         }
         for (structure, wire, constraint, _) in DEVIATIONS {
-            ensure!(*constraint == "min", "only `min` can deviate");
+            if *constraint == "required" {
+                continue;
+            }
+            ensure!(*constraint == "min", "only `required` and `min` can deviate");
             let shape = text(&self.shape(structure)?["members"][wire]["shape"]).to_owned();
             let rule = deviation_constant(structure, wire);
             self.rule(&rule, &shape, self.shape(&shape)?, true, &mut out)?;

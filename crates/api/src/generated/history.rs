@@ -1197,9 +1197,9 @@ pub struct TaskScheduledEventDetails {
     /// `region`; required; 1 to 80 characters.
     #[serde(rename = "region")]
     pub region: String,
-    /// `parameters`; required; 0 to 262144 characters; sensitive.
-    #[serde(rename = "parameters")]
-    pub parameters: String,
+    /// `parameters`; 0 to 262144 characters; sensitive.
+    #[serde(rename = "parameters", skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<String>,
     /// `timeoutInSeconds`.
     #[serde(rename = "timeoutInSeconds", skip_serializing_if = "Option::is_none")]
     pub timeout_in_seconds: Option<i64>,
@@ -1214,12 +1214,12 @@ pub struct TaskScheduledEventDetails {
 impl TaskScheduledEventDetails {
     /// With the required members only.
     #[must_use]
-    pub fn new(resource_type: String, resource: String, region: String, parameters: String) -> Self {
+    pub fn new(resource_type: String, resource: String, region: String) -> Self {
         Self {
             resource_type,
             resource,
             region,
-            parameters,
+            parameters: None,
             timeout_in_seconds: None,
             heartbeat_in_seconds: None,
             task_credentials: None,
@@ -1233,7 +1233,7 @@ impl fmt::Debug for TaskScheduledEventDetails {
             .field("resource_type", &self.resource_type)
             .field("resource", &self.resource)
             .field("region", &self.region)
-            .field("parameters", &Redacted)
+            .field("parameters", &self.parameters.as_ref().map(|_| Redacted))
             .field("timeout_in_seconds", &self.timeout_in_seconds)
             .field("heartbeat_in_seconds", &self.heartbeat_in_seconds)
             .field("task_credentials", &self.task_credentials)
@@ -1249,15 +1249,13 @@ impl Decode for TaskScheduledEventDetails {
         let resource = members.required("resource", |value, at, report| rules::NAME.decode(value, at, report))?;
         let region = members.required("region", |value, at, report| rules::NAME.decode(value, at, report))?;
         let parameters = members
-            .required("parameters", |value, at, report| rules::CONNECTOR_PARAMETERS.decode(value, at, report))?;
+            .optional("parameters", |value, at, report| rules::CONNECTOR_PARAMETERS.decode(value, at, report))?;
         let timeout_in_seconds = members
             .optional("timeoutInSeconds", |value, at, report| rules::TIMEOUT_IN_SECONDS.long(value, at, report))?;
         let heartbeat_in_seconds = members
             .optional("heartbeatInSeconds", |value, at, report| rules::TIMEOUT_IN_SECONDS.long(value, at, report))?;
         let task_credentials = members.optional("taskCredentials", TaskCredentials::decode)?;
-        let (Some(resource_type), Some(resource), Some(region), Some(parameters)) =
-            (resource_type, resource, region, parameters)
-        else {
+        let (Some(resource_type), Some(resource), Some(region)) = (resource_type, resource, region) else {
             return Ok(None);
         };
         Ok(Some(Self {

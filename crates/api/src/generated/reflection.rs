@@ -1919,7 +1919,7 @@ pub static SHAPES: &[ShapeInfo] = &[
                 MemberInfo { name: "resourceType", shape: "Name", required: true },
                 MemberInfo { name: "resource", shape: "Name", required: true },
                 MemberInfo { name: "region", shape: "Name", required: true },
-                MemberInfo { name: "parameters", shape: "ConnectorParameters", required: true },
+                MemberInfo { name: "parameters", shape: "ConnectorParameters", required: false },
                 MemberInfo { name: "timeoutInSeconds", shape: "TimeoutInSeconds", required: false },
                 MemberInfo { name: "heartbeatInSeconds", shape: "TimeoutInSeconds", required: false },
                 MemberInfo { name: "taskCredentials", shape: "TaskCredentials", required: false },
@@ -2705,9 +2705,17 @@ pub static OPERATIONS: &[OperationInfo] = &[
 ];
 
 /// Where the service differs from its own model.
-pub static DEVIATIONS: &[Deviation] = &[Deviation {
-    structure: "ValidateStateMachineDefinitionInput",
-    member: "definition",
-    constraint: "min",
-    reason: "an empty definition is answered with a diagnostic (recorded)",
-}];
+pub static DEVIATIONS: &[Deviation] = &[
+    Deviation {
+        structure: "TaskScheduledEventDetails",
+        member: "parameters",
+        constraint: "required",
+        reason: "left out like every input and output when includeExecutionData is false",
+    },
+    Deviation {
+        structure: "ValidateStateMachineDefinitionInput",
+        member: "definition",
+        constraint: "min",
+        reason: "an empty definition is answered with a diagnostic (recorded)",
+    },
+];

@@ -35,7 +35,11 @@ impl Model {
     pub(super) fn load() -> Self {
         let model: Value = serde_json::from_str(include_str!("../../model/service-2.json")).expect("the model is JSON");
         let part = |key: &str| model[key].as_object().expect(key).clone();
-        Self { shapes: part("shapes"), operations: part("operations") }
+        let mut model = Self { shapes: part("shapes"), operations: part("operations") };
+        // Left out like every input and output when a history is asked for without execution data.
+        let required = model.shapes["TaskScheduledEventDetails"]["required"].as_array_mut().expect("a list");
+        required.retain(|member| member != "parameters");
+        model
     }
 
     /// All structures but errors.

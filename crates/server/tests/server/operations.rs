@@ -295,6 +295,43 @@ fn a_state_machine_calls_the_server_that_runs_it() {
 }
 
 #[test]
+fn a_history_without_execution_data_leaves_data_out() {
+    let server = Server::start();
+    let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "End": true,
+        "Resource": "arn:aws:states:::aws-sdk:sfn:listActivities", "Parameters": {"MaxResults": 5},
+        "ResultSelector": {"n": 1}, "Assign": {"v": 2}}}});
+    let machine = server.create("m", &definition);
+    let started = server.ok("StartExecution", &json!({"stateMachineArn": machine}));
+    server.wait(&started["executionArn"]);
+    let history = |with_data: bool| {
+        let request = json!({"executionArn": started["executionArn"], "includeExecutionData": with_data});
+        let events = server.ok("GetExecutionHistory", &request)["events"].clone();
+        let details = |event: &Value| {
+            let mut members = event.as_object().expect("an event").iter();
+            members.find(|(name, _)| name.ends_with("EventDetails")).map(|(_, details)| details.clone())
+        };
+        events.as_array().expect("events").iter().filter_map(details).collect::<Vec<_>>()
+    };
+    let with = history(true);
+    assert_eq!(with[2]["parameters"], json!("{\"MaxResults\":5}"));
+    assert_eq!(with[5]["assignedVariables"], json!({"v": "2"}));
+    let about = json!({"resourceType": "aws-sdk:sfn", "resource": "listActivities"});
+    let mut scheduled = about.clone();
+    scheduled["region"] = json!("us-east-1");
+    // Left out, not empty: an empty text is no JSON.
+    let expected = [
+        json!({"roleArn": ROLE}),
+        json!({"name": "T"}),
+        scheduled,
+        about.clone(),
+        about,
+        json!({"name": "T"}),
+        json!({}),
+    ];
+    assert_eq!(history(false), expected);
+}
+
+#[test]
 fn calls_to_itself_that_are_not_served_are_refused_at_creation() {
     let server = Server::start();
     let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "End": true,
