@@ -20,6 +20,7 @@ use crate::{
     message::{After, ExecutionRef, Origin, QueuedTask, TaskRef},
     shard::{Shard, Taken, call_of, token_of},
     shared::Shared,
+    timers::Later,
     turn::{self, Before, Hot, task_state},
 };
 
@@ -27,6 +28,16 @@ use crate::{
 enum Receiver {
     Worker { poller: Poller, requeue: Option<QueuedTask> },
     Slot { slot: Slot, requeue: Option<QueuedTask> },
+}
+
+impl Receiver {
+    /// The place in a queue that the task left for it.
+    fn place(&self) -> Option<Later> {
+        Some(match self {
+            Receiver::Worker { poller, requeue } => Later::ForWorker(poller.activity.clone(), (*requeue)?),
+            Receiver::Slot { slot, requeue } => Later::ForSlot(slot.connector(), (*requeue)?),
+        })
+    }
 }
 
 type Receivers = HashMap<TaskId, Receiver>;
@@ -151,8 +162,8 @@ impl Shard {
                 after.push(After::TimerTaken(timer));
             }
             Origin::Call | Origin::Continue => {
-                if accepted && !matches!(taken.kind, InputKind::Start { .. }) {
-                    after.push(After::Taken { execution, kind: taken.kind });
+                if !matches!(taken.kind, InputKind::Start { .. }) {
+                    after.push(After::Otherwise(Later::Input(execution, taken.kind)));
                 }
             }
             Origin::Worker { poller, queued } => {
@@ -160,6 +171,7 @@ impl Shard {
                     sequences.insert(queued.task.task, queued.sequence);
                     receivers.insert(queued.task.task, Receiver::Worker { poller, requeue: Some(queued) });
                 } else {
+                    after.push(After::Otherwise(Later::ForWorker(poller.activity.clone(), queued)));
                     self.shared.activities.put_back_poller(&self.shared, poller);
                 }
             }
@@ -167,6 +179,8 @@ impl Shard {
                 if accepted {
                     sequences.insert(queued.task.task, queued.sequence);
                     receivers.insert(queued.task.task, Receiver::Slot { slot, requeue: Some(queued) });
+                } else {
+                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
                 }
             }
         }
@@ -191,6 +205,7 @@ impl Shard {
                 .any(|input| matches!(input.kind, InputKind::TaskStarted { task: started, .. } if started == task));
             let Some((_, open)) = hot.open_task(task).filter(|_| started) else {
                 // Closed again in the same turn.
+                after.extend(receiver.place().map(After::Otherwise));
                 unused.insert(task, receiver);
                 continue;
             };
@@ -239,8 +254,18 @@ impl Shard {
                     commit.delete(Table::Timer, keys::timer(timer.due, execution.scope, execution.id, timer.timer));
                     after.push(After::TimerTaken(timer));
                 }
-                Origin::Worker { poller, .. } => self.shared.activities.put_back_poller(&self.shared, poller),
-                Origin::Stop(None) | Origin::Call | Origin::Continue | Origin::Slot { .. } => {}
+                // That it closed may yet be refused: then these count.
+                Origin::Call | Origin::Continue => {
+                    after.push(After::Otherwise(Later::Input(execution, taken.kind)));
+                }
+                Origin::Worker { poller, queued } => {
+                    after.push(After::Otherwise(Later::ForWorker(poller.activity.clone(), queued)));
+                    self.shared.activities.put_back_poller(&self.shared, poller);
+                }
+                Origin::Slot { slot, queued } => {
+                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
+                }
+                Origin::Stop(None) => {}
             }
         }
         self.emit(None, commit, after);
@@ -255,14 +280,11 @@ impl Shard {
                 Origin::Stop(Some(reply)) => After::Stopped { reply, result: Ok(0) },
                 Origin::Stop(None) => continue,
                 Origin::Timer(timer) => After::TimerTaken(timer),
-                Origin::Call | Origin::Continue => After::Taken { execution, kind: taken.kind },
+                Origin::Call | Origin::Continue => After::Otherwise(Later::Input(execution, taken.kind)),
                 Origin::Worker { poller, queued } => {
                     After::HandOver { poller, queued, token: "".into(), input: "".into(), requeue: true }
                 }
-                Origin::Slot { slot, queued } => {
-                    shared.again_queued(slot, queued);
-                    continue;
-                }
+                Origin::Slot { slot, queued } => After::Otherwise(Later::ForSlot(slot.connector(), queued)),
             };
             shared.refuse(after, error);
         }
@@ -370,12 +392,5 @@ impl Shared {
         let Some(scope_name) = self.catalog.scope(scope) else { return false };
         crate::arn::name_of(arn, &scope_name, "activity")
             .is_some_and(|name| self.catalog.activity(scope, name).is_some())
-    }
-
-    /// Queues a task again after a while.
-    fn again_queued(&self, slot: Slot, queued: QueuedTask) {
-        let connector = slot.connector();
-        self.timers.later(self.now() + crate::shared::RETRY_MS, crate::timers::Later::ForSlot(connector, queued));
-        drop(slot);
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     dispatch::Slot,
     error::Result,
     model::Started,
+    timers::Later,
 };
 
 /// Where an answer goes.
@@ -154,11 +155,9 @@ pub(crate) enum After {
     TaskClosed(TaskRef),
     /// The execution goes on at once.
     Continue(ExecutionRef),
-    /// Taken; must be given again if the commit was refused.
-    Taken {
-        execution: ExecutionRef,
-        kind: InputKind,
-    },
+    /// Nothing, if it is durable. If it was refused, or something was that it rests on, this is done again: what an
+    /// execution took in, and also what it ignored because of a change that may yet be refused.
+    Otherwise(Later),
     /// Someone may watch the execution.
     Changed(ExecutionRef),
     /// An execution closed.

@@ -19,6 +19,7 @@ use crate::{
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
+    timers::Later,
     turn::Hot,
 };
 
@@ -107,7 +108,7 @@ impl Shard {
                 Origin::Call => {
                     row.inputs.push(held);
                     if !matches!(kind, InputKind::Start { .. }) {
-                        after.push(After::Taken { execution, kind });
+                        after.push(After::Otherwise(Later::Input(execution, kind)));
                     }
                 }
                 // Its row in the table of tasks brings it again.

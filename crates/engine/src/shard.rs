@@ -270,7 +270,12 @@ impl Shard {
                 let after = vec![After::HandOver { poller, queued, token, input, requeue: true }];
                 self.emit(None, Commit::default(), after);
             }
-            None => self.shared.activities.put_back_poller(&self.shared, poller),
+            None => {
+                // That it is over may yet be refused.
+                let later = Later::ForWorker(poller.activity.clone(), queued);
+                self.shared.activities.put_back_poller(&self.shared, poller);
+                self.emit(None, Commit::default(), vec![After::Otherwise(later)]);
+            }
         }
     }
 
@@ -283,9 +288,12 @@ impl Shard {
                 return self.shared.timers.later(now + RETRY_MS, later);
             }
         };
-        let Some(call) = hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) else { return };
-        let after = vec![After::Call { slot, queued, call: Box::new(call), requeue: true }];
-        self.emit(None, Commit::default(), after);
+        let after = match hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) {
+            Some(call) => After::Call { slot, queued, call: Box::new(call), requeue: true },
+            // That it is over may yet be refused.
+            None => After::Otherwise(Later::ForSlot(slot.connector(), queued)),
+        };
+        self.emit(None, Commit::default(), vec![after]);
     }
 
     /// The resource of an open task.
@@ -307,7 +315,8 @@ impl Shard {
                     None => self.fail_task(queued.task, crate::drive::unserved(&resource), !queued.started, now),
                 }
             }
-            Ok(None) => {}
+            // That it is over may yet be refused.
+            Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Requeue(queued))]),
             Err(error) => {
                 tracing::warn!(%error, "a queued task could not be read; trying again");
                 self.shared.timers.later(now + RETRY_MS, Later::Requeue(queued));
@@ -325,7 +334,7 @@ impl Shard {
                 let failure = self.shared.dispatch.lost_error(&resource);
                 self.fail_task(queued.task, failure, false, now);
             }
-            Ok(None) => {}
+            Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Lost(queued))]),
             Err(error) => {
                 tracing::warn!(%error, "a lost task could not be read; trying again");
                 self.shared.timers.later(now + RETRY_MS, Later::Lost(queued));

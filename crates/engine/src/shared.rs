@@ -196,7 +196,7 @@ impl Shared {
                 execution.id,
                 ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue },
             ),
-            After::Taken { .. } | After::StartOver(_) => {}
+            After::Otherwise(_) | After::StartOver(_) => {}
             After::Changed(execution) => self.watchers.changed(execution),
             After::Closed => {
                 self.counters.closed.fetch_add(1, Ordering::Relaxed);
@@ -228,7 +228,7 @@ impl Shared {
                 }
                 drop(slot);
             }
-            After::Taken { execution, kind } => self.again(execution, kind),
+            After::Otherwise(later) => self.timers.later(self.now() + RETRY_MS, later),
             After::TimerSet(_)
             | After::QueueForWorker { .. }
             | After::QueueForSlot { .. }
@@ -239,11 +239,6 @@ impl Shared {
             | After::StartOver(_)
             | After::RecoverTasks(_) => {}
         }
-    }
-
-    /// Gives an input again, after a while, that nobody else would repeat.
-    pub(crate) fn again(&self, execution: ExecutionRef, kind: InputKind) {
-        self.timers.later(self.now() + RETRY_MS, Later::Input(execution, kind));
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{
     ops::Bound,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -44,12 +44,21 @@ pub(crate) struct TestStore {
     /// Every how many batches one is refused as if the disk were full; 0: none.
     pub(crate) refuse_every: AtomicU64,
     batches: AtomicU64,
+    /// Commits stand still while it is set.
+    held: Mutex<bool>,
+    let_go: Condvar,
     pub(crate) space_short: AtomicBool,
 }
 
 impl TestStore {
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
         *self.refusal.lock().unwrap() = refusal;
+    }
+
+    /// Holds every commit from now on, or lets go what is held.
+    pub(crate) fn hold(&self, held: bool) {
+        *self.held.lock().unwrap() = held;
+        self.let_go.notify_all();
     }
 
     pub(crate) fn rows(&self, table: Table) -> Vec<Row> {
@@ -63,6 +72,7 @@ impl TestStore {
 
 impl Store for TestStore {
     fn commit(&self, batch: &[Commit]) -> Result<(), StoreError> {
+        drop(self.let_go.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
         match *self.refusal.lock().unwrap() {
             None => {}
             Some(Refusal::Full) => {
