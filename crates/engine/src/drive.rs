@@ -57,13 +57,21 @@ impl Shard {
     }
 
     /// Inputs for an execution that may not be in memory.
-    pub(crate) fn take(&mut self, execution: ExecutionRef, taken: Vec<Taken>, now: Millis) {
+    pub(crate) fn take(&mut self, execution: ExecutionRef, mut taken: Vec<Taken>, now: Millis) {
         if self.quarantined.contains_key(&execution.id) {
             return self.hold(execution, taken, now);
         }
         match self.find(execution).map(|hot| hot.is_some()) {
             Ok(true) => {
                 let hot = self.take_hot(execution.id).expect("found in memory");
+                for one in &mut taken {
+                    if let Origin::Timer(timer) = one.origin
+                        && hot.heartbeat_began(timer.timer).is_some_and(|began| began < self.shared.opened_at)
+                    {
+                        // The worker may have said that it is still at it while nobody was there to hear it.
+                        one.kind = InputKind::HeartbeatGrace { timer: timer.timer };
+                    }
+                }
                 self.drive(hot, taken, Commit::default(), Vec::new(), now);
             }
             Ok(false) if self.quarantined.contains_key(&execution.id) => self.hold(execution, taken, now),

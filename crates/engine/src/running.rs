@@ -78,7 +78,7 @@ impl Running {
             hot_bytes: (0..count).map(|_| AtomicU64::new(0)).collect(),
             ..Counters::default()
         };
-        let timers = Timers::new(options.clock.now());
+        let opened_at = options.clock.now();
         let shared = Arc::new_cyclic(|this| Shared {
             this: this.clone(),
             store,
@@ -87,7 +87,7 @@ impl Running {
             catalog,
             activities: Activities::default(),
             dispatch: Dispatch::new(connectors),
-            timers,
+            timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),
             counters,
@@ -95,6 +95,7 @@ impl Running {
             committer,
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
+            opened_at,
             draining: AtomicBool::new(false),
             space_short: AtomicBool::new(false),
             options,

@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     /// The next place in the queues.
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,
+    /// When this engine was opened: nobody heard what happened just before.
+    pub(crate) opened_at: Millis,
     pub(crate) draining: AtomicBool,
     /// The store has only its reserve left: what is under way may use it, new work may not.
     pub(crate) space_short: AtomicBool,

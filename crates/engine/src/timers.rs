@@ -8,11 +8,8 @@ use std::{
     time::Duration,
 };
 
-use stepwright_machine::{InputKind, Millis, TimerKind};
-use stepwright_store::{
-    Order, Table, keys,
-    records::{self, TimerRow},
-};
+use stepwright_machine::{InputKind, Millis};
+use stepwright_store::{Order, Table, keys};
 
 use crate::{
     error::Result,
@@ -55,14 +52,12 @@ struct State {
 pub(crate) struct Timers {
     state: Mutex<State>,
     changed: Condvar,
-    /// Heartbeats that were due before this get a period of grace: the engine was not there to hear them.
-    recovered_at: Millis,
 }
 
 impl Timers {
-    pub(crate) fn new(recovered_at: Millis) -> Self {
+    pub(crate) fn new() -> Self {
         let state = State { next_due: Some(Millis::MIN), ..State::default() };
-        Self { state: Mutex::new(state), changed: Condvar::new(), recovered_at }
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     // Each change under this lock is a single step, so a poisoned lock guards good data.
@@ -172,8 +167,8 @@ impl Timers {
                 PAGE.min(room - fired),
             )?;
             exhausted = rows.len() < PAGE.min(room - fired);
-            for (key, value) in &rows {
-                self.fire(shared, key, value)?;
+            for (key, _) in &rows {
+                self.fire(shared, key);
                 fired += 1;
                 from.clone_from(key);
                 from.push(0);
@@ -195,24 +190,16 @@ impl Timers {
         Ok(())
     }
 
-    fn fire(&self, shared: &Shared, key: &[u8], value: &[u8]) -> Result<()> {
+    fn fire(&self, shared: &Shared, key: &[u8]) {
         let Some((due, scope, id, timer)) = keys::parse_timer(key) else {
-            tracing::error!(?key, "a timer's key is damaged; it is left alone");
-            return Ok(());
+            return tracing::error!(?key, "a timer's key is damaged; it is left alone");
         };
-        let row: TimerRow = records::decode(Table::Timer, value)?;
         let execution = ExecutionRef { scope, id };
         let fired = TimerRef { due, execution, timer };
-        if !self.lock().in_flight.insert(fired) {
-            return Ok(());
+        if self.lock().in_flight.insert(fired) {
+            let kind = InputKind::TimerFired { timer };
+            shared.send(id, ShardMessage::Input { execution, kind, origin: Origin::Timer(fired) });
         }
-        let kind = if row.kind == TimerKind::Heartbeat && due <= self.recovered_at {
-            InputKind::HeartbeatGrace { timer }
-        } else {
-            InputKind::TimerFired { timer }
-        };
-        shared.send(id, ShardMessage::Input { execution, kind, origin: Origin::Timer(fired) });
-        Ok(())
     }
 
     /// Does again what was put off.

@@ -60,6 +60,15 @@ impl Hot {
             _ => None,
         }
     }
+
+    /// When the heartbeat period that this timer ends began; none if it ends no such period.
+    pub(crate) fn heartbeat_began(&self, timer: TimerId) -> Option<Millis> {
+        let Position::In(visit) = &self.execution.frames.get(&timer.frame)?.position else { return None };
+        let Work::Task(open) = &visit.work else { return None };
+        let (set, due) = open.heartbeat?;
+        let seconds = Millis::try_from(open.heartbeat_seconds?).unwrap_or(Millis::MAX);
+        (set == timer).then(|| due.saturating_sub(seconds.saturating_mul(1_000)))
+    }
 }
 
 /// What was true of an execution before the turn.

@@ -175,6 +175,32 @@ async fn a_heartbeat_missed_while_the_engine_was_down_is_forgiven_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_due_right_after_the_engine_came_back_is_forgiven_too() {
+    let world = World::new();
+    let engine = world.open();
+    world.create_activity(&engine, "a").await;
+    let mut definition = task(&activity_arn("a"));
+    definition["States"]["T"]["HeartbeatSeconds"] = json!(10);
+    world.create(&engine, "m", &definition).await;
+    let started = world.start(&engine, "m", "e", "{}").await.unwrap();
+    let held = poll(&world, &engine, "a").await;
+    let token = held.token().clone();
+    held.delivered();
+    drop(engine);
+    // Nobody could hear the worker for all but the last second of its period.
+    world.clock.advance(9_000);
+    let engine = world.open();
+    world.clock.advance(1_000);
+    let timer = || world.store.rows(Table::Timer).first().map(|(key, _)| key[..8].to_vec());
+    let renewed = (START + 20_000).to_be_bytes().to_vec();
+    until_true(|| timer().as_ref() == Some(&renewed)).await;
+    engine.send_task_heartbeat(&world.scope, &token).await.unwrap();
+    world.clock.advance(10_000);
+    let described = world.end(&engine, &started.arn).await;
+    assert_eq!((described.status, described.error.as_deref()), (Status::Failed, Some("States.Timeout")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_turn_goes_on_after_a_crash() {
     let world = World::new();
     // A loop of 1,500 states is more than one turn takes.
