@@ -120,6 +120,8 @@ impl Running {
         shared.draining.store(true, Ordering::SeqCst);
         shared.activities.close();
         shared.dispatch.close();
+        // Tasks whose start is still being written are sent when it is durable: they count as calls in flight.
+        self.flush().await;
         let calls_end = async {
             while shared.dispatch.counts().1 > 0 {
                 tokio::time::sleep(LOOK).await;
@@ -129,16 +131,7 @@ impl Running {
             tracing::warn!(calls = shared.dispatch.counts().1, "calls were still in flight at the end of the drain");
         }
         shared.dispatch.abort();
-        let mut answers = Vec::new();
-        for shard in &shared.shards {
-            let (reply, answer) = oneshot::channel();
-            drop(shard.send(ShardMessage::Flush(reply)));
-            answers.push(answer);
-        }
-        for answer in answers {
-            // A failed store refuses even this; closing it says so.
-            drop(answer.await);
-        }
+        self.flush().await;
         if let Some(threads) = self.take_threads() {
             let shared = self.shared.clone();
             drop(tokio::task::spawn_blocking(move || stop(&shared, threads)).await);
@@ -147,6 +140,20 @@ impl Running {
         match tokio::task::spawn_blocking(move || store.close()).await {
             Ok(closed) => Ok(closed?),
             Err(error) => Err(Error::unavailable(format!("the store could not be closed: {error}"))),
+        }
+    }
+
+    /// Waits until what the shards were told so far is durable and released.
+    async fn flush(&self) {
+        let mut answers = Vec::new();
+        for shard in &self.shared.shards {
+            let (reply, answer) = oneshot::channel();
+            drop(shard.send(ShardMessage::Flush(reply)));
+            answers.push(answer);
+        }
+        for answer in answers {
+            // A failed store refuses even this; closing it says so.
+            drop(answer.await);
         }
     }
 

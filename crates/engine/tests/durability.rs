@@ -244,6 +244,37 @@ async fn a_drain_lets_calls_end_and_keeps_the_rest() {
     assert_eq!((described.status, described.output.as_deref()), (Status::Succeeded, Some("5")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_calls_whose_start_is_still_being_written() {
+    let world = World::new();
+    let engine = world.open();
+    world.create(&engine, "m", &task(&function_arn("hold"))).await;
+    world.create(&engine, "p", &chain(1)).await;
+    let first = world.start(&engine, "p", "e", "5").await.unwrap();
+    world.end(&engine, &first.arn).await;
+    world.store.hold(true);
+    let start = async { world.start(&engine, "m", "e", "5").await };
+    let drain = async {
+        until(&engine, |stats| stats.started == 2).await;
+        engine.drain(Duration::from_secs(20)).await
+    };
+    let let_go = async {
+        // The drain has begun when workers are refused.
+        while !engine.get_activity_task(&world.scope, &activity_arn("a"), None).await.unwrap_err().is_transient() {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.store.hold(false);
+        until_true(|| world.functions.calls.lock().unwrap().len() == 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.functions.let_go.notify_waiters();
+    };
+    let (started, drained, ()) = tokio::join!(start, drain, let_go);
+    drained.unwrap();
+    let described = world.describe(&engine, &started.unwrap().arn).await;
+    assert_eq!((described.status, described.output.as_deref()), (Status::Succeeded, Some("5")));
+}
+
 // Workers
 
 #[tokio::test(flavor = "multi_thread")]
