@@ -11,7 +11,7 @@ use std::{
 
 use stepwright_machine::Definition;
 use stepwright_store::{
-    Commit, Order, Store, Table,
+    Commit, Store, Table,
     keys::{self, MachineNumber, MetaKey, ScopeNumber},
     records::{self, ActivityRow, MachineRow, MetaRow, RevisionRow, ScopeRow},
 };
@@ -318,11 +318,4 @@ pub(crate) fn tags(store: &dyn Store, key: &[u8]) -> Result<records::TagsRow> {
         Some(bytes) => Ok(records::decode(Table::Tag, &bytes)?),
         None => Ok(records::TagsRow::default()),
     }
-}
-
-/// Whether a range of a table holds a row.
-pub(crate) fn holds_any(store: &dyn Store, table: Table, prefix: &[u8]) -> Result<bool> {
-    let end = keys::prefix_end(prefix);
-    let from = std::ops::Bound::Included(prefix);
-    Ok(!store.scan(table, from, std::ops::Bound::Excluded(&end), Order::Ascending, 1)?.is_empty())
 }

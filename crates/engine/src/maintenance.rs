@@ -1,8 +1,9 @@
-//! Work in the background: the store's room is watched, executions past their retention are deleted, names become free again, and machines that
-//! are being deleted lose their running executions and then themselves. It never changes an open execution but by
-//! asking its shard.
+//! Work in the background: the store's room is watched, executions past their retention are deleted, names become free
+//! again, and machines that are being deleted lose their running executions and then themselves. It never changes an
+//! open execution but by asking its shard.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     sync::{Condvar, Mutex, PoisonError},
     time::Duration,
@@ -11,12 +12,12 @@ use std::{
 use stepwright_machine::{ExecutionId, InputKind, Millis, Status};
 use stepwright_store::{
     Commit, Order, Table,
-    keys::{self, Tagged},
+    keys::{self, MachineNumber, Tagged},
     records::{self, ExecutionRow, ExpiryRow, NameRow},
 };
 
 use crate::{
-    catalog::{corrupt, holds_any},
+    catalog::corrupt,
     error::Result,
     message::{ExecutionRef, Origin, ShardMessage},
     shared::Shared,
@@ -53,6 +54,10 @@ impl Maintenance {
     pub(crate) fn stop(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
         self.changed.notify_one();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopped
     }
 
     fn wait(&self, time: Duration) -> bool {
@@ -111,16 +116,28 @@ fn delete_machines(shared: &Shared) -> Result<bool> {
         let mut commit = Commit::default();
         commit.delete(Table::Machine, keys::named(scope, &name));
         commit.delete(Table::Tag, keys::tags(scope, Tagged::StateMachine, &name));
-        delete_revisions_if_unused(shared, scope, row.number, &mut commit)?;
+        delete_revisions_if_unused(shared, scope, row.number, &BTreeSet::new(), &mut commit)?;
         shared.commit_blocking(commit)?;
         shared.catalog.machine_gone(scope, &name);
     }
     Ok(remaining)
 }
 
-/// Revisions go when neither their machine nor any of its executions is left.
-fn delete_revisions_if_unused(shared: &Shared, scope: u32, machine: u32, commit: &mut Commit) -> Result<()> {
-    if !holds_any(&*shared.store, Table::List, &keys::list(scope, machine, None))? {
+/// Revisions go when neither their machine nor any of its executions is left. `going`: executions that this commit
+/// deletes; their rows still stand in the list.
+fn delete_revisions_if_unused(
+    shared: &Shared,
+    scope: u32,
+    machine: u32,
+    going: &BTreeSet<ExecutionId>,
+    commit: &mut Commit,
+) -> Result<()> {
+    let list = keys::list(scope, machine, None);
+    let end = keys::prefix_end(&list);
+    let (from, to) = (Bound::Included(&list[..]), Bound::Excluded(&end[..]));
+    let left = shared.store.scan(Table::List, from, to, Order::Ascending, going.len() + 1)?;
+    let is_going = |key: &[u8]| keys::parse_list_entry(key).is_some_and(|id| going.contains(&id));
+    if left.iter().all(|(key, _)| is_going(key)) {
         let revisions = keys::revisions(scope, machine);
         commit.delete_range(Table::Revision, revisions.clone(), keys::prefix_end(&revisions));
     }
@@ -143,12 +160,21 @@ pub(crate) fn sweep(shared: &Shared, now: Millis) -> Result<()> {
                 PAGE,
             )?;
             let mut commit = Commit::default();
+            let mut without_machine: BTreeMap<MachineNumber, BTreeSet<ExecutionId>> = BTreeMap::new();
             for (key, value) in &rows {
                 let (scope, id) = keys::parse_execution(key).ok_or_else(|| corrupt("the key of an execution"))?;
                 let row: ExecutionRow = records::decode(Table::Execution, value)?;
-                if row.end.as_ref().is_some_and(|end| end.closing.at < horizon) {
-                    delete_execution(shared, ExecutionRef { scope, id }, &row, now, &mut commit)?;
+                if row.end.as_ref().is_some_and(|end| end.closing.at < horizon)
+                    && !delete_execution(shared, ExecutionRef { scope, id }, &row, now, &mut commit)?
+                {
+                    without_machine.entry(row.machine).or_default().insert(id);
                 }
+            }
+            for (machine, going) in without_machine {
+                delete_revisions_if_unused(shared, scope, machine, &going, &mut commit)?;
+            }
+            if shared.maintenance.is_stopped() {
+                return Ok(());
             }
             if !commit.mutations.is_empty() {
                 shared.commit_blocking(commit)?;
@@ -162,13 +188,14 @@ pub(crate) fn sweep(shared: &Shared, now: Millis) -> Result<()> {
     free_names(shared, now)
 }
 
+/// Deletes an execution. Whether its machine still exists.
 fn delete_execution(
     shared: &Shared,
     execution: ExecutionRef,
     row: &ExecutionRow,
     now: Millis,
     commit: &mut Commit,
-) -> Result<()> {
+) -> Result<bool> {
     let ExecutionRef { scope, id } = execution;
     let key = keys::execution(scope, id);
     let end = keys::prefix_end(&key);
@@ -180,7 +207,7 @@ fn delete_execution(
     commit.delete(Table::List, keys::list_entry(scope, row.machine, None, id));
     commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(row.status()), id));
     let revision = shared.store.get(Table::Revision, &keys::revision(scope, row.machine, row.revision))?;
-    let Some(revision) = revision else { return Ok(()) };
+    let Some(revision) = revision else { return Ok(false) };
     let revision: records::RevisionRow = records::decode(Table::Revision, &revision)?;
     let name_key = keys::name(scope, &revision.machine_name, &row.name);
     let free_at = row.end.as_ref().map_or(now, |end| end.closing.at) + shared.options.name_retention_ms;
@@ -190,18 +217,7 @@ fn delete_execution(
         free_name(shared, &name_key, id, commit)?;
     }
     let current = shared.catalog.machine(scope, &revision.machine_name);
-    if current.is_none_or(|current| current.number != row.machine) {
-        // The machine is gone. The rows of this commit still stand in the list: only its last execution counts.
-        let list = keys::list(scope, row.machine, None);
-        let end = keys::prefix_end(&list);
-        let left =
-            shared.store.scan(Table::List, Bound::Included(&list), Bound::Excluded(&end), Order::Descending, 1)?;
-        if left.first().is_none_or(|(key, _)| keys::parse_list_entry(key) == Some(id)) {
-            let revisions = keys::revisions(scope, row.machine);
-            commit.delete_range(Table::Revision, revisions.clone(), keys::prefix_end(&revisions));
-        }
-    }
-    Ok(())
+    Ok(current.is_some_and(|current| current.number == row.machine))
 }
 
 /// Frees a name unless another execution has it by now.

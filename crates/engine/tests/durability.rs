@@ -415,6 +415,29 @@ async fn closed_executions_go_with_all_their_rows_and_free_their_names() {
     world.start(&engine, "m", "e", "{}").await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_leaves_the_definition_of_what_a_deleted_machine_still_has() {
+    let mut world = World::new();
+    world.options.retention_ms = 10 * DAY_MS;
+    let engine = world.open();
+    let machine = world.create(&engine, "m", &task(&function_arn("hold"))).await;
+    let long = world.start(&engine, "m", "long", "{}").await.unwrap();
+    world.clock.advance(1_000);
+    let short = world.start(&engine, "m", "short", "{}").await.unwrap();
+    engine.stop_execution(&world.scope, &short.arn, None, None).await.unwrap();
+    // The older one ends later, with its machine.
+    world.clock.advance(5 * DAY_MS);
+    engine.delete_state_machine(&world.scope, &machine.arn).await.unwrap();
+    world.end(&engine, &long.arn).await;
+    until_true(|| world.store.rows(Table::Machine).is_empty()).await;
+    world.clock.advance(6 * DAY_MS);
+    until_true(|| world.store.rows(Table::Execution).len() == 1).await;
+    assert_eq!(world.describe(&engine, &long.arn).await.status, Status::Aborted);
+    world.clock.advance(5 * DAY_MS);
+    until_true(|| world.store.rows(Table::Execution).is_empty()).await;
+    assert_eq!(world.store.rows(Table::Revision), [], "and then it goes, too");
+}
+
 // Stores that refuse
 
 #[tokio::test(flavor = "multi_thread")]
