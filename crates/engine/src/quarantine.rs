@@ -62,24 +62,27 @@ impl Shard {
                 other => after.push(other),
             }
         }
-        self.hold_into(execution, taken, now, commit, after);
+        self.hold_into(execution, taken, now, true, commit, after);
     }
 
     /// Keeps what comes for an execution in quarantine.
     pub(crate) fn hold(&mut self, execution: ExecutionRef, taken: Vec<Taken>, now: Millis) {
-        self.hold_into(execution, taken, now, Commit::default(), Vec::new());
+        self.hold_into(execution, taken, now, false, Commit::default(), Vec::new());
     }
 
+    /// `new`: its row is not written yet.
     fn hold_into(
         &mut self,
         execution: ExecutionRef,
         taken: Vec<Taken>,
         now: Millis,
+        new: bool,
         mut commit: Commit,
         mut after: Vec<After>,
     ) {
         let shared = self.shared.clone();
         let Some(row) = self.quarantined.get_mut(&execution.id) else { return };
+        let before = (row.inputs.len(), row.dropped);
         let mut bytes: usize = row.inputs.iter().map(|held| held.text.as_ref().map_or(0, |text| text.len())).sum();
         for Taken { kind, origin } in taken {
             let held = hold(shared.input(kind.clone(), now));
@@ -116,8 +119,13 @@ impl Shard {
                 Origin::Continue | Origin::Slot { .. } | Origin::Stop(None) => {}
             }
         }
-        commit.put(Table::Quarantine, keys::execution(execution.scope, execution.id), records::encode(row));
-        self.emit(None, commit, after);
+        // A machine that is being deleted asks its executions to stop again and again; that changes nothing.
+        if new || (row.inputs.len(), row.dropped) != before {
+            commit.put(Table::Quarantine, keys::execution(execution.scope, execution.id), records::encode(row));
+        }
+        if !commit.mutations.is_empty() || !after.is_empty() {
+            self.emit(None, commit, after);
+        }
     }
 
     /// Takes an execution out of quarantine and gives it its inputs again.

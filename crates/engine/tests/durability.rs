@@ -720,3 +720,20 @@ async fn a_broken_execution_can_be_failed_even_when_the_interpreter_cannot() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_waits_for_quarantined_executions_to_end_writes_nothing_meanwhile() {
+    let mut world = World::new();
+    world.options.step.begin = fragile;
+    let engine = world.open();
+    let machine = world.create(&engine, "m", &chain(1)).await;
+    let broken = world.start(&engine, "m", "e", "\"break\"").await.unwrap();
+    engine.delete_state_machine(&world.scope, &machine.arn).await.unwrap();
+    // The engine looks again and again whether the last execution has ended.
+    let commits = || world.store.commits.lock().unwrap().len();
+    let before = commits();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(commits(), before);
+    engine.quarantine_fail(&broken.arn).await.unwrap();
+    until_true(|| world.store.rows(Table::Machine).is_empty()).await;
+}
