@@ -23,6 +23,9 @@ const ERROR_CHARACTERS: usize = 256;
 /// Longest cause, in characters.
 const CAUSE_CHARACTERS: usize = 32_768;
 
+/// Bytes of all variables, as a multiple of the payload limit. AWS: 10 MiB and 256 KiB.
+const VARIABLES_PER_PAYLOAD: u64 = 40;
+
 /// Deepest value that is passed on: what the JSON parser reads back.
 const MAX_DEPTH: usize = 127;
 
@@ -49,8 +52,9 @@ pub(crate) struct Raised {
 }
 
 impl Raised {
+    /// A failure of the interpreter's own.
     pub(crate) fn new(class: Class, error: &str, cause: String) -> Self {
-        Self { class, failure: Failure { error: Some(error.into()), cause: Some(cause.into()) } }
+        Self::reported(class, Failure { error: Some(error.into()), cause: Some(cause.into()) })
     }
 
     /// A failure as a task, a Fail state or a worker named it, cut to AWS's lengths.
@@ -341,12 +345,7 @@ impl<'a> Turn<'a> {
         transition: Transition,
     ) -> Result<Run, Raised> {
         let output = self.limited(id, output)?;
-        for (_, value) in &assigned {
-            self.check_depth(id, value.value())?;
-            if self.is_too_large(value) {
-                return Err(too_large(&self.state_of(id).name));
-            }
-        }
+        self.check_variables(id, &assigned)?;
         let assigned = assigned.into_iter().map(|(name, value)| (name, self.intern(value))).collect();
         Ok(self.leave(id, output, assigned, transition))
     }
@@ -361,6 +360,31 @@ impl<'a> Turn<'a> {
             return Err(too_large(&self.state_of(id).name));
         }
         Ok(self.intern(payload))
+    }
+
+    /// The limits of variables (spec 03 §4): one, one Assign together, and all that the state's scope sees.
+    fn check_variables(&self, id: FrameId, assigned: &[(Arc<str>, Payload)]) -> Result<(), Raised> {
+        if assigned.is_empty() {
+            return Ok(());
+        }
+        for (_, value) in assigned {
+            self.check_depth(id, value.value())?;
+        }
+        let bytes = |value: &Payload| value.text().len() as u64;
+        let new: u64 = assigned.iter().map(|(_, value)| bytes(value)).sum();
+        let mut all = new;
+        let mut scope = Some(id);
+        while let Some(frame) = scope.map(|scope| self.frame(scope)) {
+            let is_replaced = |name: &Arc<str>| scope == Some(id) && assigned.iter().any(|(new, _)| new == name);
+            let kept = frame.variables.iter().filter(|(name, _)| !is_replaced(name));
+            all += kept.map(|(_, value)| bytes(value)).sum::<u64>();
+            scope = frame.parent;
+        }
+        let limit = self.execution.info.limits.payload_bytes;
+        if limit != 0 && (new > limit || all > limit * VARIABLES_PER_PAYLOAD) {
+            return Err(too_large(&self.state_of(id).name));
+        }
+        Ok(())
     }
 
     /// A state that wraps its own input in a loop would build what no JSON parser takes.

@@ -19,6 +19,9 @@ use crate::{
     step::{Run, Turn, seconds_to_millis},
 };
 
+/// The longest time-out and heartbeat.
+const MAX_SECONDS: u64 = 99_999_999;
+
 impl<'a> Turn<'a> {
     pub(crate) fn begin_task(&mut self, id: FrameId, state: &'a State, task: &'a Task) -> Result<Run, Raised> {
         let number = self.next_number();
@@ -112,10 +115,10 @@ impl<'a> Turn<'a> {
                 let environment = self.environment(id);
                 let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, &error))?;
                 match value.as_u64() {
-                    Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+                    Some(seconds) if (1..=MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
                     _ => {
                         let message = format!(
-                            "The {name}Path parameter must reference a positive integer: {} == {value}",
+                            "The {name}Path parameter must reference an integer from 1 to {MAX_SECONDS}: {} == {value}",
                             path.text()
                         );
                         Err(self.runtime_error(id, &message))

@@ -2,7 +2,7 @@
 
 use crate::world::{Answer, START, World};
 use serde_json::json;
-use stepwright_machine::{InputKind, Limits, Outcome, Payload, Status, TimerKind};
+use stepwright_machine::{EventKind, InputKind, Limits, Outcome, Payload, Status, TimerKind};
 
 const ACTIVITY: &str = "arn:aws:states:us-east-1:000000000000:activity:a";
 
@@ -72,6 +72,61 @@ fn large_payloads_fail_the_state() {
                 .into()
         )
     );
+}
+
+#[test]
+fn variables_have_limits_of_their_own() {
+    let limits = Limits { payload_bytes: 20, ..Limits::AWS };
+    let run = |states: &str| {
+        let world = World::start_with(&format!(r#"{{"StartAt":"S0","States":{{{states}}}}}"#), "{}", limits, &[]);
+        world.check_fold();
+        let state = world.events.iter().filter(|event| matches!(event.3, EventKind::StateEntered { .. })).count();
+        let closing = world.closing.expect("closed");
+        (closing.status, closing.error.as_deref().unwrap_or_default().to_owned(), state)
+    };
+    let pass =
+        |number: usize, assign: &str, next: &str| format!(r#""S{number}":{{"Type":"Pass","Assign":{assign},{next}}}"#);
+    let end = r#""End":true"#;
+    let succeeded = (Status::Succeeded, String::new(), 1);
+    let too_large = |state| (Status::Failed, "States.DataLimitExceeded".to_owned(), state);
+    assert_eq!(run(&pass(0, r#"{"a":"12345678","b":"12345678"}"#, end)), succeeded, "20 bytes together");
+    assert_eq!(run(&pass(0, r#"{"a":"12345678","b":"123456789"}"#, end)), too_large(1), "21 bytes together");
+    // Forty times as much in all; what is assigned again counts once.
+    let chain = |name: fn(usize) -> String| {
+        let states = (0..41).map(|number| {
+            let next = if number == 40 { end.to_owned() } else { format!(r#""Next":"S{}""#, number + 1) };
+            pass(number, &format!(r#"{{"{}":"123456789012345678"}}"#, name(number)), &next)
+        });
+        states.collect::<Vec<_>>().join(",")
+    };
+    assert_eq!(run(&chain(|number| format!("v{number}"))), too_large(41));
+    assert_eq!(run(&chain(|_| "v".to_owned())).0, Status::Succeeded);
+}
+
+#[test]
+fn a_cause_is_cut_at_its_longest() {
+    let definition = r#"{"StartAt":"A","States":{"A":{"Type":"Pass","ResultPath":"$.r","End":true}}}"#;
+    let world = World::start(definition, &format!("\"{}\"", "é".repeat(100_000)));
+    let (error, cause) = world.failure();
+    assert_eq!(error, "States.ResultPathMatchFailure");
+    assert_eq!(cause.chars().count(), 32_768);
+}
+
+#[test]
+fn a_timeout_that_a_path_gives_has_the_limits_of_a_literal() {
+    for (seconds, runs) in [("1", true), ("99999999", true), ("0", false), ("100000000", false), ("1.5", false)] {
+        let mut world = World::start(&activity(r#""TimeoutSecondsPath":"$.t","#), &format!(r#"{{"t":{seconds}}}"#));
+        assert_eq!(world.closing.is_none(), runs, "{seconds}");
+        if !runs {
+            let cause = world.failure().1;
+            let rest = format!(
+                "The TimeoutSecondsPath parameter must reference an integer from 1 to 99999999: $.t == {seconds}"
+            );
+            assert!(cause.ends_with(&rest), "{cause}");
+        } else {
+            world.submit(InputKind::Stop { error: None, cause: None });
+        }
+    }
 }
 
 #[test]
