@@ -14,6 +14,9 @@ use crate::{
     token,
 };
 
+/// Where the items of an inline Map come from (AWS: documented).
+const STATE_DATA: &str = "STATE_DATA";
+
 /// What an expression of one frame may read besides its input.
 pub(crate) struct Environment<'a> {
     execution: &'a Execution,
@@ -73,7 +76,8 @@ impl<'a> Environment<'a> {
             members.insert("Task".into(), json!({ "Token": token::issue(info, task) }));
         }
         if let Some((index, value)) = self.item.or_else(|| self.enclosing_item()) {
-            members.insert("Map".into(), json!({ "Item": { "Index": index, "Value": value } }));
+            let item = json!({ "Index": index, "Value": value, "Source": STATE_DATA });
+            members.insert("Map".into(), json!({ "Item": item }));
         }
         context
     }

@@ -338,11 +338,16 @@ fn the_context_object_shows_state_item_and_retries() {
     let definition = r#"{"StartAt":"M","States":{"M":{"Type":"Map","End":true,
         "ItemSelector":{"i.$":"$$.Map.Item.Index","v.$":"$$.Map.Item.Value","all.$":"$"},
         "ItemProcessor":{"StartAt":"S","States":{"S":{"Type":"Pass","End":true,
-        "Parameters":{"in.$":"$","state.$":"$$.State.Name","index.$":"$$.Map.Item.Index","entered.$":"$$.State.EnteredTime"}}}}}}}"#;
+        "Parameters":{"in.$":"$","state.$":"$$.State.Name","item.$":"$$.Map.Item","entered.$":"$$.State.EnteredTime"}}}}}}}"#;
     let world = World::start(definition, r#"["a"]"#);
     assert_eq!(
         crate::world::json(&world.output()),
-        json!([{"in": {"i": 0, "v": "a", "all": ["a"]}, "state": "S", "index": 0, "entered": "2023-11-14T22:13:20Z"}])
+        json!([{
+            "in": {"i": 0, "v": "a", "all": ["a"]},
+            "state": "S",
+            "item": {"Index": 0, "Value": "a", "Source": "STATE_DATA"},
+            "entered": "2023-11-14T22:13:20Z",
+        }])
     );
     let definition = r#"{"StartAt":"S","States":{"S":{"Type":"Pass","End":true,"Parameters":{"c.$":"$$"}}}}"#;
     let world = World::start(definition, r#"{"x": 1}"#);
