@@ -329,6 +329,14 @@ impl Engine {
         self.answer(scope, token, |task| InputKind::TaskSucceeded { task, output: Payload::new(output) }).await
     }
 
+    /// Whether a task token was issued here, be its task over or not: checked before what comes with the token.
+    ///
+    /// # Errors
+    /// `InvalidToken`.
+    pub fn check_token(&self, scope: &Scope, token: &str) -> Result<()> {
+        self.issued(scope, token).map(drop)
+    }
+
     /// SendTaskFailure.
     ///
     /// # Errors
@@ -447,14 +455,20 @@ impl Engine {
         change.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a change did not end: {error}"))))
     }
 
-    async fn answer(&self, scope: &Scope, token: &str, kind: impl FnOnce(TaskId) -> InputKind) -> Result<()> {
+    fn issued(&self, scope: &Scope, token: &str) -> Result<Token> {
         let shared = self.shared();
-        shared.check()?;
         let token = Token::parse(token).ok_or(Error::InvalidToken)?;
         let own = shared.catalog.scope_number(scope) == Some(token.scope);
         if !own || !token.verify(&shared.secrets.token_key(token.execution)) {
             return Err(Error::InvalidToken);
         }
+        Ok(token)
+    }
+
+    async fn answer(&self, scope: &Scope, token: &str, kind: impl FnOnce(TaskId) -> InputKind) -> Result<()> {
+        let shared = self.shared();
+        shared.check()?;
+        let token = self.issued(scope, token)?;
         let execution = ExecutionRef { scope: token.scope, id: token.execution };
         let (reply, answer) = oneshot::channel();
         let message = ShardMessage::Input { execution, kind: kind(token.task), origin: Origin::Answer(reply) };

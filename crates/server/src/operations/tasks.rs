@@ -22,6 +22,8 @@ pub(super) async fn send_task_success(
     if input.output.len() > MAX_BYTES {
         return Err(json_text::too_long("output"));
     }
+    // A bad token is told of before a bad output (recorded).
+    call.engine().check_token(&scope(context), &input.task_token).map_err(to_api)?;
     json_text::check(&input.output)
         .map_err(|error| ApiError::new(ErrorCode::InvalidOutput, format!("Invalid Output: '{error}'")))?;
     call.engine().send_task_success(&scope(context), &input.task_token, input.output.into()).await.map_err(to_api)?;

@@ -42,7 +42,11 @@ fn deep_nesting_inside_of_texts() {
     server.call("StartExecution", &start).is_error("InvalidExecutionInput", "Invalid State Machine Execution Input: '");
     let create = json!({"name": "deep", "roleArn": crate::support::ROLE, "definition": deep});
     server.call("CreateStateMachine", &create).is_error("InvalidDefinition", "Invalid State Machine Definition: '");
-    let output = json!({"taskToken": "x", "output": deep});
+    let activity = server.ok("CreateActivity", &json!({"name": "a"}))["activityArn"].clone();
+    let waiting = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
+    server.ok("StartExecution", &json!({"stateMachineArn": server.create("waiting", &waiting)}));
+    let token = server.ok("GetActivityTask", &json!({"activityArn": activity}))["taskToken"].clone();
+    let output = json!({"taskToken": token, "output": deep});
     server.call("SendTaskSuccess", &output).is_error("InvalidOutput", "Invalid Output: '");
     still_serves(&server);
 }

@@ -178,6 +178,13 @@ fn a_worker_gets_a_task_and_answers_it() {
     let task = server.ok("GetActivityTask", &json!({"activityArn": activity, "workerName": "w"}));
     assert_eq!(task["input"], "{\"n\":1}");
     server.ok("SendTaskHeartbeat", &json!({"taskToken": task["taskToken"]}));
+    // The token is looked at before what comes with it.
+    for (token, code, part) in [
+        (json!("none"), "InvalidToken", "Invalid Token: 'Invalid token'"),
+        (task["taskToken"].clone(), "InvalidOutput", "Invalid Output: 'Unrecognized token 'no'"),
+    ] {
+        server.call("SendTaskSuccess", &json!({"taskToken": token, "output": "no"})).is_error(code, part);
+    }
     let success = json!({"taskToken": task["taskToken"], "output": "[2]"});
     assert_eq!(server.ok("SendTaskSuccess", &success), json!({}));
     let described = server.wait(&started["executionArn"]);
