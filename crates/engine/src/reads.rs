@@ -27,8 +27,9 @@ use crate::{
 const HISTORY_PAGE_BYTES: usize = 4 << 20;
 /// What an event counts beside its texts.
 const EVENT_BYTES: usize = 256;
-/// Turns read at once.
+/// Turns read at once: few as long as they bring events, more and more while they bring none (heartbeats).
 const TURNS: usize = 16;
+const MOST_TURNS: usize = 128;
 
 /// An execution as its row says.
 pub(crate) struct Found {
@@ -177,7 +178,10 @@ impl Shared {
         reverse: bool,
         now: Millis,
     ) -> Result<HistoryPage> {
-        let Found { execution, row } = self.find_execution(scope, arn)?;
+        let found = self.find_execution(scope, arn)?;
+        // Read before the turns: what comes meanwhile is not part of this page.
+        let last_event = self.last_event(&found)?;
+        let Found { execution, row } = found;
         let revision = self.catalog.revision(execution.scope, row.machine, row.revision)?;
         let prefix = keys::execution(execution.scope, execution.id);
         let binding: &[&[u8]] = &[b"history", &prefix, &[u8::from(reverse)]];
@@ -192,6 +196,7 @@ impl Shared {
             events: Vec::new(),
             limit: page::limit(request),
             bytes: 0,
+            end: if reverse { 1 } else { last_event },
         };
         let next = reader.read(start, reverse)?;
         Ok(HistoryPage {
@@ -277,6 +282,8 @@ struct HistoryReader<'a> {
     events: Vec<Event>,
     limit: usize,
     bytes: usize,
+    /// The last event there is, in reading order. A task's heartbeats are turns without events, and may be many.
+    end: EventId,
 }
 
 impl HistoryReader<'_> {
@@ -291,19 +298,25 @@ impl HistoryReader<'_> {
             if reverse { high = at } else { low = at }
         }
         let order = if reverse { Order::Descending } else { Order::Ascending };
+        let mut turns = TURNS;
         loop {
+            let so_far = self.events.len();
             let (from, to) = (low.as_ref().map(|key| &key[..]), high.as_ref().map(|key| &key[..]));
-            let rows = self.shared.store.scan(Table::Turn, from, to, order, TURNS)?;
+            let rows = self.shared.store.scan(Table::Turn, from, to, order, turns)?;
             for (key, value) in &rows {
                 let turn = keys::parse_turn(key).ok_or_else(|| corrupt("the key of a turn"))?;
                 let row: TurnRow = records::decode(Table::Turn, value)?;
                 if let Some(next) = self.read_turn(turn, row, start, reverse)? {
                     return Ok(Some(next));
                 }
+                if self.events.last().is_some_and(|event| event.id == self.end) {
+                    return Ok(None);
+                }
             }
-            if rows.len() < TURNS {
+            if rows.len() < turns {
                 return Ok(None);
             }
+            turns = if self.events.len() > so_far { TURNS } else { MOST_TURNS.min(turns * 2) };
             if let Some((last, _)) = rows.into_iter().next_back() {
                 if reverse { high = Bound::Excluded(last) } else { low = Bound::Excluded(last) }
             }

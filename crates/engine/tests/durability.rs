@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{Refusal, START, World, activity_arn, chain, function_arn, task, until, until_true, wait};
 use serde_json::json;
-use stepwright_engine::{Delivery, Engine, Error, OnLost, StepFunction};
+use stepwright_engine::{Delivery, Engine, Error, OnLost, PageRequest, StepFunction};
 use stepwright_machine::{Definition, Effects, Execution, Input, InputKind, Status};
 use stepwright_store::Table;
 
@@ -363,6 +363,37 @@ async fn activities_end_with_their_polls_and_tokens_are_checked() {
 }
 
 // Memory
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_does_not_get_slower_with_each_heartbeat() {
+    let world = World::new();
+    let engine = world.open();
+    world.create_activity(&engine, "a").await;
+    let mut definition = task(&activity_arn("a"));
+    definition["States"]["T"]["HeartbeatSeconds"] = json!(10);
+    world.create(&engine, "m", &definition).await;
+    let started = world.start(&engine, "m", "e", "{}").await.unwrap();
+    let task = poll(&world, &engine, "a").await;
+    let token = task.token().clone();
+    task.delivered();
+    for _ in 0..500 {
+        engine.send_task_heartbeat(&world.scope, &token).await.unwrap();
+    }
+    let before = world.store.scanned.load(std::sync::atomic::Ordering::SeqCst);
+    let names = world.event_names(&engine, &started.arn).await;
+    assert_eq!(names, ["ExecutionStarted", "StateEntered", "ActivityScheduled", "ActivityStarted"]);
+    let read = world.store.scanned.load(std::sync::atomic::Ordering::SeqCst) - before;
+    assert!(read <= 40, "{read} rows were read for 4 events");
+    engine.send_task_success(&world.scope, &token, "1".into()).await.unwrap();
+    let last = PageRequest { max_results: 2, next_token: None };
+    let page = engine.history(&world.scope, &started.arn, last, true).await.unwrap();
+    let ids: Vec<u64> = page.events.iter().map(|event| event.id).collect();
+    assert_eq!(ids, [7, 6]);
+    let page = PageRequest { max_results: 100, next_token: page.next_token };
+    let rest = engine.history(&world.scope, &started.arn, page, true).await.unwrap();
+    let ids: Vec<u64> = rest.events.iter().map(|event| event.id).collect();
+    assert_eq!((ids, rest.next_token), (vec![5, 4, 3, 2, 1], None));
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn executions_beyond_the_memory_limit_are_read_back() {

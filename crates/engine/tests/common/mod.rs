@@ -44,6 +44,8 @@ pub(crate) struct TestStore {
     /// Every how many batches one is refused as if the disk were full; 0: none.
     pub(crate) refuse_every: AtomicU64,
     batches: AtomicU64,
+    /// Rows that scans gave out.
+    pub(crate) scanned: AtomicU64,
     /// Commits stand still while it is set.
     held: Mutex<bool>,
     let_go: Condvar,
@@ -103,7 +105,9 @@ impl Store for TestStore {
         order: Order,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.inner.scan(table, from, to, order, limit)
+        let rows = self.inner.scan(table, from, to, order, limit)?;
+        self.scanned.fetch_add(rows.len() as u64, Ordering::SeqCst);
+        Ok(rows)
     }
 
     fn stats(&self) -> stepwright_store::Stats {
