@@ -99,7 +99,13 @@ impl Turn<'_> {
         }
         // Tasks that end badly together are all recorded before the first of them has its consequences (recorded:
         // four task time-outs of one Map). Whatever else happens, happens after.
-        let ends_task = matches!(input.kind, InputKind::TaskFailed { .. } | InputKind::TimerFired { .. });
+        let ends_task = match input.kind {
+            InputKind::TaskFailed { .. } => true,
+            InputKind::TimerFired { timer } => {
+                matches!(self.timer(timer), Some((TimerKind::TaskTimeout | TimerKind::Heartbeat, _)))
+            }
+            _ => false,
+        };
         if !ends_task && self.raise_failures().is_err() {
             return Outcome::Ignored;
         }

@@ -542,6 +542,38 @@ fn tasks_that_time_out_together_are_recorded_before_their_map_fails() {
 }
 
 #[test]
+fn a_wait_that_is_due_after_a_task_failed_is_aborted() {
+    let definition = format!(
+        r#"{{"StartAt":"X","States":{{"X":{{"Type":"Parallel","End":true,"Branches":[
+            {{"StartAt":"T","States":{{"T":{{"Type":"Task","Resource":"{LAMBDA}","End":true}}}}}},
+            {{"StartAt":"W","States":{{"W":{{"Type":"Wait","Seconds":5,"Next":"P"}},"P":{{"Type":"Pass","End":true}}}}}}
+        ]}}}}}}"#
+    );
+    let mut world = World::start(&definition, "{}");
+    let timer = world.timers.first_key_value().expect("the wait's").0.1;
+    world.advance(5_000);
+    let task = world.open[0].0;
+    let outcomes = world.submit_all(vec![
+        InputKind::TaskFailed { task, error: Some("E".into()), cause: None },
+        InputKind::TimerFired { timer },
+    ]);
+    assert_eq!(outcomes, [Outcome::Accepted, Outcome::Ignored]);
+    let history = world.history();
+    let last: Vec<&str> = history.lines().skip(7).collect();
+    assert_eq!(
+        last,
+        [
+            "8<-7 LambdaFunctionFailed E: -",
+            "9<-8 TaskStateAborted",
+            "10<-8 WaitStateAborted",
+            "11<-8 ParallelStateFailed",
+            "12<-11 ExecutionFailed E: -",
+        ]
+    );
+    world.check_fold();
+}
+
+#[test]
 fn tasks_that_fail_together_are_retried_each_on_its_own() {
     let states = format!(r#""S":{{"Type":"Task","Resource":"{LAMBDA}","Retry":[{{"ErrorEquals":["E"]}}],"End":true}}"#);
     let mut world = World::start_with(&map("", &states), "[1,2]", Limits::AWS, &[]);
