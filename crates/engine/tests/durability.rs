@@ -463,6 +463,8 @@ async fn retention_leaves_the_definition_of_what_a_deleted_machine_still_has() {
     until_true(|| world.store.rows(Table::Machine).is_empty()).await;
     world.clock.advance(6 * DAY_MS);
     until_true(|| world.store.rows(Table::Execution).len() == 1).await;
+    drop(engine);
+    let engine = world.open();
     assert_eq!(world.describe(&engine, &long.arn).await.status, Status::Aborted);
     world.clock.advance(5 * DAY_MS);
     until_true(|| world.store.rows(Table::Execution).is_empty()).await;
