@@ -23,6 +23,8 @@ const PAGE: usize = 1_024;
 const IN_FLIGHT: usize = 16_384;
 /// The wall clock may jump, so nobody sleeps longer than this without looking at it.
 const NAP: Duration = Duration::from_secs(1);
+/// How far ahead the next timer is looked for.
+const LOOK_AHEAD_MS: Millis = 1_000;
 
 /// Something to be done again after a refused commit.
 pub(crate) enum Later {
@@ -40,8 +42,8 @@ struct State {
     watermark: Vec<u8>,
     /// The lowest key set since the last look.
     lowest: Option<Vec<u8>>,
-    /// When the next timer is due; none: nothing is set.
-    next_due: Option<Millis>,
+    /// When to look next: the next timer is not due before.
+    next_due: Millis,
     in_flight: HashSet<TimerRef>,
     later: Vec<(Millis, Later)>,
     woken: bool,
@@ -56,7 +58,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        let state = State { next_due: Some(Millis::MIN), ..State::default() };
+        let state = State { next_due: Millis::MIN, ..State::default() };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -72,8 +74,8 @@ impl Timers {
         if state.lowest.as_ref().is_none_or(|lowest| key < *lowest) {
             state.lowest = Some(key);
         }
-        if state.next_due.is_none_or(|next| timer.due < next) {
-            state.next_due = Some(timer.due);
+        if timer.due < state.next_due {
+            state.next_due = timer.due;
             state.woken = true;
             self.changed.notify_one();
         }
@@ -111,14 +113,14 @@ impl Timers {
             if let Err(error) = self.tick(shared, shared.now()) {
                 tracing::error!(%error, "timers could not be read; trying again");
                 let mut state = self.lock();
-                state.next_due = Some(Millis::MIN);
+                state.next_due = Millis::MIN;
                 drop(self.wait(state, NAP));
             }
             let mut state = self.lock();
             if state.stopped {
                 return;
             }
-            let due_now = state.next_due.is_some_and(|due| due <= shared.now());
+            let due_now = state.next_due <= shared.now();
             if due_now && state.in_flight.len() < IN_FLIGHT && !state.woken {
                 // Became due since the tick.
                 let (guard, _) = self.wait(state, Duration::from_millis(1));
@@ -126,7 +128,7 @@ impl Timers {
                 continue;
             }
             if !state.woken {
-                let until = state.next_due.map_or(Millis::MAX, |due| due.saturating_sub(shared.now()).max(1));
+                let until = state.next_due.saturating_sub(shared.now()).max(1);
                 let nap = NAP.min(Duration::from_millis(until.unsigned_abs()));
                 (state, _) = self.wait(state, nap);
             }
@@ -150,7 +152,7 @@ impl Timers {
             {
                 state.watermark = lowest;
             }
-            if state.next_due.is_none_or(|due| due > now) {
+            if state.next_due > now {
                 return Ok(());
             }
             (state.watermark.clone(), IN_FLIGHT.saturating_sub(state.in_flight.len()))
@@ -177,16 +179,18 @@ impl Timers {
         if exhausted {
             from = end;
         }
-        let next = shared.store.scan(Table::Timer, Bound::Included(&from), Bound::Unbounded, Order::Ascending, 1)?;
-        let next_due = next.first().and_then(|(key, _)| keys::parse_timer(key)).map(|(due, ..)| due);
+        // Not further than it may sleep anyway: a store walks over every timer that was cancelled lately, and most are
+        // cancelled long before they are due.
+        let horizon = now.saturating_add(LOOK_AHEAD_MS);
+        let ahead = keys::due(horizon);
+        let next =
+            shared.store.scan(Table::Timer, Bound::Included(&from), Bound::Excluded(&ahead), Order::Ascending, 1)?;
+        let next_due = next.first().and_then(|(key, _)| keys::parse_timer(key)).map_or(horizon, |(due, ..)| due);
         let mut state = self.lock();
         // What was set while this looked may lie before where it stands now.
         let set = state.lowest.as_ref().and_then(|key| keys::parse_timer(key)).map(|(due, ..)| due);
         state.watermark = from;
-        state.next_due = match (next_due, set) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        state.next_due = set.map_or(next_due, |set| set.min(next_due));
         Ok(())
     }
 
