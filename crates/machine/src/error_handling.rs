@@ -439,6 +439,10 @@ fn named(raised: &Raised, name: &str) -> bool {
 
 /// The delay before a retry, in milliseconds. `used` is how often the retrier was used before.
 fn delay(retrier: &Retrier, used: u32, draw: impl FnOnce() -> u64) -> Millis {
+    // The rate's power may be infinite, and that times nothing is no number.
+    if retrier.interval_seconds == 0 {
+        return 0;
+    }
     let most = retrier.max_delay_seconds.map_or(f64::from(u32::MAX), |seconds| seconds as f64);
     let seconds = (retrier.interval_seconds as f64 * retrier.backoff_rate.powf(f64::from(used))).min(most);
     let millis = (seconds * 1_000.0).round();

@@ -162,6 +162,16 @@ fn retry_delays_follow_interval_rate_and_maximum() {
 }
 
 #[test]
+fn an_interval_of_nothing_stays_nothing_at_any_rate() {
+    let rest = r#""Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":0,"BackoffRate":1e300,"MaxAttempts":5}],"#;
+    let answers = vec![Answer::Fail("E", ""); 6];
+    let mut world = World::start_with(&activity(rest), "{}", Limits::AWS, &answers);
+    world.run();
+    assert_eq!(world.closing.expect("closed").status, Status::Failed);
+    assert_eq!(world.execution.head.last_at, START, "no time has passed");
+}
+
+#[test]
 fn full_jitter_stays_within_the_delay_and_varies() {
     let retry = r#""Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":100,"BackoffRate":1,"MaxAttempts":40,"JitterStrategy":"FULL"}],"#;
     let mut world = World::start_with(&activity(retry), "{}", Limits::AWS, &[]);
