@@ -162,6 +162,8 @@ impl<'a> Turn<'a> {
         if delay == 0 {
             visit.work = Work::Beginning;
             self.resume(level);
+            // An attempt may fail before its first event: it counts for the length of the turn all the same.
+            self.count_state();
         } else {
             let timer = self.set_timer(level, due, TimerKind::Retry);
             self.visit_mut(level).work = Work::Retrying { timer };

@@ -229,7 +229,7 @@ impl Turn<'_> {
     }
 
     fn enter(&mut self, id: FrameId, state: StateId, input: Payload) -> Run {
-        self.states += 1;
+        self.count_state();
         let event = self.chain(id, EventKind::StateEntered { state: state.0, input: input.clone() })?;
         let visit = Visit {
             state: state.0,
@@ -432,6 +432,11 @@ impl Turn<'_> {
         let number = self.execution.head.next_number;
         self.execution.head.next_number = number.checked_add(1).expect("fewer than 2^32 tasks and timers");
         number
+    }
+
+    /// Counts towards the length of the turn.
+    pub(crate) fn count_state(&mut self) {
+        self.states += 1;
     }
 
     pub(crate) fn resume(&mut self, id: FrameId) {

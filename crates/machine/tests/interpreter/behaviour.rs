@@ -172,6 +172,18 @@ fn an_interval_of_nothing_stays_nothing_at_any_rate() {
 }
 
 #[test]
+fn attempts_that_leave_no_event_end_a_turn_too() {
+    let rest = r#""Parameters":{"x.$":"States.ArrayGetItem($, 0)"},
+        "Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":0,"MaxAttempts":2500}],"#;
+    let mut world = World::start(&activity(rest), "[]");
+    assert!(world.closing.is_none(), "the turn was cut");
+    world.run();
+    assert_eq!(world.failure().0, "States.IntrinsicFailure");
+    assert_eq!(world.inputs.len(), 3, "turns");
+    world.check_fold();
+}
+
+#[test]
 fn full_jitter_stays_within_the_delay_and_varies() {
     let retry = r#""Retry":[{"ErrorEquals":["States.ALL"],"IntervalSeconds":100,"BackoffRate":1,"MaxAttempts":40,"JitterStrategy":"FULL"}],"#;
     let mut world = World::start_with(&activity(retry), "{}", Limits::AWS, &[]);
