@@ -392,7 +392,7 @@ mod tests {
         };
         check(calls("lambda:invoke"), Scope::In);
         check(calls("sqs:sendMessage.waitForTaskToken"), later("integration sqs"));
-        check(calls("aws-sdk:sfn:getActivityTask"), later("integration aws-sdk:sfn"));
+        check(calls("aws-sdk:s3:getObject"), later("integration aws-sdk:s3"));
         check(json!({"steps": [step("UpdateStateMachine", json!({"publish": true}))]}), later("versions"));
     }
 }

@@ -81,7 +81,7 @@ async fn until_ended(world: &World, engine: &Engine, arn: &str) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the execution ends");
+    tokio::time::timeout(Duration::from_secs(300), ended).await.expect("the execution ends");
 }
 
 async fn poll(world: &World, engine: &Engine) -> Delivery {
@@ -94,7 +94,7 @@ async fn poll(world: &World, engine: &Engine) -> Delivery {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), polled).await.expect("the task is still there")
+    tokio::time::timeout(Duration::from_secs(300), polled).await.expect("the task is still there")
 }
 
 #[tokio::test(flavor = "multi_thread")]
