@@ -25,8 +25,7 @@ use tokio::sync::Notify;
 pub(crate) const START: Millis = 1_700_000_000_000;
 pub(crate) const ACCOUNT: &str = "123456789012";
 pub(crate) const REGION: &str = "eu-west-1";
-/// Longer than anything here takes; only a failing test waits for it.
-/// How long what must happen may take before it is called hanging; only a broken test waits so long.
+/// How long what must happen may take before it is called hanging; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How a store refuses commits.
