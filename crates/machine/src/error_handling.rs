@@ -252,7 +252,11 @@ impl<'a> Turn<'a> {
         let Position::In(visit) = &self.frame(id).position else { return Ok(()) };
         let state = visit.state;
         match &visit.work {
-            Work::Beginning => return Ok(()),
+            // Entered a moment ago. Only states that wait can be aborted: of the others AWS has no such event.
+            Work::Beginning => match self.state_of(id).kind {
+                StateKind::Task(_) | StateKind::Wait(_) | StateKind::Parallel(_) | StateKind::Map(_) => {}
+                StateKind::Pass(_) | StateKind::Choice(_) | StateKind::Succeed | StateKind::Fail(_) => return Ok(()),
+            },
             Work::Waiting { .. } | Work::Retrying { .. } | Work::Task(_) => {}
             Work::Parallel(container) => self.abort_container(*container, None, cause)?,
             Work::Map(map) => self.abort_container(map.frames, Some(state), cause)?,

@@ -497,6 +497,35 @@ fn a_container_that_fails_by_itself_has_its_failed_event() {
          7<-3 MapStateFailed
          8<-7 ExecutionFailed States.IntrinsicFailure: An error occurred while executing the state 'M' (entered at the event id #2). The function 'States.ArrayGetItem($$.Map.Item.Value, 0)' had the following error: Invalid arguments in States.ArrayGetItem: the array has 0 elements, so there is no index 0",
     );
+    // The same inside of a branch: the failure goes on up.
+    let inner = map(selector, r#""S":{"Type":"Wait","Seconds":9,"End":true}"#);
+    let outer = format!(
+        r#"{{"StartAt":"X","States":{{"X":{{"Type":"Parallel","Branches":[{inner},
+           {{"StartAt":"W","States":{{"W":{{"Type":"Wait","Seconds":9,"End":true}}}}}}],"End":true,
+           "Catch":[{{"ErrorEquals":["States.IntrinsicFailure"],"ResultPath":null,"Next":"P"}}]}},
+           "P":{{"Type":"Pass","End":true}}}}}}"#
+    );
+    check(
+        &outer,
+        "[[1],[]]",
+        &[],
+        "1<-0 ExecutionStarted [[1],[]]
+         2<-0 ParallelStateEntered X [[1],[]]
+         3<-2 ParallelStateStarted
+         4<-3 MapStateEntered M [[1],[]]
+         5<-3 WaitStateEntered W [[1],[]]
+         6<-4 MapStateStarted 2
+         7<-6 MapIterationStarted 0
+         8<-6 MapIterationStarted 1
+         9<-6 MapIterationAborted 0
+         10<-6 MapStateFailed
+         11<-10 WaitStateAborted
+         12<-10 ParallelStateFailed
+         13<-12 ParallelStateExited X [[1],[]]
+         14<-13 PassStateEntered P [[1],[]]
+         15<-14 PassStateExited P [[1],[]]
+         16<-15 ExecutionSucceeded [[1],[]]",
+    );
     // What a catcher of its own makes of the failure fails in turn.
     check(
         r#"{"StartAt":"X","States":{"X":{"Type":"Parallel","End":true,
