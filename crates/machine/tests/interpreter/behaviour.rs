@@ -388,6 +388,18 @@ fn the_context_object_shows_state_item_and_retries() {
 }
 
 #[test]
+fn times_of_the_context_object_have_no_trailing_zeros() {
+    let definition = r#"{"StartAt":"S","States":{"S":{"Type":"Pass","End":true,
+        "Parameters":{"at.$":"$$.State.EnteredTime"}}}}"#;
+    for (millis, expect) in [(0, "20Z"), (100, "20.1Z"), (120, "20.12Z"), (123, "20.123Z"), (1, "20.001Z")] {
+        let mut world = World::new(definition, Limits::AWS, &[]);
+        world.advance(millis);
+        world.submit(InputKind::Start { input: Payload::new("{}") });
+        assert_eq!(world.output(), format!(r#"{{"at":"2023-11-14T22:13:{expect}"}}"#));
+    }
+}
+
+#[test]
 fn variables_are_read_in_inner_scopes_and_assigned_after_the_state() {
     let definition = r#"{"StartAt":"A","States":{
         "A":{"Type":"Pass","Result":{"n":1},"Assign":{"x.$":"$.n","y":2},"Next":"B"},
