@@ -1,6 +1,7 @@
 //! The two threads of the store: one reserves segments (and, in relaxed durability, syncs), one
 //! writes checkpoints. Neither may hold up a commit for longer than it takes to swap a pointer.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -97,9 +98,22 @@ impl Shared {
 }
 
 pub(super) fn spawn(shared: &Arc<Shared>) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let (a, b) = (Arc::clone(shared), Arc::clone(shared));
     Ok(vec![
-        Builder::new().name("store-reserve".to_owned()).spawn(move || a.reserve_loop())?,
-        Builder::new().name("store-checkpoint".to_owned()).spawn(move || b.checkpoint_loop())?,
+        spawn_one(shared, "store-reserve", Shared::reserve_loop)?,
+        spawn_one(shared, "store-checkpoint", Shared::checkpoint_loop)?,
     ])
+}
+
+/// A thread whose panic ends this opening of the store: without it commits would wait for ever, or the log would never
+/// be released again.
+fn spawn_one(shared: &Arc<Shared>, name: &'static str, work: fn(&Shared)) -> std::io::Result<JoinHandle<()>> {
+    let shared = Arc::clone(shared);
+    Builder::new().name(name.to_owned()).spawn(move || {
+        if catch_unwind(AssertUnwindSafe(|| work(&shared))).is_err() {
+            let reason = format!("the thread {name} panicked");
+            shared.poison(Error::Failed { action: "maintaining", file: shared.dir.clone(), reason });
+            shared.reserver.abandon();
+            shared.checkpoint_ended.notify_all();
+        }
+    })
 }

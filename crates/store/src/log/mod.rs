@@ -90,15 +90,23 @@ impl Reserver {
             spare.1 = Spare::Coming;
             spare.0
         };
-        let made = self.create(number);
-        let mut spare = self.lock();
-        spare.1 = match made {
-            Ok(segment) => Spare::Ready(segment),
-            Err(error) => {
-                tracing::warn!(dir = %self.dir.display(), %error, "cannot reserve a log segment");
-                Spare::Refused(error)
-            }
+        let (spare, refused) = match self.create(number) {
+            Ok(segment) => (Spare::Ready(segment), None),
+            Err(error) => (Spare::Refused(copy_error(&error)), Some(error)),
         };
+        self.lock().1 = spare;
+        self.changed.notify_all();
+        if let Some(error) = refused {
+            tracing::warn!(dir = %self.dir.display(), %error, "cannot reserve a log segment");
+        }
+    }
+
+    /// Nobody is at a segment any more: whoever waits for it must make it.
+    pub(crate) fn abandon(&self) {
+        let mut spare = self.lock();
+        if matches!(spare.1, Spare::Coming) {
+            spare.1 = Spare::Wanted;
+        }
         self.changed.notify_all();
     }
 
