@@ -184,8 +184,8 @@ fn start(
         let guarded = move || {
             if catch_unwind(AssertUnwindSafe(body)).is_err() {
                 // Half-done work in memory is not to be trusted; what is committed is.
-                tracing::error!("a thread of the engine panicked; the engine must be opened again");
                 shared.fail();
+                tracing::error!("a thread of the engine panicked; the engine must be opened again");
             }
         };
         std::thread::Builder::new().name(name).spawn(guarded)
