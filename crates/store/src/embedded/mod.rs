@@ -158,9 +158,15 @@ impl Shared {
         self.wait_for_memory()?;
         let mut log = locked(&self.log);
         self.check_open()?;
-        let written = log
-            .append(batch)
-            .map_err(|error| if matches!(error, Error::Failed { .. }) { self.poison(error) } else { error })?;
+        let written = log.append(batch).map_err(|error| match error {
+            Error::Failed { .. } => self.poison(error),
+            Error::Full { .. } if self.options.background => {
+                // The thread tries again until there is room: no further commit may come to do so.
+                self.housekeeping(false, true);
+                error
+            }
+            error => error,
+        })?;
         {
             let mut memory = self.memory_mut();
             for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
