@@ -26,6 +26,8 @@ pub(crate) struct Environment<'a> {
     item: Option<(u32, &'a Value)>,
     task: Option<TaskId>,
     context: OnceCell<Value>,
+    /// Parts of the context object that are small: without the execution's input and the item.
+    small: OnceCell<Value>,
 }
 
 impl<'a> Environment<'a> {
@@ -35,7 +37,16 @@ impl<'a> Environment<'a> {
         random: &'a Cell<u64>,
         frame: FrameId,
     ) -> Self {
-        Self { execution, definition, random, frame, item: None, task: None, context: OnceCell::new() }
+        Self {
+            execution,
+            definition,
+            random,
+            frame,
+            item: None,
+            task: None,
+            context: OnceCell::new(),
+            small: OnceCell::new(),
+        }
     }
 
     /// For ItemSelector: the iteration that is about to start.
@@ -50,36 +61,62 @@ impl<'a> Environment<'a> {
         self
     }
 
+    /// The whole context object, members in AWS's order.
     fn build(&self) -> Value {
-        let info = &self.execution.info;
-        let mut context = json!({
-            "Execution": {
-                "Id": &*info.arn,
-                "Input": self.execution.head.input.value(),
-                "StartTime": iso_8601(info.started_at),
-                "Name": &*info.name,
-                "RoleArn": &*info.role_arn,
-                "RedriveCount": 0,
-            },
-            "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
-        });
-        let members = context.as_object_mut().expect("an object");
-        if let Position::In(visit) = &self.execution.frames[&self.frame].position {
-            let state = self.definition.state(StateId(visit.state));
-            let mut about = json!({ "Name": &*state.name, "EnteredTime": iso_8601(visit.entered_at) });
-            if matches!(state.kind, StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_)) {
-                about["RetryCount"] = visit.retry_count().into();
-            }
-            members.insert("State".into(), about);
+        let mut context = self.small().clone();
+        let execution = context["Execution"].as_object_mut().expect("an object");
+        execution.insert("Input".into(), self.execution.head.input.value().clone());
+        // As recorded: Id, Input, …
+        let rest: Vec<String> = execution.keys().filter(|key| *key != "Id" && *key != "Input").cloned().collect();
+        for key in rest {
+            let value = execution.shift_remove(&key).expect("a member");
+            execution.insert(key, value);
         }
-        if let Some(task) = self.task {
-            members.insert("Task".into(), json!({ "Token": token::issue(info, task) }));
-        }
-        if let Some((index, value)) = self.item.or_else(|| self.enclosing_item()) {
-            let item = json!({ "Index": index, "Value": value, "Source": STATE_DATA });
-            members.insert("Map".into(), json!({ "Item": item }));
+        if let Some((_, value)) = self.item() {
+            context["Map"]["Item"]["Value"] = value.clone();
+            let item = context["Map"]["Item"].as_object_mut().expect("an object");
+            let source = item.shift_remove("Source").expect("a member");
+            item.insert("Source".into(), source);
         }
         context
+    }
+
+    /// The context object without `Execution.Input` and `Map.Item.Value`, which may be large.
+    fn small(&self) -> &Value {
+        self.small.get_or_init(|| {
+            let info = &self.execution.info;
+            let mut context = json!({
+                "Execution": {
+                    "Id": &*info.arn,
+                    "StartTime": iso_8601(info.started_at),
+                    "Name": &*info.name,
+                    "RoleArn": &*info.role_arn,
+                    "RedriveCount": 0,
+                },
+                "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
+            });
+            let members = context.as_object_mut().expect("an object");
+            if let Position::In(visit) = &self.execution.frames[&self.frame].position {
+                let state = self.definition.state(StateId(visit.state));
+                let mut about = json!({ "Name": &*state.name, "EnteredTime": iso_8601(visit.entered_at) });
+                if matches!(state.kind, StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_)) {
+                    about["RetryCount"] = visit.retry_count().into();
+                }
+                members.insert("State".into(), about);
+            }
+            if let Some(task) = self.task {
+                members.insert("Task".into(), json!({ "Token": token::issue(info, task) }));
+            }
+            if let Some((index, _)) = self.item() {
+                let item = json!({ "Index": index, "Source": STATE_DATA });
+                members.insert("Map".into(), json!({ "Item": item }));
+            }
+            context
+        })
+    }
+
+    fn item(&self) -> Option<(u32, &'a Value)> {
+        self.item.or_else(|| self.enclosing_item())
     }
 
     /// The item of the nearest enclosing iteration.
@@ -100,6 +137,17 @@ impl<'a> Environment<'a> {
 impl stepwright_querylang::Environment for Environment<'_> {
     fn context(&self) -> &Value {
         self.context.get_or_init(|| self.build())
+    }
+
+    /// Only a path to a whole object with a large member in it needs the whole context object. ItemSelector asks for
+    /// parts once for every item, so none may cost as much as the execution's input.
+    fn context_part(&self, names: &[&str]) -> Option<(usize, &Value)> {
+        match names {
+            ["Execution", "Input", ..] => Some((2, self.execution.head.input.value())),
+            ["Map", "Item", "Value", ..] => self.item().map(|(_, value)| (3, value)),
+            ["Execution" | "Map"] | ["Map", "Item"] | [] => None,
+            [first, ..] => Some((1, self.small().get(*first)?)),
+        }
     }
 
     fn variable(&self, name: &str) -> Option<&Value> {

@@ -8,6 +8,15 @@ pub trait Environment {
     /// The context object, `$$`.
     fn context(&self) -> &Value;
 
+    /// A part of the context object, for callers that would rather not build all of it: the value at the first
+    /// `taken` of these names, and `taken`. `None`: look in [`context`](Self::context).
+    ///
+    /// What it gives must be what the whole context object holds there.
+    fn context_part(&self, names: &[&str]) -> Option<(usize, &Value)> {
+        let _ = names;
+        None
+    }
+
     /// The variable `$name`; the name comes without the `$`.
     fn variable(&self, name: &str) -> Option<&Value>;
 

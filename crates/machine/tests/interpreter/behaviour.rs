@@ -484,3 +484,37 @@ fn a_loop_that_wraps_its_own_state_ends_before_it_cannot_be_read_back() {
     assert!(cause.ends_with("The value is nested 128 levels deep; 127 is the limit."), "{cause}");
     world.check_fold();
 }
+
+#[test]
+fn parts_of_the_context_object_are_what_the_whole_holds() {
+    let paths = [
+        "$$.Execution.Input",
+        "$$.Execution.Input.list[1]",
+        "$$.Execution.Id",
+        "$$.Execution['Name']",
+        "$$.Execution",
+        "$$.State.Name",
+        "$$.State",
+        "$$.StateMachine.Id",
+        "$$.Map.Item.Index",
+        "$$.Map.Item.Value",
+        "$$.Map.Item.Value.deep",
+        "$$.Map.Item",
+        "$$.Map",
+        "$$",
+    ];
+    let parameters: serde_json::Map<String, serde_json::Value> =
+        paths.iter().map(|path| (format!("{path}.$"), json!(path))).collect();
+    let definition = json!({"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemsPath": "$.list",
+        "ItemProcessor": {"StartAt": "S", "States": {"S": {"Type": "Pass", "End": true, "Parameters": parameters}}}}}});
+    let world = World::start(&definition.to_string(), r#"{"list": [{"deep": [1]}, {"deep": 2}]}"#);
+    let output = crate::world::json(&world.output());
+    let whole = &output[0]["$$"];
+    for path in paths {
+        let pointer = path.trim_start_matches("$$").replace("['Name']", ".Name").replace("[1]", ".1").replace('.', "/");
+        assert_eq!(Some(&output[0][path]), whole.pointer(&pointer), "{path}");
+    }
+    let keys = |value: &serde_json::Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&whole["Execution"]), ["Id", "Input", "StartTime", "Name", "RoleArn", "RedriveCount"]);
+    assert_eq!(keys(&whole["Map"]["Item"]), ["Index", "Value", "Source"]);
+}

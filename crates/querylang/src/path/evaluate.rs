@@ -2,8 +2,8 @@
 //! words for a path that selects nothing.
 
 use super::{Origin, Segment, Steps};
-use crate::Scope;
 use crate::value::{MAX_NODES, MAX_VISITS, MAX_WEIGHT, weight};
+use crate::{Environment, Scope};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -191,6 +191,23 @@ impl Steps {
         text
     }
 
+    /// What a definite path selects in a part of the context object. `None`: the whole of it must be asked.
+    pub(super) fn in_context_part<'a>(&self, environment: &'a dyn Environment) -> Option<Cow<'a, Value>> {
+        if !self.is_definite() || !self.functions.is_empty() {
+            return None;
+        }
+        let names: Vec<&str> = self
+            .segments
+            .iter()
+            .map_while(|segment| match segment {
+                Segment::Name(name) => Some(&**name),
+                _ => None,
+            })
+            .collect();
+        let (taken, part) = environment.context_part(&names)?;
+        self.walk(part, taken, &mut Budget::new()).ok()
+    }
+
     pub(super) fn evaluate<'a>(&self, document: &'a Value) -> Result<Cow<'a, Value>, Miss> {
         self.evaluate_within(document, document, &mut Budget::new())
     }
@@ -203,17 +220,17 @@ impl Steps {
         budget: &mut Budget,
     ) -> Result<Cow<'a, Value>, Miss> {
         let mut value =
-            if self.is_definite() { self.walk(start, budget)? } else { self.fan_out(start, document, budget)? };
+            if self.is_definite() { self.walk(start, 0, budget)? } else { self.fan_out(start, document, budget)? };
         for function in &self.functions {
             value = Cow::Owned(function.apply(&value, document, budget)?);
         }
         Ok(value)
     }
 
-    /// One value at a time.
-    fn walk<'a>(&self, start: &'a Value, budget: &mut Budget) -> Result<Cow<'a, Value>, Miss> {
+    /// One value at a time, from `start`, which the first `taken` segments lead to.
+    fn walk<'a>(&self, start: &'a Value, taken: usize, budget: &mut Budget) -> Result<Cow<'a, Value>, Miss> {
         let mut value = start;
-        for (at, segment) in self.segments.iter().enumerate() {
+        for (at, segment) in self.segments.iter().enumerate().skip(taken) {
             let miss = |kind| Miss { at, kind };
             value = match segment {
                 Segment::Name(name) => value

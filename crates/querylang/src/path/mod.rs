@@ -191,6 +191,11 @@ impl Path {
 }
 
 pub(crate) fn resolve<'a>(origin: &Origin, steps: &Steps, scope: &Scope<'a>) -> Result<Cow<'a, Value>, Miss> {
+    if *origin == Origin::Context
+        && let Some(found) = steps.in_context_part(scope.environment)
+    {
+        return Ok(found);
+    }
     let start = origin.value(scope).ok_or_else(Miss::variable)?;
     steps.evaluate(start)
 }
