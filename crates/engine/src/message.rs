@@ -68,6 +68,8 @@ pub(crate) enum ShardMessage {
     Start(Box<StartRequest>),
     /// Something happened to an execution.
     Input { execution: ExecutionRef, kind: InputKind, origin: Origin },
+    /// Timers that are due, those of one execution together: they are one turn.
+    Fired(Vec<TimerRef>),
     /// Hand a started task to another worker.
     Redeliver { queued: QueuedTask, poller: Poller },
     /// Make a started call again.

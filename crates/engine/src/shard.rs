@@ -101,16 +101,23 @@ impl Shard {
     pub(crate) fn handle(&mut self, messages: Vec<ShardMessage>, now: Millis) -> Vec<Pending> {
         let mut order = Vec::new();
         let mut inputs: HashMap<ExecutionRef, Vec<Taken>> = HashMap::new();
+        let mut happened = |execution: ExecutionRef, taken: Taken| {
+            let all = inputs.entry(execution).or_insert_with(|| {
+                order.push(execution);
+                Vec::new()
+            });
+            all.push(taken);
+        };
         let mut flushes = Vec::new();
         for message in messages {
             match message {
                 ShardMessage::Start(request) => self.start(*request, now),
-                ShardMessage::Input { execution, kind, origin } => {
-                    let taken = inputs.entry(execution).or_insert_with(|| {
-                        order.push(execution);
-                        Vec::new()
-                    });
-                    taken.push(Taken { kind, origin });
+                ShardMessage::Input { execution, kind, origin } => happened(execution, Taken { kind, origin }),
+                ShardMessage::Fired(timers) => {
+                    for fired in timers {
+                        let kind = InputKind::TimerFired { timer: fired.timer };
+                        happened(fired.execution, Taken { kind, origin: Origin::Timer(fired) });
+                    }
                 }
                 ShardMessage::Redeliver { queued, poller } => self.redeliver(queued, poller),
                 ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),

@@ -2,7 +2,7 @@
 //! before it was fired), the next due time, and the ones that were fired and not taken yet.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ops::Bound,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,6 +19,8 @@ use crate::{
 
 /// Rows read at once.
 const PAGE: usize = 1_024;
+/// Timers that a shard is sent at once, about.
+const BATCH: usize = 256;
 /// Fired and not yet taken timers beyond which no more are fired.
 const IN_FLIGHT: usize = 16_384;
 /// The wall clock may jump, so nobody sleeps longer than this without looking at it.
@@ -169,12 +171,16 @@ impl Timers {
                 PAGE.min(room - fired),
             )?;
             exhausted = rows.len() < PAGE.min(room - fired);
+            let mut batches = Batches::default();
             for (key, _) in &rows {
-                self.fire(shared, key);
+                if let Some(timer) = self.fire(key) {
+                    batches.add(shared, timer);
+                }
                 fired += 1;
                 from.clone_from(key);
                 from.push(0);
             }
+            batches.send(shared);
         }
         if exhausted {
             from = end;
@@ -194,16 +200,14 @@ impl Timers {
         Ok(())
     }
 
-    fn fire(&self, shared: &Shared, key: &[u8]) {
+    /// The timer of a row that is due, unless it was fired before.
+    fn fire(&self, key: &[u8]) -> Option<TimerRef> {
         let Some((due, scope, id, timer)) = keys::parse_timer(key) else {
-            return tracing::error!(?key, "a timer's key is damaged; it is left alone");
+            tracing::error!(?key, "a timer's key is damaged; it is left alone");
+            return None;
         };
-        let execution = ExecutionRef { scope, id };
-        let fired = TimerRef { due, execution, timer };
-        if self.lock().in_flight.insert(fired) {
-            let kind = InputKind::TimerFired { timer };
-            shared.send(id, ShardMessage::Input { execution, kind, origin: Origin::Timer(fired) });
-        }
+        let fired = TimerRef { due, execution: ExecutionRef { scope, id }, timer };
+        self.lock().in_flight.insert(fired).then_some(fired)
     }
 
     /// Does again what was put off.
@@ -232,6 +236,29 @@ impl Timers {
                 Later::ForSlot(connector, queued) => shared.dispatch.queue(shared, connector, queued),
                 Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),
                 Later::Lost(queued) => shared.send(queued.task.execution.id, ShardMessage::Lost(queued)),
+            }
+        }
+    }
+}
+
+/// Due timers on their way to their shards, those of one execution at one time in one message: what happens together
+/// is one turn.
+#[derive(Default)]
+struct Batches(HashMap<usize, Vec<TimerRef>>);
+
+impl Batches {
+    fn add(&mut self, shared: &Shared, timer: TimerRef) {
+        let batch = self.0.entry(shared.shard_of(timer.execution.id)).or_default();
+        if batch.len() >= BATCH && batch.last().is_some_and(|last| last.execution != timer.execution) {
+            shared.send(timer.execution.id, ShardMessage::Fired(std::mem::take(batch)));
+        }
+        batch.push(timer);
+    }
+
+    fn send(self, shared: &Shared) {
+        for batch in self.0.into_values() {
+            if let Some(first) = batch.first() {
+                shared.send(first.execution.id, ShardMessage::Fired(batch));
             }
         }
     }

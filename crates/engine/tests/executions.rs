@@ -381,3 +381,25 @@ async fn until_gone(world: &World, engine: &stepwright_engine::Engine, arn: &str
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_of_one_execution_that_are_due_together_are_one_turn() {
+    let world = World::new();
+    let engine = world.open();
+    let definition = json!({"StartAt": "M", "States": {"M": {"Type": "Map", "End": true, "ItemProcessor": {
+        "StartAt": "T", "States": {"T": {"Type": "Task", "Resource": function_arn("hold"), "TimeoutSeconds": 5,
+        "End": true}}}}}});
+    world.create(&engine, "m", &definition).await;
+    let mut started = Vec::new();
+    for name in ["a", "b", "c"] {
+        started.push(world.start(&engine, "m", name, "[1,2,3,4]").await.unwrap().arn);
+    }
+    world.clock.advance(5_000);
+    for arn in started {
+        world.end(&engine, &arn).await;
+        let types = world.event_names(&engine, &arn).await;
+        let timed_out = types.iter().position(|name| name == "LambdaFunctionTimedOut").expect("they timed out");
+        assert!(types[timed_out..timed_out + 4].iter().all(|name| name == "LambdaFunctionTimedOut"), "{types:?}");
+        assert_eq!(types[timed_out + 4], "MapIterationFailed");
+    }
+}
