@@ -97,4 +97,7 @@ pub enum InputKind {
         /// Why.
         cause: Arc<str>,
     },
+    /// Tasks that ended badly before this in the turn have their consequences now. Written by the interpreter itself,
+    /// in the place of an input that came to nothing but before.
+    Settle,
 }

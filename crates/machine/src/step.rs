@@ -106,14 +106,19 @@ impl Turn<'_> {
             }
             _ => false,
         };
-        if !ends_task && self.raise_failures().is_err() {
+        let settles = !ends_task && !self.failures.is_empty();
+        if settles && self.raise_failures().is_err() {
+            return Outcome::Ignored;
+        }
+        if !self.accepts(&input.kind) {
+            if settles {
+                // It changed nothing itself but was the reason why something happened now and not later.
+                self.effects.inputs.push(Input { kind: InputKind::Settle, ..*input });
+            }
             return Outcome::Ignored;
         }
         self.random.set(input.seed);
         let mut input = input.clone();
-        if !self.accepts(&input.kind) {
-            return Outcome::Ignored;
-        }
         if let InputKind::Start { input: payload }
         | InputKind::TaskSucceeded { output: payload, .. }
         | InputKind::TaskSubmitted { output: payload, .. } = &mut input.kind
@@ -144,7 +149,7 @@ impl Turn<'_> {
         match kind {
             InputKind::Start { .. } => self.execution.head.next_event == 1,
             InputKind::Continue => !self.execution.head.ready.is_empty(),
-            InputKind::Stop { .. } | InputKind::Abandon { .. } => true,
+            InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle => true,
             InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => self.timer(*timer).is_some(),
             InputKind::ActivityFound { task }
             | InputKind::ActivityMissing { task }
@@ -178,6 +183,7 @@ impl Turn<'_> {
                 Ok(())
             }
             InputKind::TimerFired { timer } => self.timer_fired(timer),
+            InputKind::Settle => Ok(()),
             InputKind::Stop { error, cause } => {
                 let failure = Failure { error, cause };
                 self.write(0, EventKind::ExecutionAborted(failure.clone()));

@@ -2,4 +2,5 @@
 
 mod behaviour;
 mod histories;
+mod random;
 mod world;
