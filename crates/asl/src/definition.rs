@@ -120,7 +120,7 @@ pub enum ResultPath {
     At(ReferencePath),
 }
 
-/// The JSONPath fields that shape a state's data (spec 03 §1.1).
+/// The JSONPath fields that shape a state's data.
 #[derive(Clone, Debug, Default)]
 pub struct DataFlow {
     /// `InputPath`.

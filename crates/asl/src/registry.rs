@@ -1,4 +1,4 @@
-//! The service integrations that exist: which action of which service, and which patterns it takes (spec 06 §2).
+//! The service integrations that exist: which action of which service, and which patterns it takes.
 //! Pure data and its lookup.
 
 use crate::resource::{Integration, Pattern};

@@ -1,4 +1,4 @@
-//! The resource grammar of Task states (spec 06 §1) and the optimized integrations' parameter names.
+//! The resource grammar of Task states and the optimized integrations' parameter names.
 //! Pure data: nothing here calls anything.
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Integration {
     pub action: Arc<str>,
     /// How the state waits for the end.
     pub pattern: Pattern,
-    /// Parameter names that an optimized action takes; others are dropped silently (spec 06 §3). None: all are sent.
+    /// Parameter names that an optimized action takes; others are dropped silently. None: all are sent.
     pub parameters: Option<&'static [&'static str]>,
     /// Parameters that must be there.
     pub required: &'static [&'static str],

@@ -8,7 +8,7 @@ use jiff::civil::{Date, DateTime, Time};
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// The instant in nanoseconds since the epoch, for comparisons. None if the text is not RFC 3339 with an upper-case
-/// `T` and a zone (spec 02 §2.3, §2.4), or names no real date or time.
+/// `T` and a zone, or names no real date or time.
 ///
 /// ```
 /// use stepwright_asl::parse_instant;

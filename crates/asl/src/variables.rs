@@ -1,4 +1,4 @@
-//! Which variables a state reads: `variableReferences` of DescribeStateMachine (spec 03 §4).
+//! Which variables a state reads: `variableReferences` of DescribeStateMachine.
 //! Only positions that are evaluated count; a string that merely looks like a path does not.
 
 use std::collections::{BTreeMap, BTreeSet};

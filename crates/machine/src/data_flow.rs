@@ -1,4 +1,4 @@
-//! The JSONPath data flow of a state (spec 03 §1.1): InputPath, Parameters, ResultSelector, ResultPath, OutputPath.
+//! The JSONPath data flow of a state: InputPath, Parameters, ResultSelector, ResultPath, OutputPath.
 //! Pure functions; a payload that passes unchanged stays the same payload, text and all.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What happens when a state fails (spec 04): its retriers, its catchers, and the way up through the Parallel and Map
+//! What happens when a state fails: its retriers, its catchers, and the way up through the Parallel and Map
 //! states that enclose it.
 
 use std::sync::Arc;
@@ -368,7 +368,7 @@ impl<'a> Turn<'a> {
         Ok(self.intern(payload))
     }
 
-    /// The limits of variables (spec 03 §4): one, one Assign together, and all that the state's scope sees.
+    /// The limits of variables: one, one Assign together, and all that the state's scope sees.
     fn check_variables(&self, id: FrameId, assigned: &[(Arc<str>, Payload)]) -> Result<(), Raised> {
         if assigned.is_empty() {
             return Ok(());
@@ -410,7 +410,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// The payload limit's failure (spec 03 §6). `what` is the state's, the service's or the function's name.
+/// The payload limit's failure. `what` is the state's, the service's or the function's name.
 pub(crate) fn too_large(what: &str) -> Raised {
     let cause = format!(
         "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
@@ -427,7 +427,7 @@ fn retriers_and_catchers(state: &State) -> Option<(&[Retrier], &[Catcher])> {
     }
 }
 
-/// The matching rule of spec 04 §6.
+/// Which errors a list of names matches: wildcards first, then names, exactly.
 fn matches_error(names: &[Arc<str>], raised: &Raised, is_task: bool) -> bool {
     names.iter().any(|name| match &**name {
         "States.ALL" => true,

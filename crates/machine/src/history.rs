@@ -1,4 +1,4 @@
-//! History events (spec 05), compact: a state is named by its number, a text by its payload's number. The server
+//! History events, compact: a state is named by its number, a text by its payload's number. The server
 //! spells them as AWS does. Variants are only ever appended: stored turns name them by position.
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Failure {
 
 /// What happened, with AWS's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "names and members are AWS's (spec 05 §2); `state` is the state they are about")]
+#[expect(missing_docs, reason = "names and members are AWS's; `state` is the state they are about")]
 pub enum EventKind {
     ExecutionStarted {
         input: Payload,

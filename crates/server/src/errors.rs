@@ -1,4 +1,4 @@
-//! Engine errors as AWS errors: the one place where the two meet, with AWS's texts (spec 01).
+//! Engine errors as AWS errors: the one place where the two meet, with AWS's texts.
 
 use stepwright_api::{ApiError, ErrorCode};
 use stepwright_engine::Error;

@@ -1,4 +1,4 @@
-//! History events as AWS spells them (spec 05 §1–2): from the machine's compact form to the API's.
+//! History events as AWS spells them: from the machine's compact form to the API's.
 //!
 //! Names of types and members are decided here and nowhere else. This module must never leave an event out or change
 //! its number: what the machine recorded is what is shown.

@@ -146,7 +146,7 @@ impl<'a> Turn<'a> {
         };
         self.chain(id, kind)?;
         self.open_task_mut(id).stage = TaskStage::Scheduled;
-        // An activity's clock starts when a worker has the task (spec 04 §4).
+        // An activity's clock starts when a worker has the task.
         if !matches!(resource, Resource::Activity { .. }) {
             self.start_timeout(id);
         }

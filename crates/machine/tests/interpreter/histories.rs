@@ -1,4 +1,4 @@
-//! The order of history events and their previousEventId (spec 05), state type by state type.
+//! The order of history events and their previousEventId, state type by state type.
 
 use crate::world::{Answer, World, check_history};
 use stepwright_machine::{InputKind, Limits, Outcome, Payload, Status};

@@ -1,4 +1,4 @@
-//! Activities and the long poll of their workers (spec 01 §5).
+//! Activities and the long poll of their workers.
 
 use stepwright_api::{
     ApiError, RequestContext, Timestamp,

@@ -1,4 +1,4 @@
-//! Start, describe, list and stop executions, and read their histories (spec 01 §4).
+//! Start, describe, list and stop executions, and read their histories.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -112,7 +112,7 @@ pub(super) async fn describe_execution(
     })
 }
 
-/// Spec 09 §2.
+/// Redrive status and its reason, in AWS's words.
 fn redrive_status(execution: &ExecutionDescription, now: i64) -> (ExecutionRedriveStatus, Option<String>) {
     let reason = match execution.status {
         Status::Running => "Execution is RUNNING and cannot be redriven",

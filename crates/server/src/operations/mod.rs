@@ -1,6 +1,6 @@
 //! The operations: from the API's types to the engine's and back, one file per family of resources.
 //!
-//! Every operation checks in AWS's order (spec 01 §1.2): ARN syntax and names, combinations, configurations,
+//! Every operation checks in AWS's order: ARN syntax and names, combinations, configurations,
 //! definition; what exists and what conflicts is the engine's. Nothing here keeps state.
 
 mod activities;

@@ -1,4 +1,4 @@
-//! Create, update, describe, list and delete state machines (spec 01 §2).
+//! Create, update, describe, list and delete state machines.
 
 use stepwright_api::{
     ApiError, RequestContext, Timestamp,

@@ -1,4 +1,4 @@
-//! Tags of state machines and activities (spec 01 §7).
+//! Tags of state machines and activities.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Answers to tasks by their tokens (spec 01 §5.3).
+//! Answers to tasks by their tokens.
 
 use stepwright_api::{
     ApiError, ErrorCode, RequestContext,
