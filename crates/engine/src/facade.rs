@@ -80,6 +80,7 @@ impl Engine {
             queued_connector_tasks,
             calls_in_flight,
             quarantined: counters.quarantined.load(Ordering::Relaxed),
+            store: shared.store.stats(),
         }
     }
 

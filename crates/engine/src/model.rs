@@ -366,4 +366,6 @@ pub struct Stats {
     pub calls_in_flight: u64,
     /// Executions in quarantine, put there since the engine was opened.
     pub quarantined: u64,
+    /// What the store says of itself.
+    pub store: stepwright_store::Stats,
 }

@@ -189,6 +189,14 @@ fn health(service: &Service) -> Response<ReplyBody> {
             "callsInFlight": stats.calls_in_flight,
             "quarantined": stats.quarantined,
         },
+        "store": {
+            "logBytes": stats.store.log_bytes,
+            "records": stats.store.records,
+            "syncs": stats.store.syncs,
+            "checkpoints": stats.store.checkpoints,
+            "memtableBytes": stats.store.memtable_bytes,
+            "spaceShort": stats.store.space_short,
+        },
     });
     respond(if status { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
 }
