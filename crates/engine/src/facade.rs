@@ -43,7 +43,11 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read, or was written by a newer version.
     pub fn open(store: Arc<dyn Store>, connectors: Vec<Arc<dyn Connector>>, options: EngineOptions) -> Result<Engine> {
-        Ok(Engine { running: Arc::new(Running::open(store, connectors, options)?) })
+        Ok(Self::of(Running::open(store, connectors, options)?))
+    }
+
+    pub(crate) fn of(running: Running) -> Engine {
+        Engine { running: Arc::new(running) }
     }
 
     /// Whether the store failed under it. It answers nothing any more: open the store and an engine anew.
@@ -440,6 +444,9 @@ impl Engine {
         read: impl FnOnce(&Arc<Shared>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let shared = self.shared().clone();
+        if shared.stepped.get().is_some() {
+            return read(&shared);
+        }
         let read = shared.runtime.clone().spawn_blocking(move || read(&shared));
         read.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a read did not end: {error}"))))
     }

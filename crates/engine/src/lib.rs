@@ -21,6 +21,7 @@ mod maintenance;
 mod message;
 pub mod model;
 mod options;
+mod pace;
 mod page;
 mod quarantine;
 mod reads;
@@ -30,6 +31,7 @@ mod running;
 mod secrets;
 mod shard;
 mod shared;
+mod stepped;
 mod timers;
 mod turn;
 
@@ -39,3 +41,5 @@ pub use error::{Error, Result};
 pub use facade::Engine;
 pub use model::*;
 pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, StepFunction};
+#[doc(hidden)]
+pub use stepped::{FiredTimer, Stepper};

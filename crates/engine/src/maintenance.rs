@@ -94,7 +94,7 @@ impl Maintenance {
 }
 
 /// Goes on with the deletion of machines. Whether some remain.
-fn delete_machines(shared: &Shared) -> Result<bool> {
+pub(crate) fn delete_machines(shared: &Shared) -> Result<bool> {
     let mut remaining = false;
     for (scope, name, row, quiet) in shared.catalog.deleting() {
         let list = keys::list(scope, row.number, Some(Status::Running));

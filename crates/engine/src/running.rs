@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -27,6 +27,7 @@ use crate::{
     maintenance::Maintenance,
     message::{CommitMessage, ShardMessage},
     options::EngineOptions,
+    pace::Pace,
     quarantine, recovery,
     secrets::Secrets,
     shard::Shard,
@@ -51,6 +52,14 @@ struct Threads {
     others: Vec<JoinHandle<()>>,
 }
 
+/// An engine that recovered what its store holds and does not work yet.
+pub(crate) struct Prepared {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inboxes: Vec<Receiver<ShardMessage>>,
+    pub(crate) commits: Receiver<CommitMessage>,
+    pub(crate) quarantines: Vec<HashMap<ExecutionId, QuarantineRow>>,
+}
+
 impl Running {
     /// Recovers what the store holds and begins to work.
     pub(crate) fn open(
@@ -58,6 +67,23 @@ impl Running {
         connectors: Vec<Arc<dyn Connector>>,
         options: EngineOptions,
     ) -> Result<Self> {
+        let Prepared { shared, inboxes, commits, quarantines } = Self::prepare(store, connectors, options)?;
+        let threads = start(&shared, inboxes, commits, quarantines)
+            .map_err(|error| Error::unavailable(format!("a thread could not be started: {error}")))?;
+        Ok(Self { shared, threads: Mutex::new(Some(threads)) })
+    }
+
+    /// An engine whose parts are run by someone else.
+    pub(crate) fn without_threads(shared: Arc<Shared>) -> Self {
+        Self { shared, threads: Mutex::new(None) }
+    }
+
+    /// Recovers what the store holds.
+    pub(crate) fn prepare(
+        store: Arc<dyn Store>,
+        connectors: Vec<Arc<dyn Connector>>,
+        options: EngineOptions,
+    ) -> Result<Prepared> {
         let runtime =
             Handle::try_current().map_err(|_| Error::unavailable("an engine is opened inside a tokio runtime"))?;
         let secrets = Secrets::open(&*store, &*options.seeds)?;
@@ -93,11 +119,13 @@ impl Running {
             counters,
             shards,
             committer,
+            pace: Pace::new(count),
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             opened_at,
             draining: AtomicBool::new(false),
             space_short: AtomicBool::new(false),
+            stepped: OnceLock::new(),
             options,
         });
         let watching = Arc::downgrade(&shared);
@@ -109,9 +137,7 @@ impl Running {
         }));
         shared.look_at_space();
         recovery::recover_tasks(&shared, &quarantined)?;
-        let threads = start(&shared, inboxes, commits, quarantines)
-            .map_err(|error| Error::unavailable(format!("a thread could not be started: {error}")))?;
-        Ok(Self { shared, threads: Mutex::new(Some(threads)) })
+        Ok(Prepared { shared, inboxes, commits, quarantines })
     }
 
     /// See [`Engine::drain`](crate::Engine::drain).

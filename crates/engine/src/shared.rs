@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -22,6 +22,7 @@ use crate::{
     maintenance::Maintenance,
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
     options::EngineOptions,
+    pace::Pace,
     recovery,
     secrets::Secrets,
     timers::{Later, Timers},
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
     pub(crate) committer: Sender<CommitMessage>,
+    pub(crate) pace: Pace,
     /// The next place in the queues.
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,
@@ -65,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// The store has only its reserve left: what is under way may use it, new work may not.
     pub(crate) space_short: AtomicBool,
+    /// Set when the engine has no threads: lets the committer work, and says whether it had anything to do.
+    pub(crate) stepped: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Shared {
@@ -145,6 +149,9 @@ impl Shared {
         let (reply, answer) = oneshot::channel();
         let after = vec![After::Answered { reply, result: Ok(()) }];
         self.submit(Pending { shard: None, execution: None, commit, after });
+        if let Some(commit) = self.stepped.get() {
+            while commit() {}
+        }
         answer.blocking_recv().unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
     }
 
