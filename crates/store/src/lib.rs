@@ -9,10 +9,12 @@
 //! This crate must never interpret an execution: it knows rows and their order, not what a turn
 //! means. It must never report a commit as done before the sync that covers it.
 
+pub mod backup;
 pub mod disk;
 pub mod embedded;
 pub mod error;
 pub mod index;
+pub mod inspect;
 pub mod keys;
 pub mod log;
 mod lsm;
@@ -160,6 +162,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counters since the store was opened.
     fn stats(&self) -> Stats;
+
+    /// Writes a [backup](crate::backup) of every row as of one moment, which is after every commit
+    /// that was reported before the call, while commits go on. `at_ms` is the time that it tells.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to, or the rows cannot be read or brought to disk; what was
+    /// written then ends with the reason. A store that keeps nothing has nothing to back up.
+    fn backup(&self, at_ms: u64, out: &mut dyn std::io::Write) -> Result<backup::Totals, Error> {
+        let _ = (at_ms, out);
+        Err(Error::invalid("this store keeps everything in memory only: there is nothing to back up".to_owned()))
+    }
 
     /// Writes everything held in memory to its place and marks the store as cleanly closed.
     /// Later commits are refused; a second close does nothing.

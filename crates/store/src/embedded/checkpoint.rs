@@ -17,6 +17,12 @@ use crate::{Error, Order, Table};
 
 impl Shared {
     pub(super) fn checkpoint(&self) -> Result<(), Error> {
+        self.checkpoint_and(|_| Ok(()))
+    }
+
+    /// A checkpoint, and then `look`, which is given its position: the index holds every commit up to it and none
+    /// after, and stays so until `look` returns.
+    pub(super) fn checkpoint_and<T>(&self, look: impl FnOnce(u64) -> Result<T, Error>) -> Result<T, Error> {
         let _one_at_a_time = locked(&self.checkpointing);
         let result = self.run_checkpoint();
         let mut refused = locked(&self.checkpoint_refused);
@@ -30,7 +36,7 @@ impl Shared {
         });
         drop(refused);
         self.checkpoint_ended.notify_all();
-        result
+        result.and_then(|()| look(self.position.load(Ordering::Acquire)))
     }
 
     fn run_checkpoint(&self) -> Result<(), Error> {

@@ -19,6 +19,7 @@ mod background;
 mod checkpoint;
 mod open;
 mod scan;
+mod snapshot;
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -296,6 +297,10 @@ impl Store for EmbeddedStore {
 
     fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    fn backup(&self, at_ms: u64, out: &mut dyn std::io::Write) -> Result<crate::backup::Totals, Error> {
+        self.shared.backup(at_ms, out)
     }
 
     fn close(&self) -> Result<(), Error> {
