@@ -2,6 +2,7 @@
 //! simulator can supply both.
 
 use std::{
+    cell::RefCell,
     hash::{BuildHasher, Hasher},
     sync::{
         Mutex, PoisonError,
@@ -73,19 +74,40 @@ impl Clock for ManualClock {
     }
 }
 
-/// The machine's randomness.
+/// The machine's randomness: the operating system's, fetched a page at a time, because asking costs more than a turn
+/// does otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemSeeds;
+
+/// Random bytes fetched ahead, per thread.
+struct Ahead {
+    bytes: [u8; 1024],
+    /// How many of them were given out.
+    used: usize,
+}
+
+thread_local! {
+    static AHEAD: RefCell<Ahead> = const { RefCell::new(Ahead { bytes: [0; 1024], used: 1024 }) };
+}
 
 static FALLBACK: AtomicU64 = AtomicU64::new(1);
 
 impl SeedSource for SystemSeeds {
     fn next(&self) -> u64 {
-        getrandom::u64().unwrap_or_else(|_| {
-            // A machine without a source of randomness still has the keys that the standard library hashes with.
-            let mut hasher = std::hash::RandomState::new().build_hasher();
-            hasher.write_u64(FALLBACK.fetch_add(1, Ordering::Relaxed));
-            hasher.finish()
+        AHEAD.with_borrow_mut(|ahead| {
+            if ahead.used == ahead.bytes.len() {
+                if getrandom::fill(&mut ahead.bytes).is_err() {
+                    // A machine without a source of randomness still has the keys that the standard library hashes
+                    // with.
+                    let mut hasher = std::hash::RandomState::new().build_hasher();
+                    hasher.write_u64(FALLBACK.fetch_add(1, Ordering::Relaxed));
+                    return hasher.finish();
+                }
+                ahead.used = 0;
+            }
+            let (next, _) = ahead.bytes[ahead.used..].split_first_chunk::<8>().expect("given out eight at a time");
+            ahead.used += 8;
+            u64::from_ne_bytes(*next)
         })
     }
 }

@@ -53,7 +53,12 @@ impl Committer {
                     next = inbox.try_recv().ok();
                 }
             }
+            let shards = &self.shared.shards;
+            self.shared.pace.begin(|shard| !shards[shard].is_empty());
             self.handle(batch);
+            if inbox.is_empty() {
+                self.shared.pace.idle();
+            }
             if stop {
                 return;
             }

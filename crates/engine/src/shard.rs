@@ -83,7 +83,15 @@ impl Shard {
 
     /// Runs until told to stop.
     pub(crate) fn run(mut self, inbox: &Receiver<ShardMessage>) {
-        while let Ok(message) = inbox.recv() {
+        loop {
+            let message = match inbox.try_recv() {
+                Ok(message) => message,
+                Err(_) if self.shared.pace.nap(self.index) => continue,
+                Err(_) => match inbox.recv() {
+                    Ok(message) => message,
+                    Err(_) => return,
+                },
+            };
             let mut batch = vec![message];
             batch.extend(inbox.try_iter().take(BATCH - 1));
             let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
