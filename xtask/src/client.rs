@@ -10,6 +10,30 @@ use std::time::Duration;
 /// Longer than the 60 s that GetActivityTask may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// What the server refused: an answer of it, and not a connection that broke.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    operation: String,
+    pub(crate) status: u16,
+    pub(crate) answer: Value,
+}
+
+impl Refused {
+    /// The error's name, such as `TaskTimedOut`.
+    pub(crate) fn kind(&self) -> &str {
+        let kind = self.answer["__type"].as_str().unwrap_or_default();
+        kind.rsplit('#').next().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} answered HTTP {}: {}", self.operation, self.status, self.answer)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// One connection; calls on it go one after the other.
 pub(crate) struct Client {
     address: SocketAddr,
@@ -31,7 +55,7 @@ impl Client {
         let answer: Value =
             serde_json::from_slice(&body).with_context(|| format!("{operation} answered no JSON (HTTP {status})"))?;
         if status != 200 {
-            bail!("{operation} answered HTTP {status}: {answer}");
+            return Err(Refused { operation: operation.to_string(), status, answer }.into());
         }
         Ok(answer)
     }

@@ -33,6 +33,12 @@ impl Background {
         self.child.try_wait().ok().flatten()
     }
 
+    /// SIGKILL: no goodbye, nothing flushed.
+    pub(crate) fn kill(&mut self) {
+        let _ended_already = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Asks it to end, waits, and kills it if it does not listen.
     pub(crate) fn stop(&mut self) {
         if self.ended().is_some() {
@@ -44,8 +50,7 @@ impl Background {
         while self.ended().is_none() {
             if Instant::now() >= deadline {
                 eprintln!("{} did not end within {} s and is killed", self.name, GRACE.as_secs());
-                let _ = self.child.kill();
-                let _ = self.child.wait();
+                self.kill();
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -68,12 +73,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the binary on a data directory and waits until it is ready. Its log goes to `log`.
     pub(crate) fn start(binary: &Path, data: &Path, port: u16, log: &Path, more: &[&str]) -> Result<Self> {
+        Self::launch(&mut Command::new(binary), data, port, log, more)
+    }
+
+    /// As [`Server::start`], with a command that runs the binary: under another program, or with an environment.
+    pub(crate) fn launch(command: &mut Command, data: &Path, port: u16, log: &Path, more: &[&str]) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = Command::new(binary);
         command.args(["serve", "--listen", &address.to_string(), "--data-directory"]).arg(data).args(more);
         command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file).env_remove("STEPWRIGHT_BIN");
-        let mut process = Background::start("the server", &mut command)?;
+        let mut process = Background::start("the server", command)?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while Client::new(address).get("/healthz").is_err() {
             if let Some(status) = process.ended() {
@@ -83,7 +92,7 @@ impl Server {
             if Instant::now() > deadline {
                 bail!("the server does not answer at http://{address}/healthz; its log is {}", log.display());
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
         Ok(Self { address, process })
     }
@@ -106,6 +115,11 @@ impl Server {
 
     pub(crate) fn stop(&mut self) {
         self.process.stop();
+    }
+
+    /// SIGKILL, and the end of it awaited.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
     }
 }
 
