@@ -3,6 +3,7 @@
 //! Each verb lives in a file of its own; this one only names them. Nothing here is part of the product, and nothing
 //! in the product may depend on it.
 
+mod bench;
 mod bench_store;
 mod client;
 mod codegen;
@@ -44,8 +45,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--check | --from DIR")]
         arguments: Vec<String>,
     },
-    /// Measure parts of Stepwright by themselves
-    #[command(subcommand)]
+    /// Measure speed, memory and disk against what is promised; or parts of Stepwright by themselves
     Bench(Bench),
     /// Check the rules of the source tree that no compiler checks
     Tidy,
@@ -56,8 +56,17 @@ enum Verb {
     Prove(prove::Promise),
 }
 
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Bench {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    options: bench::Options,
+}
+
 #[derive(Subcommand)]
-enum Bench {
+enum Part {
     /// The embedded store on each candidate index, with rows like those of real turns
     Store {
         /// Read by the verb itself: --dir DIR, --scale PERCENT
@@ -82,7 +91,8 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Test(options) => testing::run(&options),
         Verb::Conformance(options) => conformance::run(&options),
         Verb::Codegen { .. } => codegen::run(),
-        Verb::Bench(Bench::Store { arguments }) => bench_store::run(&arguments),
+        Verb::Bench(Bench { part: Some(Part::Store { arguments }), .. }) => bench_store::run(&arguments),
+        Verb::Bench(Bench { part: None, options }) => bench::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Kill(options) => testing::kill(&options),
         Verb::Prove(promise) => prove::run(&promise),

@@ -28,6 +28,8 @@ pub(crate) enum Promise {
         #[arg(long, default_value_t = 60)]
         few: usize,
     },
+    /// Half the top rate for a long while: memory is flat, the disk bounded, latency what it was
+    Soak(crate::bench::soak::Options),
 }
 
 impl Promise {
@@ -38,8 +40,9 @@ impl Promise {
 }
 
 pub(crate) fn run(promise: &Promise) -> Result<()> {
-    match *promise {
-        Promise::MapBytes { items, few } => map_bytes(items, few),
+    match promise {
+        Promise::MapBytes { items, few } => map_bytes(*items, *few),
+        Promise::Soak(options) => crate::bench::soak::run(options),
     }
 }
 
