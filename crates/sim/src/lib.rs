@@ -2,4 +2,5 @@
 //! scripted tasks and random faults. One seed is one world; the same seed is the same run. Nothing here may look at
 //! the machine's clock, randomness, files or sockets.
 
+pub mod generate;
 pub mod workload;

@@ -34,6 +34,16 @@ pub struct Start {
     pub input: String,
     /// When, in milliseconds after the world's beginning.
     pub at: Millis,
+    /// What it comes to, if that is known.
+    pub expect: Option<Expectation>,
+}
+
+/// How an execution must end unless someone stops it: well, and with this output. It holds only if the activity and
+/// the function that are called [`ECHO`](crate::generate::ECHO) answer with their input whenever they answer well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// The output, JSON text.
+    pub output: String,
 }
 
 /// Pseudo-randomness with nothing hidden: the same seed throws the same numbers on every machine (splitmix64).
