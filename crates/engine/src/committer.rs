@@ -68,6 +68,7 @@ impl Committer {
     /// Commits a batch and lets go what waits for it.
     pub(crate) fn handle(&mut self, batch: Vec<Pending>) {
         let mut batch = self.keep_current(batch);
+        let something: Vec<bool> = batch.iter().map(|pending| is_something(&pending.commit)).collect();
         let commits: Vec<Commit> =
             batch.iter_mut().map(|pending| std::mem::take(&mut pending.commit)).filter(is_something).collect();
         if self.shared.failed.load(Ordering::SeqCst) {
@@ -79,6 +80,16 @@ impl Committer {
         }
         match self.shared.store.commit(&commits) {
             Ok(()) => self.release(batch),
+            Err(error) if error.kind() == ErrorKind::Invalid && batch.len() > 1 => {
+                // Nothing was written. One of them is over the store's limits; the others are not to suffer for it.
+                let mut commits = commits.into_iter();
+                for (mut pending, something) in batch.into_iter().zip(something) {
+                    if something {
+                        pending.commit = commits.next().unwrap_or_default();
+                    }
+                    self.handle(vec![pending]);
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, commits = commits.len(), "a batch of commits was refused");
                 // Only these two say that nothing was written and that the store goes on.
