@@ -24,6 +24,13 @@ pub use read::{LogReader, LogRecord, read_log};
 pub(crate) const LOG_DIR: &str = "log";
 const RESERVING: &str = "reserving.tmp";
 
+/// The first segment of a new log, which a server waits for when it starts.
+const FIRST_SEGMENT: u64 = 1 << 20;
+
+/// Zeros are written in pieces of this size, each with a sync of its own, so that a commit never waits behind a
+/// whole segment of them.
+const ZEROS: usize = 1 << 20;
+
 /// When a commit counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -141,9 +148,11 @@ impl Reserver {
         let temporary = self.dir.join(RESERVING);
         let path = self.dir.join(segment_name(number));
         let salt = self.disk.salt();
+        let len = if number == 1 { self.segment_bytes.min(FIRST_SEGMENT) } else { self.segment_bytes };
         let file = self.disk.create(&temporary)?;
         let made = file
-            .reserve(self.segment_bytes)
+            .reserve(len)
+            .and_then(|()| write_zeros(&*file, len))
             .and_then(|()| file.write_at(&SegmentHeader { salt, number }.encode(), 0))
             .and_then(|()| file.sync());
         if let Err(error) = made {
@@ -153,8 +162,22 @@ impl Reserver {
         }
         self.disk.rename(&temporary, &path)?;
         self.disk.sync_dir(&self.dir)?;
-        Ok(Segment { number, salt, path, file, end: SEGMENT_HEADER as u64, len: self.segment_bytes })
+        Ok(Segment { number, salt, path, file, end: SEGMENT_HEADER as u64, len })
     }
+}
+
+/// Writes zeros over space that is reserved already. A sync of a batch then has nothing to tell the file system's
+/// journal: overwriting takes half the time of writing space for the first time, and a tenth of the bytes.
+fn write_zeros(file: &dyn DiskFile, len: u64) -> std::io::Result<()> {
+    let zeros = vec![0; ZEROS.min(usize::try_from(len).unwrap_or(ZEROS))];
+    let mut at = 0;
+    while at < len {
+        let piece = (len - at).min(zeros.len() as u64);
+        file.write_at(&zeros[..usize::try_from(piece).unwrap_or(zeros.len())], at)?;
+        at += piece;
+        file.sync()?;
+    }
+    Ok(())
 }
 
 fn copy_error(error: &std::io::Error) -> std::io::Error {
@@ -243,8 +266,8 @@ impl Log {
                     .map_err(|e| io_error("cutting", &segment.path, &e))?;
                 segment.len = segment.end;
                 // Without room the segment stays short and the next batch goes to another one.
-                if segment.file.reserve(segment_bytes).is_ok() {
-                    segment.len = segment_bytes;
+                if segment.file.reserve(read.len).is_ok() {
+                    segment.len = read.len;
                 }
             }
             newest = segment.number;
