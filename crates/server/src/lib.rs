@@ -29,6 +29,7 @@ pub mod delivery;
 mod errors;
 pub mod excerpt;
 pub mod history_wire;
+mod ids;
 pub mod http;
 mod json_text;
 pub mod logging;

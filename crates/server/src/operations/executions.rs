@@ -20,6 +20,7 @@ use super::{Call, labelled, page, scope, shared};
 use crate::{
     errors::{not_served_yet, resource_not_found, state_machine_does_not_exist, to_api, validation},
     history_wire::Speller,
+    ids::random_uuid,
     json_text::{self, MAX_BYTES},
 };
 
@@ -50,7 +51,7 @@ pub(super) async fn start_execution(
     let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
     let new = NewExecution {
         state_machine_arn: input.state_machine_arn.into(),
-        name: input.name.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()).into(),
+        name: input.name.unwrap_or_else(random_uuid).into(),
         input: text.into(),
         trace_header: shared(trace_header.or(input.trace_header)),
     };

@@ -83,7 +83,8 @@ macro_rules! operations {
         impl Operations for Call<'_> {
             $($(
                 async fn $operation(&self, context: &RequestContext, input: $input) -> Result<$output, ApiError> {
-                    $family::$operation(self, context, input).await
+                    // Boxed: a request's future would else be as large as that of the largest operation, and it is moved.
+                    Box::pin($family::$operation(self, context, input)).await
                 }
             )+)+
         }
