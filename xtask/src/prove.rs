@@ -1,5 +1,8 @@
 //! `cargo xtask prove`: promises that are figures, measured on the real binary and held against their bound.
 
+mod kill;
+mod sync;
+
 use crate::process::{Server, free_port};
 use crate::progress::{history, is_last};
 use crate::workspace::{server_binary, target};
@@ -19,6 +22,8 @@ const TOLERANCE: f64 = 0.20;
 /// A promise to measure.
 #[derive(clap::Subcommand)]
 pub(crate) enum Promise {
+    /// kill -9 at random moments under load: everything closes as it should, nothing acknowledged is lost
+    Kill(kill::Options),
     /// An inline Map of many items with a Task each writes the same bytes per item as one of few
     MapBytes {
         /// Items of the large Map
@@ -28,11 +33,23 @@ pub(crate) enum Promise {
         #[arg(long, default_value_t = 60)]
         few: usize,
     },
+    /// Under strace, nothing is acknowledged before the sync that covers it
+    Sync(sync::Options),
     /// Half the top rate for a long while: memory is flat, the disk bounded, latency what it was
     Soak(crate::bench::soak::Options),
 }
 
 impl Promise {
+    /// As `cargo xtask test` runs it.
+    pub(crate) fn kill() -> Self {
+        Self::Kill(kill::Options::bounded())
+    }
+
+    /// As `cargo xtask test` runs it; a reason, if this machine cannot.
+    pub(crate) fn sync() -> Result<Option<String>> {
+        sync::run(&sync::Options::bounded())
+    }
+
     /// As `cargo xtask test` runs it.
     pub(crate) fn map_bytes() -> Self {
         Self::MapBytes { items: 6_000, few: 60 }
@@ -41,7 +58,12 @@ impl Promise {
 
 pub(crate) fn run(promise: &Promise) -> Result<()> {
     match promise {
+        Promise::Kill(options) => kill::run(options),
         Promise::MapBytes { items, few } => map_bytes(*items, *few),
+        Promise::Sync(options) => match sync::run(options)? {
+            Some(missing) => bail!("cannot run: {missing}"),
+            None => Ok(()),
+        },
         Promise::Soak(options) => crate::bench::soak::run(options),
     }
 }

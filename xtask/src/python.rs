@@ -98,7 +98,7 @@ fn works(program: &str, args: &[&str]) -> bool {
 }
 
 /// As root on a machine with apt, installs packages; true if that worked.
-fn apt_install(packages: &[&str]) -> bool {
+pub(crate) fn apt_install(packages: &[&str]) -> bool {
     let root_user = crate::workspace::output(command("id").arg("-u")).is_ok_and(|id| id == "0");
     if !root_user || find_program("apt-get").is_none() {
         return false;

@@ -54,6 +54,8 @@ const STEPS: &[Step] = &[
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
     Step { name: "e2e", what: "kill -9, restarts and bad input", run: e2e },
+    Step { name: "kill", what: "kill -9 at random moments under load; nothing acknowledged is lost", run: kill_step },
+    Step { name: "sync", what: "under strace, nothing is acknowledged before its sync", run: sync_step },
     Step { name: "map-bytes", what: "bytes per Map item do not grow with the Map", run: map_bytes },
     Step { name: "demo", what: "the demo runs to its end", run: demo_step },
     Step { name: "conformance", what: "answers recorded from AWS; the score may only rise", run: conformance_step },
@@ -187,6 +189,15 @@ fn sdk_js() -> Result<Outcome> {
     node.args(["--test", "--test-reporter=spec", "v3.test.mjs", "v2.test.mjs"]).current_dir(folder);
     check(node.env("STEPWRIGHT_BIN", server_binary()?))?;
     Ok(Outcome::Passed)
+}
+
+fn kill_step() -> Result<Outcome> {
+    prove::run(&prove::Promise::kill())?;
+    Ok(Outcome::Passed)
+}
+
+fn sync_step() -> Result<Outcome> {
+    Ok(prove::Promise::sync()?.map_or(Outcome::Passed, Outcome::Skipped))
 }
 
 fn map_bytes() -> Result<Outcome> {

@@ -518,7 +518,7 @@ mod tests {
         complains(|events| drop(events.remove(4)), "event 5 has the id 6");
         complains(|events| events[4]["previousEventId"] = json!(7), "event 5 follows event 7");
         complains(|events| events[4]["previousEventId"] = json!(0), "event 5 follows event 0");
-        complains(|events| events[4]["timestamp"] = json!(1.0), "event 5 happened at 1.0, before");
+        complains(|events| events[4]["timestamp"] = json!(1.0), "event 5 happened at 1, before");
         complains(|events| drop(events.pop()), "event 8 of 8 is");
         complains(|events| events[7]["previousEventId"] = json!(4), "followed by 2 events of its task");
         complains(|events| events[6]["previousEventId"] = json!(2), "started that was not scheduled");
