@@ -5,6 +5,9 @@
 //! connection closes, the write fails, the process stops) drops the receipt, which takes the hand-over back. A worker
 //! that closed its end before the write began gets nothing either: the connection looks for that first.
 //!
+//! A client may shut down its writing side and still read: such a one gets the answers to what it sent, but no task,
+//! for a worker that went away looks just the same. So a poll asks [`Outbox::peer_closed`] whether to go on.
+//!
 //! "Written" means taken by the operating system's socket; what the network loses after that is the task's own
 //! time-out's business, as on AWS. This module must never confirm a receipt in any other place.
 
@@ -12,9 +15,11 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     io,
-    os::fd::AsFd as _,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -23,18 +28,51 @@ use hyper::{
     body::{Body, Frame, SizeHint},
     rt::{Read, ReadBufCursor, Write},
 };
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// Confirms a hand-over when called; dropped uncalled, it takes the hand-over back.
 pub type Receipt = Box<dyn FnOnce() + Send>;
 
-/// The receipts of the reply that a connection is writing.
+/// The receipts of the reply that a connection is writing, and what its poll knows of the other side.
 #[derive(Clone, Default)]
-pub struct Outbox(Arc<Mutex<VecDeque<Receipt>>>);
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    receipts: Mutex<VecDeque<Receipt>>,
+    watch: AtomicU8,
+}
+
+/// Nobody asks whether the other side closed its end.
+const UNWATCHED: u8 = 0;
+/// A request that waits asks for it.
+const WATCHED: u8 = 1;
+/// It has.
+const CLOSED: u8 = 2;
 
 impl Outbox {
     fn receipts(&self) -> std::sync::MutexGuard<'_, VecDeque<Receipt>> {
         // A receipt that panics leaves the queue as it is: there is nothing half done in it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when the other side has closed its end of the connection. Only for the request that the connection is
+    /// answering, whose future runs in the connection's task and is woken with it. A side that sent more requests
+    /// before it closed is noticed when the answer is written, and not before.
+    pub async fn peer_closed(&self) {
+        struct Watching<'a>(&'a AtomicU8);
+        impl Drop for Watching<'_> {
+            fn drop(&mut self) {
+                self.0.store(UNWATCHED, Ordering::Relaxed);
+            }
+        }
+        self.0.watch.store(WATCHED, Ordering::Relaxed);
+        let _until_dropped = Watching(&self.0.watch);
+        std::future::poll_fn(|_| match self.0.watch.load(Ordering::Relaxed) {
+            CLOSED => Poll::Ready(()),
+            _ => Poll::Pending,
+        })
+        .await;
     }
 
     fn is_empty(&self) -> bool {
@@ -108,20 +146,53 @@ pub enum PeerState {
 pub trait Peer {
     /// How the other side is at this moment.
     fn state(&self) -> PeerState;
+
+    /// Ready when the other side has closed its end and nothing is left to read of what it sent before.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// What the operating system knows of a socket now. What tokio knows may be older than the close.
+fn look(socket: &tokio::net::TcpStream) -> PollFlags {
+    let mut polled = [PollFd::new(socket, PollFlags::IN | PollFlags::RDHUP)];
+    match rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) => polled[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
+}
+
+fn state_of(flags: PollFlags) -> PeerState {
+    if flags.intersects(PollFlags::ERR | PollFlags::HUP) {
+        PeerState::Reset
+    } else if flags.contains(PollFlags::RDHUP) {
+        PeerState::Closed
+    } else {
+        PeerState::Open
+    }
 }
 
 impl Peer for tokio::net::TcpStream {
     fn state(&self) -> PeerState {
-        // tokio would answer from what its last look at the socket told it, which may be older than the close. A
-        // second descriptor of the same (non-blocking) socket asks the operating system itself.
-        let Ok(socket) = self.as_fd().try_clone_to_owned() else { return PeerState::Open };
-        match std::net::TcpStream::from(socket).peek(&mut [0]) {
-            Ok(0) => PeerState::Closed,
-            Ok(_) => PeerState::Open,
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => PeerState::Open,
-                _ => PeerState::Reset,
-            },
+        state_of(look(self))
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.poll_read_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {}
+            }
+            let flags = look(self);
+            if state_of(flags) != PeerState::Open {
+                return Poll::Ready(());
+            }
+            if flags.contains(PollFlags::IN) {
+                // The next request, sent ahead. It is read when this one was answered, and no earlier.
+                return Poll::Pending;
+            }
+            // tokio still believes what the last read left behind; told so, it waits for what comes next.
+            let _corrected =
+                self.try_io(tokio::io::Interest::READABLE, || Err::<(), _>(io::Error::from(io::ErrorKind::WouldBlock)));
         }
     }
 }
@@ -137,6 +208,11 @@ impl<T> Connection<T> {
     #[must_use]
     pub fn new(io: T, outbox: Outbox) -> Self {
         Self { io: hyper_util::rt::TokioIo::new(io), outbox }
+    }
+
+    /// What it runs on, for what is said beside hyper.
+    pub fn inner_mut(&mut self) -> &mut T {
+        self.io.inner_mut()
     }
 
     /// Looks for a peer in one of these states while a reply with a receipt is written; if it is, drops the receipts.
@@ -205,6 +281,11 @@ impl<T: tokio::io::AsyncWrite + Peer + Unpin> Write for Connection<T> {
             }
             Poll::Ready(Err(_)) => drop(self.outbox.take()),
             Poll::Pending => {}
+        }
+        // hyper does not read while a request is answered, but it flushes whenever the connection's task runs.
+        if self.outbox.0.watch.load(Ordering::Relaxed) == WATCHED && self.io.inner().poll_closed(cx).is_ready() {
+            self.outbox.0.watch.store(CLOSED, Ordering::Relaxed);
+            cx.waker().wake_by_ref();
         }
         result
     }

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use settings::{Durability, Kind, LogFormat, OnLost, SETTINGS, Setting, Settings};
+pub use settings::{Durability, HttpLimits, Kind, LogFormat, OnLost, SETTINGS, Setting, Settings};
 
 use crate::excerpt::{excerpt, nearest};
 

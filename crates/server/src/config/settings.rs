@@ -54,6 +54,8 @@ pub struct Settings {
     pub durability: Durability,
     /// How long closed executions are kept, in days. 0: for ever.
     pub retention_days: u32,
+    /// The same in seconds, names included. 0: the days count.
+    pub retention_seconds: u32,
     /// How long a shutdown waits for requests under way.
     pub shutdown_grace: Duration,
     /// History events of an execution at most. 0: no limit.
@@ -70,6 +72,54 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log_level: String,
+    /// What clients may take of the server.
+    pub http: HttpLimits,
+}
+
+/// What clients may take of the server: beyond it they get an answer that names the setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Requests being answered at once, long polls apart.
+    pub requests: usize,
+    /// Bytes of request bodies and of long answers in memory at once.
+    pub buffered_bytes: usize,
+    /// Bytes of the head of a request: its first line and its headers.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// How long the head of a request may take.
+    pub header_time: Duration,
+    /// Bytes of the body of a request.
+    pub body_bytes: usize,
+    /// How long the body of a request may take.
+    pub body_time: Duration,
+    /// How long a client may take nothing of an answer.
+    pub reply_time: Duration,
+    /// How long a connection may be kept open between two requests.
+    pub idle_time: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            requests: 4_096,
+            buffered_bytes: 256 << 20,
+            // SigV4 with a session token needs about 4 KiB.
+            header_bytes: 16 << 10,
+            headers: 100,
+            header_time: Duration::from_secs(30),
+            // AWS takes 1 MiB; the largest legal request is a definition of 1,048,576 characters, each of up to four
+            // bytes, so this is a little under what could be legal there and far over what is.
+            body_bytes: 4 << 20,
+            body_time: Duration::from_secs(60),
+            reply_time: Duration::from_secs(60),
+            // Longer than clients keep idle connections, so that it is they who close.
+            idle_time: Duration::from_secs(600),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -82,6 +132,7 @@ impl Default for Settings {
             region: "us-east-1".to_owned(),
             durability: Durability::Full,
             retention_days: 90,
+            retention_seconds: 0,
             shutdown_grace: Duration::from_secs(20),
             history_events: 25_000,
             payload_bytes: 262_144,
@@ -90,6 +141,7 @@ impl Default for Settings {
             task_concurrency: 256,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            http: HttpLimits::default(),
         }
     }
 }
@@ -232,6 +284,17 @@ pub static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "retention_seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "For tests: closed executions are kept so long, and so are their names (0: retention_days counts)",
+        default: "0",
+        set: |settings, text| {
+            settings.retention_seconds = number(text, 0, 86_400)?;
+            Ok(())
+        },
+    },
+    Setting {
         key: "limits.history_events",
         kind: Kind::Number,
         value_name: "COUNT",
@@ -286,6 +349,116 @@ pub static SETTINGS: &[Setting] = &[
         default: "256",
         set: |settings, text| {
             settings.task_concurrency = number(text, 1, 100_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.connections",
+        kind: Kind::Number,
+        value_name: "COUNT",
+        help: "Connections open at once; fewer if the system allows the process fewer open files",
+        default: "16384",
+        set: |settings, text| {
+            settings.http.connections = number(text, 1, 1_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.requests",
+        kind: Kind::Number,
+        value_name: "COUNT",
+        help: "Requests being answered at once, GetActivityTask apart; beyond it 503, which SDKs try again",
+        default: "4096",
+        set: |settings, text| {
+            settings.http.requests = number(text, 1, 1_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.buffered_bytes",
+        kind: Kind::Number,
+        value_name: "BYTES",
+        help: "Bytes of request bodies and long answers in memory at once; beyond it 503",
+        default: "268435456",
+        set: |settings, text| {
+            settings.http.buffered_bytes = number(text, 8 << 20, 1 << 40)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.header_bytes",
+        kind: Kind::Number,
+        value_name: "BYTES",
+        help: "Bytes of the first line and the headers of a request",
+        default: "16384",
+        set: |settings, text| {
+            settings.http.header_bytes = number(text, 8_192, 1 << 20)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.headers",
+        kind: Kind::Number,
+        value_name: "COUNT",
+        help: "Headers of a request",
+        default: "100",
+        set: |settings, text| {
+            settings.http.headers = number(text, 20, 10_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.header_seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "How long the head of a request may take, for the first from the opening of the connection",
+        default: "30",
+        set: |settings, text| {
+            settings.http.header_time = seconds(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.body_bytes",
+        kind: Kind::Number,
+        value_name: "BYTES",
+        help: "Bytes of the body of a request; AWS takes 1 MiB",
+        default: "4194304",
+        set: |settings, text| {
+            settings.http.body_bytes = number(text, 1 << 10, 64 << 20)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.body_seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "How long the body of a request may take",
+        default: "60",
+        set: |settings, text| {
+            settings.http.body_time = seconds(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.reply_seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "How long a client may take nothing of an answer that is being sent",
+        default: "60",
+        set: |settings, text| {
+            settings.http.reply_time = seconds(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "http.idle_seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "How long a connection stays open between two requests",
+        default: "600",
+        set: |settings, text| {
+            settings.http.idle_time = seconds(text)?;
             Ok(())
         },
     },
@@ -348,6 +521,11 @@ where
             u64::MAX => format!("must be a whole number, {min} or more"),
             _ => format!("must be a whole number from {min} to {max}"),
         })
+}
+
+/// A time that a slow client may take. The clock that it is held against ticks once a second.
+fn seconds(text: &str) -> Result<Duration, String> {
+    number(text, 1, 86_400).map(Duration::from_secs)
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

@@ -1,43 +1,66 @@
 //! `POST /`: from HTTP to the API and back. What an operation does is not decided here.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Instant};
 
+use bytes::Bytes;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderValue},
 };
-use stepwright_api::{ApiError, CONTENT_TYPE, ErrorCode, RequestContext, credential::Credential, dispatch};
+use stepwright_api::{ApiError, CONTENT_TYPE, RequestContext, credential::Credential, dispatch};
 
-use super::{
-    body::{self, Refusal},
-    text,
-};
+use super::{Front, body, load::counted_reply, text, watch::Watched};
 use crate::{
     delivery::{Outbox, ReplyBody},
     operations::Call,
     service::Service,
 };
 
+/// The target of the one operation that waits for something to happen.
+const LONG_POLL: &str = "AWSStepFunctions.GetActivityTask";
+
 pub(super) async fn serve(
-    service: &Service,
+    front: &Front,
     outbox: Outbox,
+    watched: &Watched,
     request: Request<Incoming>,
     request_id: &str,
 ) -> Response<ReplyBody> {
     let started = Instant::now();
+    let (service, load) = (&*front.service, &front.load);
     let (head, body) = request.into_parts();
-    let body = match body::read(body).await {
+    let target = text(&head.headers, "x-amz-target").unwrap_or_default();
+    let long_poll = target == LONG_POLL;
+    let _counted = match if long_poll { Ok(load.long_poll()) } else { load.request() } {
+        Ok(counted) => counted,
+        Err(full) => {
+            let drained = body::discard(body, &load.limits).await;
+            return refused(watched, &full, drained);
+        }
+    };
+    let mut buffered = load.buffer();
+    let body = match body::read(body, &load.limits, &mut buffered).await {
         Ok(body) => body,
-        Err(refusal) => return refused(&refusal),
+        Err(refusal) => return refused(watched, &refusal.error, refusal.drained),
     };
     let context = match context(service, &head, request_id) {
         Ok(context) => context,
         Err(refusal) => return error(&refusal),
     };
-    let target = text(&head.headers, "x-amz-target").unwrap_or_default();
     let call = Call::new(service);
-    let answer = dispatch(&call, &context, target, &body).await;
+    // A poll may wait for a minute, with ten thousand others: the connection's buffers are not kept for it.
+    let body = if long_poll { Bytes::copy_from_slice(&body) } else { body };
+    let answer = if long_poll {
+        drop(head);
+        poll(&outbox, Box::pin(dispatch(&call, &context, LONG_POLL, &body))).await
+    } else {
+        Some(dispatch(&call, &context, target, &body).await)
+    };
+    let Some(answer) = answer else {
+        tracing::debug!(request_id, "the worker went away while it waited for a task");
+        return respond(200, ReplyBody::new("{}"));
+    };
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let operation = answer.operation.map_or("-", |operation| operation.name());
     match answer.error {
@@ -49,14 +72,37 @@ pub(super) async fn serve(
         }
         None => tracing::debug!(operation, request_id, duration_ms, "request served"),
     }
+    let body = match counted_reply(load, answer.body) {
+        Ok(body) => body,
+        // A task that it would have handed over goes to the next worker.
+        Err(full) => return refused(watched, &full, true),
+    };
     let body = match call.into_delivery() {
         // The reply is the only thing that tells the worker of its task: it counts as handed over when it is written.
         Some(delivery) if answer.error.is_none() => {
-            ReplyBody::with_receipt(answer.body, Box::new(move || delivery.delivered()), outbox)
+            ReplyBody::with_receipt(body, Box::new(move || delivery.delivered()), outbox)
         }
-        _ => ReplyBody::new(answer.body),
+        _ => ReplyBody::new(body),
     };
-    respond(answer.status, body)
+    let mut response = respond(answer.status, body);
+    if answer.status == 503 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// What a poll is answered with; nothing if the worker closed its end before. One that still reads gets an answer
+/// without a task.
+async fn poll<T>(outbox: &Outbox, answer: impl Future<Output = T>) -> Option<T> {
+    let (mut answer, mut closed) = (pin!(answer), pin!(outbox.peer_closed()));
+    poll_fn(|cx| {
+        // A task that is there is handed over first: whether its answer can be written is seen when it is.
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        closed.as_mut().poll(cx).map(|()| None)
+    })
+    .await
 }
 
 /// An error answer.
@@ -71,18 +117,16 @@ fn respond(status: u16, body: ReplyBody) -> Response<ReplyBody> {
     response
 }
 
-fn refused(refusal: &Refusal) -> Response<ReplyBody> {
-    let (message, drained) = match refusal {
-        Refusal::TooLong { drained } => {
-            (format!("The request body is longer than the {} bytes that a request may have", body::MAX_BYTES), *drained)
-        }
-        Refusal::TooSlow => ("The request body did not arrive in time".to_owned(), false),
-        Refusal::Broken(error) => (format!("The request body could not be read: {error}"), false),
-    };
-    let mut response = error(&ApiError::new(ErrorCode::SerializationException, message));
+/// An answer to what is over a limit.
+fn refused(watched: &Watched, refusal: &ApiError, drained: bool) -> Response<ReplyBody> {
+    let mut response = error(refusal);
+    if refusal.status() == 503 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if !drained {
         // What is left of the body would be taken for the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        watched.linger();
     }
     response
 }
@@ -106,11 +150,4 @@ fn context(
         request_id: request_id.to_owned(),
         trace_header: text(&head.headers, "x-amzn-trace-id").map(ToOwned::to_owned),
     })
-}
-
-/// So that a whole request can be moved between threads while it waits.
-#[expect(dead_code, reason = "checked by the compiler, not called")]
-fn a_request_can_move_between_threads(service: Arc<Service>, outbox: Outbox, request: Request<Incoming>) {
-    fn check(_: impl Send) {}
-    check(async move { serve(&service, outbox, request, "").await });
 }

@@ -6,8 +6,22 @@
 mod admin;
 mod api;
 mod body;
+mod load;
+mod refusal;
+mod watch;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
@@ -16,35 +30,57 @@ use hyper::{
     server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::TokioTimer;
 use serde_json::{Value, json};
 use stepwright_api::ApiError;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch as channel,
+    task::JoinSet,
+};
 
+use self::{
+    load::Load,
+    watch::{Paced, Phase, Told, Watch, Watched},
+};
 use crate::{
     delivery::{Connection, Outbox, ReplyBody},
+    ids,
     service::Service,
 };
 
-/// How long a connection may take for the head of a request; also how long it may idle. Longer than clients keep
-/// idle connections, so that it is they who close.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 4_096;
 
-/// All headers of a request together. SigV4 with a session token needs about 4 KiB.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Files that are not connections: the store's, those of the calls of services, and the refused.
+const OTHER_FILES: usize = 1_024;
 
-/// Headers of a request.
-const MAX_HEADERS: usize = 100;
+/// Connections over the limit that are told so at once; the others of a flood are closed without a word.
+const MAX_REFUSING: usize = 64;
+
+/// What is read of a connection at once.
+const MIN_READ_BUFFER: usize = 32 * 1024;
+
+/// Headers that hyper reads without an allocation for each request.
+const HEADERS_ON_THE_STACK: usize = 100;
 
 /// A bound but not yet serving server.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    front: Arc<Front>,
+}
+
+/// What requests are answered with.
+struct Front {
     service: Arc<Service>,
+    load: Arc<Load>,
+    http1: http1::Builder,
+    refusing: AtomicUsize,
 }
 
 impl Server {
-    /// Binds to an address, which must be a loopback one: there is no authentication yet.
+    /// Binds to an address, which must be a loopback one: there is no authentication yet. Takes as many open files as
+    /// the system allows the process, and fewer connections than that.
     ///
     /// # Errors
     /// The address is taken, not this machine's, or not loopback.
@@ -56,9 +92,29 @@ impl Server {
                 "only loopback addresses are served as long as there is no authentication",
             ));
         }
-        let listener = TcpListener::bind(address).await?;
+        let socket = match address.ip() {
+            IpAddr::V4(_) => TcpSocket::new_v4(),
+            IpAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, service })
+
+        let mut limits = service.settings().http.clone();
+        limits.connections = connections_that_fit(limits.connections);
+        let mut http1 = http1::Builder::new();
+        http1
+            .half_close(true)
+            // The watch sees to it: it costs nothing per request.
+            .header_read_timeout(None)
+            .max_header_size(limits.header_bytes)
+            .max_buf_size(limits.header_bytes.max(MIN_READ_BUFFER));
+        if limits.headers != HEADERS_ON_THE_STACK {
+            http1.max_headers(limits.headers);
+        }
+        let front = Front { service, load: Arc::new(Load::new(limits)), http1, refusing: AtomicUsize::new(0) };
+        Ok(Self { listener, address, front: Arc::new(front) })
     }
 
     /// Where it listens; the real port when port 0 was asked for.
@@ -69,11 +125,16 @@ impl Server {
 
     /// Serves until `stop` becomes true; then takes no new connections, lets requests under way end for at most
     /// `grace`, and closes what is left.
-    pub async fn serve(self, mut stop: watch::Receiver<bool>, grace: Duration) {
+    pub async fn serve(self, mut stop: channel::Receiver<bool>, grace: Duration) {
+        let Self { listener, front, .. } = self;
+        let watch = Arc::new(Watch::new(Arc::clone(&front.load)));
         let mut connections = JoinSet::new();
+        let running = Arc::clone(&watch);
+        let ticking = tokio::spawn(async move { running.run().await });
+        let mut number = 0;
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = listener.accept() => accepted,
                 Some(_) = connections.join_next() => continue,
                 () = told(&mut stop) => break,
             };
@@ -82,7 +143,8 @@ impl Server {
                     // Answers are small and complete; waiting to fill a packet only adds to their latency.
                     let _best_effort = socket.set_nodelay(true);
                     tracing::trace!(%peer, "connection");
-                    connections.spawn(connection(socket, Arc::clone(&self.service), stop.clone()));
+                    number += 1;
+                    connections.spawn(connection(socket, Arc::clone(&front), Arc::clone(&watch), number));
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: others must close before the next try can succeed.
@@ -91,50 +153,126 @@ impl Server {
                 }
             }
         }
-        drop(self.listener);
+        drop(listener);
+        watch.stop();
         let open = connections.len();
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!(open, "requests were still under way at the end of the grace period and are cut off");
         }
+        ticking.abort();
     }
 }
 
 /// Waits for the server to be told to stop; one whose service is gone stops too.
-async fn told(stop: &mut watch::Receiver<bool>) {
+async fn told(stop: &mut channel::Receiver<bool>) {
     let _service_is_gone = stop.wait_for(|stop| *stop).await.is_err();
 }
 
-async fn connection(socket: tokio::net::TcpStream, service: Arc<Service>, mut stop: watch::Receiver<bool>) {
-    let outbox = Outbox::default();
-    let io = Connection::new(socket, outbox.clone());
-    let handler = service_fn(move |request| {
-        let (service, outbox) = (Arc::clone(&service), outbox.clone());
-        async move { Ok::<_, Infallible>(answer(service, outbox, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(MAX_HEADERS)
-        .max_header_size(MAX_HEAD_BYTES)
-        .serve_connection(io, handler);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = told(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// As many of the connections that are wanted as the system has files for, after taking all that it allows.
+fn connections_that_fit(wanted: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    if before.current != before.maximum {
+        // Not allowed: then it stays as it is.
+        let _stays = setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum });
+    }
+    let files =
+        getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    // Where files are very few, other things get half of them.
+    let fitting = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
+    if fitting < wanted {
+        tracing::warn!(
+            open_files = files,
+            connections = fitting,
+            "the process may open too few files for the {wanted} connections of http.connections; raise the limit \
+             (ulimit -n, LimitNOFILE=) or lower the setting"
+        );
+    }
+    wanted.min(fitting)
+}
+
+async fn connection(mut socket: TcpStream, front: Arc<Front>, watch: Arc<Watch>, number: u64) {
+    let load = Arc::clone(&front.load);
+    let Some(_counted) = load.connection() else {
+        load.refused_connections.fetch_add(1, Ordering::Relaxed);
+        if front.refusing.fetch_add(1, Ordering::Relaxed) < MAX_REFUSING {
+            refusal::say(&mut socket, refusal::too_many(&load.limits)).await;
         }
+        front.refusing.fetch_sub(1, Ordering::Relaxed);
+        return;
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+    let watched = watch.add(number);
+    serve_connection(socket, front, &watched).await;
+    watch.remove(number);
+}
+
+/// Answers requests until one side ends, and says why if it was ours.
+async fn serve_connection(socket: TcpStream, front: Arc<Front>, watched: &Arc<Watched>) {
+    let load = Arc::clone(&front.load);
+    let outbox = Outbox::default();
+    let io = Paced::new(Connection::new(socket, outbox.clone()), Arc::clone(watched));
+    let handler = {
+        let (front, watched) = (Arc::clone(&front), Arc::clone(watched));
+        service_fn(move |request| {
+            let (front, outbox, watched) = (Arc::clone(&front), outbox.clone(), Arc::clone(&watched));
+            watched.enter(Phase::Serving);
+            async move {
+                let answer = answer(&front, outbox, &watched, request).await;
+                watched.enter(Phase::Answered);
+                Ok::<_, Infallible>(answer)
+            }
+        })
+    };
+    let mut connection = front.http1.serve_connection(io, handler);
+    let (mut known, mut stopping) = (false, false);
+    let late = poll_fn(|cx| {
+        if !known {
+            watched.in_task(cx);
+            known = true;
+        }
+        loop {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended badly");
+                }
+                return Poll::Ready(None);
+            }
+            match watched.told() {
+                Some(Told::Late(phase)) => return Poll::Ready(Some(phase)),
+                Some(Told::Stop) if !stopping => {
+                    stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                _ => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    let http1::Parts { mut io, read_buf, .. } = connection.into_parts();
+    let socket = io.io.inner_mut();
+    match (late, watched.refusal()) {
+        (Some(Phase::Head), _) => {
+            load.timed_out.fetch_add(1, Ordering::Relaxed);
+            refusal::say(socket, refusal::late_head(&load.limits)).await;
+        }
+        (Some(phase), _) => {
+            load.timed_out.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(?phase, "a connection took too long and is closed");
+        }
+        (None, Some(status)) => {
+            load.refused_heads.fetch_add(1, Ordering::Relaxed);
+            refusal::say(socket, refusal::no_request(status, &read_buf, &load.limits)).await;
+        }
+        (None, None) if watched.lingers() => refusal::linger(socket).await,
+        (None, None) => {}
     }
 }
 
 /// The answer to one request, whatever happens on the way.
-async fn answer(service: Arc<Service>, outbox: Outbox, request: Request<Incoming>) -> Response<ReplyBody> {
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let routed = route(&service, outbox, request, &request_id);
+async fn answer(front: &Front, outbox: Outbox, watched: &Watched, request: Request<Incoming>) -> Response<ReplyBody> {
+    let request_id = ids::random_uuid();
+    let routed = route(front, outbox, watched, request, &request_id);
     let mut response = Guarded(Box::pin(routed)).await.unwrap_or_else(|| {
         // The panic's message and place are in the log already; the client gets the id to ask for.
         tracing::error!(request_id, "a request broke an invariant of the server");
@@ -146,15 +284,23 @@ async fn answer(service: Arc<Service>, outbox: Outbox, request: Request<Incoming
     response
 }
 
-async fn route(service: &Service, outbox: Outbox, request: Request<Incoming>, request_id: &str) -> Response<ReplyBody> {
+async fn route(
+    front: &Front,
+    outbox: Outbox,
+    watched: &Watched,
+    request: Request<Incoming>,
+    request_id: &str,
+) -> Response<ReplyBody> {
+    if request.method() == Method::POST && matches!(request.uri().path(), "/" | "") {
+        return api::serve(front, outbox, watched, request, request_id).await;
+    }
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
-        (&Method::POST, "/" | "") => api::serve(service, outbox, request, request_id).await,
         (&Method::GET | &Method::HEAD, "/") => respond(StatusCode::OK, &hint()),
         (_, "/") => not_allowed(request.method(), "POST, GET", "Operations are called with POST /"),
-        (&Method::GET | &Method::HEAD, "/healthz") => health(service),
+        (&Method::GET | &Method::HEAD, "/healthz") => health(front),
         (_, "/healthz") => not_allowed(request.method(), "GET", "Health is asked for with GET /healthz"),
-        (_, path) if path.starts_with(admin::PREFIX) => admin::serve(service, request).await,
+        (_, path) if path.starts_with(admin::PREFIX) => admin::serve(&front.service, request).await,
         _ => respond(
             StatusCode::NOT_FOUND,
             &json!({"message": format!("There is nothing at {path}"), "api": "POST /", "health": "GET /healthz"}),
@@ -171,9 +317,9 @@ fn hint() -> Value {
     })
 }
 
-fn health(service: &Service) -> Response<ReplyBody> {
-    let (status, state) = service.state();
-    let stats = service.engine().stats();
+fn health(front: &Front) -> Response<ReplyBody> {
+    let (status, state) = front.service.state();
+    let stats = front.service.engine().stats();
     let body = json!({
         "status": if status { "ok" } else { "unavailable" },
         "version": env!("CARGO_PKG_VERSION"),
@@ -189,6 +335,8 @@ fn health(service: &Service) -> Response<ReplyBody> {
             "callsInFlight": stats.calls_in_flight,
             "quarantined": stats.quarantined,
         },
+        "http": front.load.shown(),
+        "process": { "residentBytes": resident_bytes() },
         "store": {
             "logBytes": stats.store.log_bytes,
             "records": stats.store.records,
@@ -199,6 +347,12 @@ fn health(service: &Service) -> Response<ReplyBody> {
         },
     });
     respond(if status { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &body)
+}
+
+/// Memory of this process, if the system tells.
+fn resident_bytes() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse::<u64>().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 fn not_allowed(method: &Method, allow: &'static str, help: &str) -> Response<ReplyBody> {

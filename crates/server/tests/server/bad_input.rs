@@ -144,13 +144,20 @@ fn targets_methods_and_paths() {
 #[test]
 fn heads_that_are_no_http() {
     let server = Server::start();
-    let status = |head: &str| server.send(head, b"").status;
-    assert_eq!(status("NONSENSE\r\n"), 400);
+    let check = |head: &str, status: u16, part: &str| {
+        let answer = server.send(head, b"");
+        assert_eq!((answer.status, &answer.body["__type"]), (status, &json!("SerializationException")), "{answer:?}");
+        assert!(answer.body["message"].as_str().is_some_and(|message| message.contains(part)), "{answer:?}");
+        assert!(answer.head.contains("connection: close") && answer.head.contains("x-amzn-requestid: "), "{answer:?}");
+        still_serves(&server);
+    };
+    check("NONSENSE\r\n", 400, "no HTTP/1.1 request");
+    check("\x16\x03\x01\u{2}\u{0}\u{1}\u{0}\r\n", 400, "looks like TLS");
     let long = format!("POST / HTTP/1.1\r\nx-long: {}\r\n", "x".repeat(200_000));
-    assert_eq!(status(&long), 431);
+    check(&long, 431, "16384 bytes (http.header_bytes)");
     let many = format!("POST / HTTP/1.1\r\n{}", "a: b\r\n".repeat(200));
-    assert_eq!(status(&many), 431);
-    still_serves(&server);
+    check(&many, 431, "100 headers (http.headers)");
+    check(&format!("POST /{} HTTP/1.1\r\n", "x".repeat(70_000)), 431, "http.header_bytes");
 }
 
 #[test]
@@ -159,7 +166,7 @@ fn a_body_that_is_too_long_leaves_the_connection_usable() {
     let mut socket = server.connect();
     let head = "POST / HTTP/1.1\r\nx-amz-target: AWSStepFunctions.ListStateMachines\r\n";
     let answer = send(&mut socket, head, &vec![b' '; 5 << 20]);
-    answer.is_error("SerializationException", "longer than the 4194304 bytes");
+    answer.is_error("SerializationException", "longer than the 4194304 bytes that http.body_bytes allows");
     assert_eq!(send(&mut socket, head, b"{}").status, 200, "the same connection");
     // Longer than anybody would read: answered and closed, whether or not the body ever comes.
     let answer = server.send("POST / HTTP/1.1\r\nx-huge: 1\r\n", &[]);
@@ -168,7 +175,7 @@ fn a_body_that_is_too_long_leaves_the_connection_usable() {
     std::io::Write::write_all(&mut socket, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n")
         .expect("writes");
     let answer = crate::support::read_answer(&mut socket);
-    answer.is_error("SerializationException", "longer than the 4194304 bytes");
+    answer.is_error("SerializationException", "longer than the 4194304 bytes that http.body_bytes allows");
     assert!(answer.head.contains("connection: close"), "{answer:?}");
     still_serves(&server);
 }

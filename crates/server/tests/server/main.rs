@@ -3,5 +3,6 @@
 mod bad_input;
 mod binary;
 mod configuration;
+mod hostile;
 mod operations;
 mod support;

@@ -8,7 +8,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stepwright_server::{config::Settings, http, service::Service};
+use stepwright_server::{
+    config::{HttpLimits, Settings},
+    http,
+    service::Service,
+};
 
 /// A running server; stops when dropped.
 pub(crate) struct Server {
@@ -19,7 +23,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let settings = Settings { in_memory: true, listen: "127.0.0.1:0".parse().expect("one"), ..Settings::default() };
+        Self::with_limits(HttpLimits::default())
+    }
+
+    pub(crate) fn with_limits(http: HttpLimits) -> Self {
+        let listen = "127.0.0.1:0".parse().expect("one");
+        let settings = Settings { in_memory: true, listen, http, ..Settings::default() };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
         let (address, service) = runtime.block_on(async {
@@ -138,22 +147,22 @@ pub(crate) fn send(socket: &mut TcpStream, head: &str, body: &[u8]) -> Answer {
 pub(crate) fn read_answer(socket: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
-    let end = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at + 4;
-        }
-        let count = socket.read(&mut buffer).expect("an answer");
+    // Byte by byte: what follows belongs to the next answer.
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let count = socket.read(&mut buffer[..1]).expect("an answer");
         assert!(count > 0, "closed without an answer: {:?}", String::from_utf8_lossy(&bytes));
-        bytes.extend_from_slice(&buffer[..count]);
-    };
+        bytes.push(buffer[0]);
+    }
+    let end = bytes.len();
     let head = String::from_utf8(bytes[..end].to_vec()).expect("text").to_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0_usize);
     while bytes.len() < end + length {
-        let count = socket.read(&mut buffer).expect("the body");
+        let wanted = (end + length - bytes.len()).min(buffer.len());
+        let count = socket.read(&mut buffer[..wanted]).expect("the body");
         assert!(count > 0, "closed in the middle of an answer");
         bytes.extend_from_slice(&buffer[..count]);
     }
-    let body = &bytes[end..end + length];
+    let body = &bytes[end..];
     Answer { status, head, body: serde_json::from_slice(body).unwrap_or(Value::Null) }
 }
