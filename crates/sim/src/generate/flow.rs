@@ -86,6 +86,9 @@ impl<'d> Writer<'d> {
     /// Some states that begin at `here` and lead to `next`. Gives the turns that they take, roughly.
     fn segment(&mut self, flow: &mut Flow, here: &str, next: &str, scope: &mut Scope, left: u64) -> u64 {
         let inner = scope.depth < MAX_DEPTH;
+        if scope.depth == 0 && self.dice.one_in(1_500) {
+            return self.long(flow, here, next);
+        }
         match self.dice.roll(20) {
             0 | 1 => self.pass(flow, here, next, scope),
             2 | 3 => self.choice(flow, here, next, scope),
@@ -205,6 +208,18 @@ impl<'d> Writer<'d> {
         }
         scope.counts_in_data = outer;
         spent * times
+    }
+
+    /// More states than one turn enters, none of which waits for anything.
+    fn long(&mut self, flow: &mut Flow, here: &str, next: &str) -> u64 {
+        let (counter, step, check) = (self.variable(), self.name(), self.name());
+        let times = self.dice.between(520, 700);
+        let more = json!({format!("{counter}.$"): format!("States.MathAdd(${counter}, 1)")});
+        let rule = json!({"Variable": format!("${counter}"), "NumericLessThan": times, "Next": step});
+        flow.add(here, json!({"Type": "Pass", "Assign": {counter: 0}, "Next": step}));
+        flow.add(&step, json!({"Type": "Pass", "Assign": more, "Next": check}));
+        flow.add(&check, json!({"Type": "Choice", "Choices": [rule], "Default": next}));
+        1
     }
 
     /// The last state, and the Fail state if something leads there. The last takes anything.

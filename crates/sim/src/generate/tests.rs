@@ -9,7 +9,7 @@ use stepwright_machine::{
 use super::{ECHO, workload};
 use crate::workload::{Dice, Start};
 
-const WORKLOADS: u64 = 400;
+const WORKLOADS: u64 = 200;
 const BEGIN: Millis = 1_700_000_000_000;
 
 fn definition(text: &str, seed: u64) -> Definition {
