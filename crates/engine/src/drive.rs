@@ -389,7 +389,7 @@ fn queue(shared: &Shared, hot: &Hot, unsent: &turn::Unsent, after: &mut Vec<Afte
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the interpreter broke".into())
 }

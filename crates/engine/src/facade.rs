@@ -434,7 +434,7 @@ impl Engine {
 
     // What the operations share
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.running.shared
     }
 

@@ -5,7 +5,9 @@
 
 mod activities;
 mod arn;
+mod backup;
 mod catalog;
+pub mod check;
 pub mod clock;
 mod committer;
 pub mod connector;

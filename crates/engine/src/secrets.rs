@@ -36,6 +36,15 @@ impl Secrets {
         Ok(Self { master })
     }
 
+    /// The store's master key, if it has one.
+    pub(crate) fn read(store: &dyn Store) -> Result<Option<Self>> {
+        let row = store.get(Table::Meta, &keys::meta(MetaKey::MasterKey))?;
+        Ok(row.and_then(|bytes| match records::decode(Table::Meta, &bytes) {
+            Ok(MetaRow::Secret(master)) => Some(Self { master }),
+            _ => None,
+        }))
+    }
+
     fn code(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.master).expect("HMAC takes a key of any length");
         for part in parts {

@@ -333,4 +333,4 @@ fn write_continue(
 }
 
 /// The task number of a continue row: no task has it.
-const CONTINUE: TaskId = TaskId { frame: stepwright_machine::FrameId::ROOT, number: 0 };
+pub(crate) const CONTINUE: TaskId = TaskId { frame: stepwright_machine::FrameId::ROOT, number: 0 };
