@@ -13,6 +13,7 @@ mod process;
 mod progress;
 mod prove;
 mod python;
+mod sim;
 mod testing;
 mod tidy;
 mod workspace;
@@ -51,6 +52,8 @@ enum Verb {
     Tidy,
     /// Kill the server with SIGKILL in the middle of the example, again and again
     Kill(testing::KillOptions),
+    /// Run the deterministic simulation by seed, or plant bugs that it must find
+    Sim(sim::Options),
     /// Measure a promise and fail if it is not kept
     #[command(subcommand)]
     Prove(prove::Promise),
@@ -95,6 +98,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Bench(Bench { part: None, options }) => bench::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Kill(options) => testing::kill(&options),
+        Verb::Sim(options) => sim::run(&options),
         Verb::Prove(promise) => prove::run(&promise),
     }
 }

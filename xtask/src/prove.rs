@@ -35,6 +35,8 @@ pub(crate) enum Promise {
     },
     /// Under strace, nothing is acknowledged before the sync that covers it
     Sync(sync::Options),
+    /// Random workflows on the production engine and log under a simulated clock and disk, with faults
+    Sim(crate::sim::ProveOptions),
     /// Half the top rate for a long while: memory is flat, the disk bounded, latency what it was
     Soak(crate::bench::soak::Options),
 }
@@ -64,6 +66,7 @@ pub(crate) fn run(promise: &Promise) -> Result<()> {
             Some(missing) => bail!("cannot run: {missing}"),
             None => Ok(()),
         },
+        Promise::Sim(options) => crate::sim::prove(options),
         Promise::Soak(options) => crate::bench::soak::run(options),
     }
 }

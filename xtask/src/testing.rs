@@ -51,6 +51,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", what: "the server binary that all later steps run", run: build },
     Step { name: "unit", what: "the tests of every crate", run: unit },
     Step { name: "doc", what: "the examples in the documentation", run: doc },
+    Step { name: "sim", what: "simulated worlds with faults, a bounded number", run: sim },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
     Step { name: "e2e", what: "kill -9, restarts and bad input", run: e2e },
@@ -157,6 +158,11 @@ fn unit() -> Result<Outcome> {
 
 fn doc() -> Result<Outcome> {
     check(cargo().args(["test", "--workspace", "--doc", "--locked", "--quiet"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn sim() -> Result<Outcome> {
+    crate::sim::prove(&crate::sim::ProveOptions::bounded())?;
     Ok(Outcome::Passed)
 }
 

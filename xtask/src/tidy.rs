@@ -16,6 +16,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("machine", &["asl", "querylang"]),
     ("store", &["machine"]),
     ("engine", &["store", "machine", "asl", "querylang"]),
+    ("sim", &["engine", "store", "machine", "asl", "querylang"]),
     ("integrations", &["engine", "machine", "asl", "querylang"]),
     ("api", &[]),
     ("server", &["api", "integrations", "engine", "store", "machine", "asl", "querylang"]),
