@@ -1,18 +1,21 @@
 //! Work in the background: the store's room is watched, executions past their retention are deleted, names become free
 //! again, and machines that are being deleted lose their running executions and then themselves. It never changes an
 //! open execution but by asking its shard.
+//!
+//! Deletion has to keep up with any rate of starts and must not be felt, so it goes on all the time, a page at a time,
+//! with breaths between pages that are as long as the pages took.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
-    sync::{Condvar, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use stepwright_machine::{ExecutionId, InputKind, Millis, Status};
 use stepwright_store::{
     Commit, Order, Table,
-    keys::{self, MachineNumber, Tagged},
+    keys::{self, MachineNumber, ScopeNumber, Tagged},
     records::{self, ExecutionRow, ExpiryRow, NameRow},
 };
 
@@ -23,13 +26,20 @@ use crate::{
     shared::Shared,
 };
 
-/// How often retention looks.
-const SWEEP_MS: Millis = 3_600_000;
+/// How often everything is looked at that is old enough; between, only what became old enough since the last look.
+const ROUND_MS: Millis = 3_600_000;
+/// How much later than its time an execution is deleted, so that one look at it is enough: what ends within this time
+/// after its start has ended when it is looked at. Longer ones wait for the next round.
+const SLACK_MS: Millis = 1_000;
 /// Executions deleted by one commit, or stopped at a time.
 const PAGE: usize = 512;
+/// Turns of an execution that are deleted one by one; more are deleted as a range.
+const FEW_TURNS: u32 = 16;
 /// How long it waits for stopped executions to end before it looks again.
 const BREATH: Duration = Duration::from_millis(50);
 const NAP: Duration = Duration::from_secs(1);
+/// The shortest pause between two pages.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 struct State {
@@ -71,22 +81,34 @@ impl Maintenance {
 
     /// Works until told to stop.
     pub(crate) fn run(&self, shared: &Shared) {
-        let mut next_sweep = Millis::MIN;
+        let mut retention = Retention::default();
+        let mut deleting = false;
+        let mut looked: Option<Instant> = None;
         loop {
-            let now = shared.now();
-            shared.look_at_space();
-            let deleted = delete_machines(shared);
-            let swept = if now >= next_sweep {
-                next_sweep = now + SWEEP_MS;
-                sweep(shared, now)
-            } else {
-                Ok(())
-            };
-            if let Err(error) = deleted.as_ref().map(|_| ()).and(swept.as_ref()) {
-                tracing::warn!(%error, "background work will be tried again");
+            let begun = Instant::now();
+            let look = looked.is_none_or(|looked| begun.duration_since(looked) >= BREATH);
+            if look {
+                looked = Some(begun);
+                shared.look_at_space();
+                deleting = match delete_machines(shared) {
+                    Ok(remaining) => remaining,
+                    Err(error) => {
+                        tracing::warn!(%error, "the deletion of state machines will be tried again");
+                        false
+                    }
+                };
             }
-            let busy = deleted.is_ok_and(|remaining| remaining);
-            if self.wait(if busy { BREATH } else { NAP }) {
+            let progress = retention.page(shared, shared.now()).unwrap_or_else(|error| {
+                tracing::warn!(%error, "the deletion of old executions will be tried again");
+                Progress::Idle
+            });
+            let pause = match progress {
+                Progress::More => begun.elapsed().clamp(SHORTEST, BREATH),
+                Progress::UpToDate => BREATH,
+                Progress::Idle if deleting || !look => BREATH,
+                Progress::Idle => NAP,
+            };
+            if self.wait(pause) {
                 return;
             }
         }
@@ -144,80 +166,218 @@ fn delete_revisions_if_unused(
     Ok(())
 }
 
-/// Deletes executions that closed longer ago than the retention, and names that are due.
+/// Deletes executions that closed longer ago than the retention, and names that are due: all that there are.
 pub(crate) fn sweep(shared: &Shared, now: Millis) -> Result<()> {
-    let horizon = now.saturating_sub(shared.options.retention_ms);
-    for scope in shared.catalog.scope_numbers() {
-        // Identities begin with the start time: what started after the horizon cannot have closed before it.
-        let end = keys::execution(scope, ExecutionId::new(horizon.max(0), 0, 0));
-        let mut from = Bound::Included(scope.to_be_bytes().to_vec());
-        loop {
-            let rows = shared.store.scan(
-                Table::Execution,
-                from.as_ref().map(|key| &key[..]),
-                Bound::Excluded(&end),
-                Order::Ascending,
-                PAGE,
-            )?;
-            let mut commit = Commit::default();
-            let mut without_machine: BTreeMap<MachineNumber, BTreeSet<ExecutionId>> = BTreeMap::new();
-            for (key, value) in &rows {
-                let (scope, id) = keys::parse_execution(key).ok_or_else(|| corrupt("the key of an execution"))?;
-                let row: ExecutionRow = records::decode(Table::Execution, value)?;
-                if row.end.as_ref().is_some_and(|end| end.closing.at < horizon)
-                    && !delete_execution(shared, ExecutionRef { scope, id }, &row, now, &mut commit)?
-                {
-                    without_machine.entry(row.machine).or_default().insert(id);
-                }
-            }
-            for (machine, going) in without_machine {
-                delete_revisions_if_unused(shared, scope, machine, &going, &mut commit)?;
-            }
-            if shared.maintenance.is_stopped() {
-                return Ok(());
-            }
-            if !commit.mutations.is_empty() {
-                shared.commit_blocking(commit)?;
-            }
-            match rows.into_iter().next_back() {
-                Some((last, _)) => from = Bound::Excluded(last),
-                None => break,
-            }
-        }
-    }
-    free_names(shared, now)
+    let mut retention = Retention::default();
+    // The first round looks at everything, so what is left when nothing more is done is not due.
+    while retention.page(shared, now)? != Progress::Idle && !shared.maintenance.is_stopped() {}
+    Ok(())
 }
 
-/// Deletes an execution. Whether its machine still exists.
-fn delete_execution(
-    shared: &Shared,
-    execution: ExecutionRef,
-    row: &ExecutionRow,
-    now: Millis,
-    commit: &mut Commit,
-) -> Result<bool> {
-    let ExecutionRef { scope, id } = execution;
-    let key = keys::execution(scope, id);
-    let end = keys::prefix_end(&key);
-    commit.delete(Table::Execution, key.clone());
-    commit.delete(Table::Head, key.clone());
-    for table in [Table::Frame, Table::Turn, Table::Payload] {
-        commit.delete_range(table, key.clone(), end.clone());
+/// How a page of deletions went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// There may be more.
+    More,
+    /// Something was deleted, and nothing more is due.
+    UpToDate,
+    /// Nothing was due.
+    Idle,
+}
+
+/// How far deletion is. Only in memory: after a restart it looks at everything once.
+#[derive(Default)]
+struct Retention {
+    /// Where the next look begins, of each scope that was looked at: the executions before it were deleted, or are left
+    /// to the next round.
+    looked: HashMap<ScopeNumber, Vec<u8>>,
+    /// Where the next look for names begins.
+    names: Vec<u8>,
+    /// When everything is looked at again.
+    next_round: Millis,
+    /// Revisions of this round, for the names of their machines.
+    revisions: HashMap<(ScopeNumber, MachineNumber, u32), Option<Arc<str>>>,
+}
+
+/// Revisions kept in memory.
+const MOST_REVISIONS: usize = 1_000;
+
+impl Retention {
+    /// Deletes a page of what is due.
+    fn page(&mut self, shared: &Shared, now: Millis) -> Result<Progress> {
+        let retention = shared.options.retention_ms;
+        if now >= self.next_round || self.next_round - now > ROUND_MS {
+            // Short retentions are for tests, which do not wait for an hour.
+            self.next_round = now.saturating_add(retention.clamp(SLACK_MS, ROUND_MS));
+            self.looked.clear();
+            self.names.clear();
+            self.revisions.clear();
+        }
+        let horizon = now.saturating_sub(retention);
+        let mut deleted = false;
+        for scope in shared.catalog.scope_numbers() {
+            match self.executions(shared, scope, now, horizon)? {
+                Progress::More => return Ok(Progress::More),
+                Progress::UpToDate => deleted = true,
+                Progress::Idle => {}
+            }
+        }
+        match self.free_names(shared, now)? {
+            Progress::Idle if deleted => Ok(Progress::UpToDate),
+            progress => Ok(progress),
+        }
     }
-    commit.delete(Table::List, keys::list_entry(scope, row.machine, None, id));
-    commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(row.status()), id));
-    let revision = shared.store.get(Table::Revision, &keys::revision(scope, row.machine, row.revision))?;
-    let Some(revision) = revision else { return Ok(false) };
-    let revision: records::RevisionRow = records::decode(Table::Revision, &revision)?;
-    let name_key = keys::name(scope, &revision.machine_name, &row.name);
-    let free_at = row.end.as_ref().map_or(now, |end| end.closing.at) + shared.options.name_retention_ms;
-    if free_at > now {
-        commit.put(Table::Expiry, keys::expiry(free_at, scope, id), records::encode(&ExpiryRow { name_key }));
-    } else {
-        free_name(shared, &name_key, id, commit)?;
+
+    /// Deletes executions of a scope from where the last look ended.
+    fn executions(&mut self, shared: &Shared, scope: ScopeNumber, now: Millis, horizon: Millis) -> Result<Progress> {
+        // Identities begin with the start time: what started after the horizon cannot have closed before it.
+        let end = keys::execution(scope, ExecutionId::new(horizon.saturating_sub(SLACK_MS).max(0), 0, 0));
+        let from = self.looked.get(&scope).cloned().unwrap_or_else(|| scope.to_be_bytes().to_vec());
+        if from >= end {
+            return Ok(Progress::Idle);
+        }
+        let (from_key, to_key) = (Bound::Included(&from[..]), Bound::Excluded(&end[..]));
+        let rows = shared.store.scan(Table::Execution, from_key, to_key, Order::Ascending, PAGE)?;
+        let mut due = Vec::new();
+        for (key, value) in &rows {
+            let (scope, id) = keys::parse_execution(key).ok_or_else(|| corrupt("the key of an execution"))?;
+            let row: ExecutionRow = records::decode(Table::Execution, value)?;
+            if row.end.as_ref().is_some_and(|end| end.closing.at < horizon) {
+                due.push((ExecutionRef { scope, id }, row));
+            }
+        }
+        if !due.is_empty() {
+            let commit = self.deletion(shared, scope, &due, now)?;
+            shared.commit_blocking(commit)?;
+        }
+        // Only now: what was refused is tried again.
+        let next = match rows.last() {
+            Some((last, _)) if rows.len() == PAGE => [&last[..], &[0]].concat(),
+            _ => end,
+        };
+        self.looked.insert(scope, next);
+        Ok(match (rows.len() == PAGE, due.is_empty()) {
+            (true, _) => Progress::More,
+            (false, false) => Progress::UpToDate,
+            (false, true) => Progress::Idle,
+        })
     }
-    let current = shared.catalog.machine(scope, &revision.machine_name);
-    Ok(current.is_some_and(|current| current.number == row.machine))
+
+    /// The commit that deletes executions, which are in the order of their keys.
+    fn deletion(
+        &mut self,
+        shared: &Shared,
+        scope: ScopeNumber,
+        due: &[(ExecutionRef, ExecutionRow)],
+        now: Millis,
+    ) -> Result<Commit> {
+        let mut commit = Commit::default();
+        // Most executions have none of these when they are closed: one look for all of them spares a deletion for each.
+        let mut with = Vec::new();
+        for table in [Table::Head, Table::Frame, Table::Payload] {
+            if any_between(shared, table, due)? {
+                with.push(table);
+            }
+        }
+        let mut without_machine: BTreeMap<MachineNumber, BTreeSet<ExecutionId>> = BTreeMap::new();
+        for (execution, row) in due {
+            let id = execution.id;
+            let key = keys::execution(scope, id);
+            let end = keys::prefix_end(&key);
+            commit.delete(Table::Execution, key.clone());
+            for table in &with {
+                commit.delete_range(*table, key.clone(), end.clone());
+            }
+            match row.end.as_ref().map(|end| end.turn) {
+                Some(last @ ..=FEW_TURNS) => {
+                    for turn in 1..=last {
+                        commit.delete(Table::Turn, keys::turn(scope, id, turn));
+                    }
+                }
+                _ => commit.delete_range(Table::Turn, key.clone(), end),
+            }
+            commit.delete(Table::List, keys::list_entry(scope, row.machine, None, id));
+            commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(row.status()), id));
+            let Some(machine_name) = self.machine_name(shared, scope, row)? else {
+                without_machine.entry(row.machine).or_default().insert(id);
+                continue;
+            };
+            let name_key = keys::name(scope, &machine_name, &row.name);
+            let closed_at = row.end.as_ref().map_or(now, |end| end.closing.at);
+            let free_at = closed_at.saturating_add(shared.options.name_retention_ms);
+            if free_at > now {
+                commit.put(Table::Expiry, keys::expiry(free_at, scope, id), records::encode(&ExpiryRow { name_key }));
+            } else {
+                free_name(shared, &name_key, id, &mut commit)?;
+            }
+            if shared.catalog.machine(scope, &machine_name).is_none_or(|current| current.number != row.machine) {
+                without_machine.entry(row.machine).or_default().insert(id);
+            }
+        }
+        for (machine, going) in without_machine {
+            delete_revisions_if_unused(shared, scope, machine, &going, &mut commit)?;
+        }
+        Ok(commit)
+    }
+
+    /// The name of an execution's machine, which its revision knows.
+    fn machine_name(&mut self, shared: &Shared, scope: ScopeNumber, row: &ExecutionRow) -> Result<Option<Arc<str>>> {
+        let key = (scope, row.machine, row.revision);
+        if let Some(name) = self.revisions.get(&key) {
+            return Ok(name.clone());
+        }
+        let name = match shared.store.get(Table::Revision, &keys::revision(scope, row.machine, row.revision))? {
+            Some(bytes) => Some(records::decode::<records::RevisionRow>(Table::Revision, &bytes)?.machine_name),
+            None => None,
+        };
+        if self.revisions.len() >= MOST_REVISIONS {
+            self.revisions.clear();
+        }
+        self.revisions.insert(key, name.clone());
+        Ok(name)
+    }
+
+    /// Frees names whose time has come, from where the last look ended.
+    fn free_names(&mut self, shared: &Shared, now: Millis) -> Result<Progress> {
+        let end = keys::due(now.saturating_add(1));
+        if self.names >= end {
+            return Ok(Progress::Idle);
+        }
+        let (from_key, to_key) = (Bound::Included(&self.names[..]), Bound::Excluded(&end[..]));
+        let rows = shared.store.scan(Table::Expiry, from_key, to_key, Order::Ascending, PAGE)?;
+        let full = rows.len() == PAGE;
+        let mut commit = Commit::default();
+        let mut next = end;
+        for (key, value) in rows {
+            let row: ExpiryRow = records::decode(Table::Expiry, &value)?;
+            if let Some((_, id)) = key.get(8..).and_then(keys::parse_execution) {
+                free_name(shared, &row.name_key, id, &mut commit)?;
+            }
+            if full {
+                next = [&key[..], &[0]].concat();
+            }
+            commit.delete(Table::Expiry, key);
+        }
+        let any = !commit.mutations.is_empty();
+        if any {
+            shared.commit_blocking(commit)?;
+        }
+        self.names = next;
+        Ok(match (full, any) {
+            (true, _) => Progress::More,
+            (false, true) => Progress::UpToDate,
+            (false, false) => Progress::Idle,
+        })
+    }
+}
+
+/// Whether a table has rows of one of these executions, or of one between them.
+fn any_between(shared: &Shared, table: Table, executions: &[(ExecutionRef, ExecutionRow)]) -> Result<bool> {
+    let (Some((first, _)), Some((last, _))) = (executions.first(), executions.last()) else { return Ok(false) };
+    let from = keys::execution(first.scope, first.id);
+    let to = keys::prefix_end(&keys::execution(last.scope, last.id));
+    let (from, to) = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
+    Ok(!shared.store.scan(table, from, to, Order::Ascending, 1)?.is_empty())
 }
 
 /// Frees a name unless another execution has it by now.
@@ -228,23 +388,4 @@ fn free_name(shared: &Shared, name_key: &[u8], id: ExecutionId, commit: &mut Com
         commit.delete(Table::Name, name_key);
     }
     Ok(())
-}
-
-fn free_names(shared: &Shared, now: Millis) -> Result<()> {
-    let end = keys::due(now.saturating_add(1));
-    loop {
-        let rows = shared.store.scan(Table::Expiry, Bound::Unbounded, Bound::Excluded(&end), Order::Ascending, PAGE)?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut commit = Commit::default();
-        for (key, value) in rows {
-            let row: ExpiryRow = records::decode(Table::Expiry, &value)?;
-            if let Some((_, id)) = key.get(8..).and_then(keys::parse_execution) {
-                free_name(shared, &row.name_key, id, &mut commit)?;
-            }
-            commit.delete(Table::Expiry, key);
-        }
-        shared.commit_blocking(commit)?;
-    }
 }

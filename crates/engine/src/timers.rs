@@ -20,9 +20,11 @@ use crate::{
 /// Rows read at once.
 const PAGE: usize = 1_024;
 /// Timers that a shard is sent at once, about.
-const BATCH: usize = 256;
-/// Fired and not yet taken timers beyond which no more are fired.
-const IN_FLIGHT: usize = 16_384;
+const BATCH: usize = 64;
+/// Fired and not yet taken timers of a shard, on average, beyond which no more are fired. What begins waits behind those
+/// that its shard was sent, so these must be a matter of milliseconds, however many are due; and they must be enough for
+/// a shard to have something to do while the last ones are written and the next ones read.
+const IN_FLIGHT: usize = 256;
 /// The wall clock may jump, so nobody sleeps longer than this without looking at it.
 const NAP: Duration = Duration::from_secs(1);
 /// How far ahead the next timer is looked for.
@@ -47,9 +49,20 @@ struct State {
     /// When to look next: the next timer is not due before.
     next_due: Millis,
     in_flight: HashSet<TimerRef>,
+    /// More are due than may be in flight: the next ones are fired when so many were taken that it is worth a look.
+    full: bool,
+    /// In flight at most, all shards together.
+    room: usize,
     later: Vec<(Millis, Later)>,
     woken: bool,
     stopped: bool,
+}
+
+impl State {
+    /// Whether so many were taken that it is worth to look for the next ones.
+    fn has_room(&self) -> bool {
+        self.in_flight.len() <= self.room / 2
+    }
 }
 
 /// All timers.
@@ -86,11 +99,12 @@ impl Timers {
     /// A fired timer's row is gone.
     pub(crate) fn taken(&self, timer: TimerRef) {
         let mut state = self.lock();
-        if state.in_flight.len() >= IN_FLIGHT {
+        state.in_flight.remove(&timer);
+        if state.full && state.has_room() {
+            state.full = false;
             state.woken = true;
             self.changed.notify_one();
         }
-        state.in_flight.remove(&timer);
     }
 
     /// Does something again at a time.
@@ -123,7 +137,7 @@ impl Timers {
                 return;
             }
             let due_now = state.next_due <= shared.now();
-            if due_now && state.in_flight.len() < IN_FLIGHT && !state.woken {
+            if due_now && !state.full && !state.woken {
                 // Became due since the tick.
                 let (guard, _) = self.wait(state, Duration::from_millis(1));
                 drop(guard);
@@ -131,7 +145,7 @@ impl Timers {
             }
             if !state.woken {
                 let until = state.next_due.saturating_sub(shared.now()).max(1);
-                let nap = NAP.min(Duration::from_millis(until.unsigned_abs()));
+                let nap = if state.full { NAP } else { NAP.min(Duration::from_millis(until.unsigned_abs())) };
                 (state, _) = self.wait(state, nap);
             }
             state.woken = false;
@@ -157,31 +171,46 @@ impl Timers {
             if state.next_due > now {
                 return Ok(());
             }
-            (state.watermark.clone(), IN_FLIGHT.saturating_sub(state.in_flight.len()))
+            state.room = IN_FLIGHT * shared.shards.len();
+            (state.watermark.clone(), state.room.saturating_sub(state.in_flight.len()))
         };
         let end = keys::due(now.saturating_add(1));
         let mut fired = 0;
-        let mut exhausted = false;
-        while !exhausted && fired < room {
-            let rows = shared.store.scan(
-                Table::Timer,
-                Bound::Included(&from),
-                Bound::Excluded(&end),
-                Order::Ascending,
-                PAGE.min(room - fired),
-            )?;
-            exhausted = rows.len() < PAGE.min(room - fired);
-            let mut batches = Batches::default();
-            for (key, _) in &rows {
-                if let Some(timer) = self.fire(key) {
-                    batches.add(shared, timer);
+        let mut batches = Batches::default();
+        let mut last: Option<(Millis, ExecutionRef)> = None;
+        let exhausted = 'due: {
+            while fired < room || last.is_some() {
+                let limit = PAGE.min(room.saturating_sub(fired).max(BATCH));
+                let (from_key, to_key) = (Bound::Included(&from[..]), Bound::Excluded(&end[..]));
+                let rows = match shared.store.scan(Table::Timer, from_key, to_key, Order::Ascending, limit) {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        // Those that count as fired already must be.
+                        batches.send(shared);
+                        return Err(error.into());
+                    }
+                };
+                for (key, _) in &rows {
+                    let together = keys::parse_timer(key).map(|(due, scope, id, _)| (due, ExecutionRef { scope, id }));
+                    // What is due together for one execution is fired together, be there room for all of it or not.
+                    if fired >= room && together != last {
+                        break 'due false;
+                    }
+                    last = together;
+                    if let Some(timer) = self.fire(key) {
+                        batches.add(shared, timer);
+                    }
+                    fired += 1;
+                    from.clone_from(key);
+                    from.push(0);
                 }
-                fired += 1;
-                from.clone_from(key);
-                from.push(0);
+                if rows.len() < limit {
+                    break 'due true;
+                }
             }
-            batches.send(shared);
-        }
+            false
+        };
+        batches.send(shared);
         if exhausted {
             from = end;
         }
@@ -197,6 +226,8 @@ impl Timers {
         let set = state.lowest.as_ref().and_then(|key| keys::parse_timer(key)).map(|(due, ..)| due);
         state.watermark = from;
         state.next_due = set.map_or(next_due, |set| set.min(next_due));
+        // Those that were fired may have been taken already: then nobody would wake this again.
+        state.full = !exhausted && !state.has_room();
         Ok(())
     }
 
