@@ -169,6 +169,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         0 => FOR_EVER_MS,
         days => i64::from(days) * DAY_MS,
     };
+    if settings.retention_seconds > 0 {
+        options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
+        options.name_retention_ms = options.retention_ms;
+    }
     options.limits = Limits {
         history_events: settings.history_events,
         payload_bytes: settings.payload_bytes,
