@@ -27,6 +27,7 @@ mod pace;
 mod page;
 mod quarantine;
 mod reads;
+mod recent_turns;
 mod recovery;
 mod rows;
 mod running;
@@ -44,4 +45,4 @@ pub use facade::Engine;
 pub use model::*;
 pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, StepFunction};
 #[doc(hidden)]
-pub use stepped::{FiredTimer, Stepper};
+pub use stepped::{FiredTimer, Stepper, token_key};

@@ -305,8 +305,8 @@ impl HistoryReader<'_> {
             let rows = self.shared.store.scan(Table::Turn, from, to, order, turns)?;
             for (key, value) in &rows {
                 let turn = keys::parse_turn(key).ok_or_else(|| corrupt("the key of a turn"))?;
-                let row: TurnRow = records::decode(Table::Turn, value)?;
-                if let Some(next) = self.read_turn(turn, row, start, reverse)? {
+                let row = self.shared.recent_turns.decode(self.execution, turn, value)?;
+                if let Some(next) = self.read_turn(turn, &row, start, reverse)? {
                     return Ok(Some(next));
                 }
                 if self.events.last().is_some_and(|event| event.id == self.end) {
@@ -326,33 +326,32 @@ impl HistoryReader<'_> {
     fn read_turn(
         &mut self,
         turn: TurnId,
-        row: TurnRow,
+        row: &Arc<TurnRow>,
         start: Option<Position>,
         reverse: bool,
     ) -> Result<Option<Position>> {
-        self.payloads.keep(turn, row.payloads);
-        let mut events: Vec<_> = (row.first_event..).zip(row.events).collect();
-        if reverse {
-            events.reverse();
-        }
-        for (id, event) in events {
-            let before = start.is_some_and(|start| if reverse { id > start.event } else { id < start.event });
-            if before {
-                continue;
-            }
+        self.payloads.keep(turn, row.clone());
+        let first = row.first_event;
+        let end = first + row.events.len() as EventId;
+        let mut ids = match start {
+            Some(start) if reverse => first..end.min(start.event.saturating_add(1)),
+            Some(start) => first.max(start.event)..end,
+            None => first..end,
+        };
+        loop {
+            let Some(id) = (if reverse { ids.next_back() } else { ids.next() }) else { return Ok(None) };
             if self.events.len() >= self.limit || self.bytes >= HISTORY_PAGE_BYTES {
                 return Ok(Some(Position { turn, event: id }));
             }
-            let previous = event.previous(id);
-            let mut kind = event.kind;
+            let event = &row.events[(id - first) as usize];
+            let mut kind = event.kind.clone();
             for payload in payloads_mut(&mut kind) {
                 let text = self.payloads.must(payload.id())?;
                 self.bytes += text.len();
                 *payload = Payload::numbered(payload.id(), text);
             }
             self.bytes += EVENT_BYTES;
-            self.events.push(Event { id, at: row.at, previous, kind });
+            self.events.push(Event { id, at: row.at, previous: event.previous(id), kind });
         }
-        Ok(None)
     }
 }

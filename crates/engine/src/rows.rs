@@ -43,17 +43,18 @@ pub(crate) fn for_each(
 pub(crate) struct PayloadReader<'a> {
     store: &'a dyn Store,
     execution: ExecutionRef,
-    turns: HashMap<TurnId, Vec<Option<Arc<str>>>>,
+    turns: HashMap<TurnId, Arc<TurnRow>>,
+    beside: HashMap<PayloadId, Arc<str>>,
 }
 
 impl<'a> PayloadReader<'a> {
     pub(crate) fn new(store: &'a dyn Store, execution: ExecutionRef) -> Self {
-        Self { store, execution, turns: HashMap::new() }
+        Self { store, execution, turns: HashMap::new(), beside: HashMap::new() }
     }
 
-    /// Takes the payloads of a turn that was read anyway.
-    pub(crate) fn keep(&mut self, turn: TurnId, payloads: Vec<Option<Arc<str>>>) {
-        self.turns.insert(turn, payloads);
+    /// Takes a turn that was read anyway.
+    pub(crate) fn keep(&mut self, turn: TurnId, row: Arc<TurnRow>) {
+        self.turns.insert(turn, row);
     }
 
     /// The text of a payload; none if it does not exist.
@@ -63,18 +64,20 @@ impl<'a> PayloadReader<'a> {
             let Some(bytes) = self.store.get(Table::Turn, &keys::turn(scope, execution, id.turn))? else {
                 return Ok(None);
             };
-            let row: TurnRow = records::decode(Table::Turn, &bytes)?;
-            self.turns.insert(id.turn, row.payloads);
+            self.turns.insert(id.turn, Arc::new(records::decode(Table::Turn, &bytes)?));
         }
-        let slot = self.turns.get_mut(&id.turn).and_then(|payloads| payloads.get_mut(id.index as usize));
-        let Some(slot) = slot else { return Ok(None) };
-        if let Some(text) = slot {
+        match self.turns.get(&id.turn).and_then(|row| row.payloads.get(id.index as usize)) {
+            None => return Ok(None),
+            Some(Some(text)) => return Ok(Some(text.clone())),
+            Some(None) => {}
+        }
+        if let Some(text) = self.beside.get(&id) {
             return Ok(Some(text.clone()));
         }
         let key = keys::payload(scope, execution, id.turn, id.index);
         let Some(bytes) = self.store.get(Table::Payload, &key)? else { return Ok(None) };
         let row: PayloadRow = records::decode(Table::Payload, &bytes)?;
-        *slot = Some(row.text.clone());
+        self.beside.insert(id, row.text.clone());
         Ok(Some(row.text))
     }
 

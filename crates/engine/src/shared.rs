@@ -23,6 +23,7 @@ use crate::{
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
     options::EngineOptions,
     pace::Pace,
+    recent_turns::RecentTurns,
     recovery,
     secrets::Secrets,
     timers::{Later, Timers},
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     pub(crate) maintenance: Maintenance,
     pub(crate) watchers: Watchers,
+    pub(crate) recent_turns: RecentTurns,
     pub(crate) counters: Counters,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
     pub(crate) committer: Sender<CommitMessage>,
@@ -118,7 +120,9 @@ impl Shared {
         self.check()?;
         if self.space_short.load(Ordering::Relaxed) {
             return Err(Error::Full {
-                reason: "the store has only its reserve left, for work that is under way".into(),
+                reason: "the disk is full, and the store keeps what is left of its space for executions that run; free \
+                         some space and new work is taken again"
+                    .into(),
             });
         }
         Ok(())
