@@ -3,7 +3,7 @@
 use super::Bench;
 use super::generator::number;
 use super::loads::watched;
-use super::probe::{directory_bytes, resident_bytes, written_bytes};
+use super::probe::{Cost, Watch, directory_bytes, resident_bytes, written_bytes};
 use super::report::Bound::{AtMost, Told};
 use super::report::median;
 use crate::client::Client;
@@ -195,7 +195,8 @@ pub(super) fn retention(bench: &mut Bench) -> Result<()> {
     let mut server = bench.fresh_server(&[])?;
     let short = bench.amount(30, 6).to_string();
     let arguments = ["start", "--concurrency", "64", "--no-wait", "--duration", &short];
-    let (without, _) = watched(bench, &server, &arguments)?;
+    let (without, samples) = watched(bench, &server, &arguments)?;
+    let cpu_without = Cost::of(&samples)?.cpu_us;
     server.stop();
 
     let keep_text = keep.to_string();
@@ -205,6 +206,7 @@ pub(super) fn retention(bench: &mut Bench) -> Result<()> {
     let mut sizes: Vec<f64> = vec![];
     let mut rates = vec![];
     let mut p99 = vec![];
+    let mut cpu = vec![];
     for part in 1..=3 {
         let endpoint = server.endpoint();
         let load = bench.generator.start(&[
@@ -218,12 +220,14 @@ pub(super) fn retention(bench: &mut Bench) -> Result<()> {
             &third,
         ])?;
         let mut largest = 0_u64;
+        let watch = Watch::start(server.address, server.process_id());
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(seconds as u64 / 3) {
             bench.pause(Duration::from_millis(500))?;
             largest = largest.max(directory_bytes(&data));
         }
         let result = load.finish()?;
+        cpu.push(Cost::of(&watch.finish()?)?.cpu_us);
         ensure!(result["errors"] == 0, "under load: {result}");
         rates.push(number(&result, "start_per_s")?);
         p99.push(number(&result["start_latency_ms"], "p99")?);
@@ -250,6 +254,8 @@ pub(super) fn retention(bench: &mut Bench) -> Result<()> {
     let before = number(&without, "start_per_s")?;
     bench.add("starts/s without deletion", before, "/s", Told);
     bench.add("starts/s while deleting, over that", median(&rates[1..]) / before, "×", Told);
+    bench.add("server CPU per execution without deletion", cpu_without, "µs", Told);
+    bench.add("server CPU per execution while deleting", median(&cpu[1..]), "µs", Told);
     bench.add("start p99 while deleting", median(&p99[1..]), "ms", Told);
     bench.add("last execution gone after its time", behind, "s", AtMost(5.0));
     bench.add("disk, last third over second third", sizes[2] / sizes[1], "×", AtMost(1.25));
