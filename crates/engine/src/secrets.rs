@@ -36,6 +36,11 @@ impl Secrets {
         Ok(Self { master })
     }
 
+    /// Keys derived from this master key.
+    pub(crate) fn of(master: [u8; 32]) -> Self {
+        Self { master }
+    }
+
     /// The store's master key, if it has one.
     pub(crate) fn read(store: &dyn Store) -> Result<Option<Self>> {
         let row = store.get(Table::Meta, &keys::meta(MetaKey::MasterKey))?;

@@ -16,6 +16,7 @@ use crate::{
     message::{CommitMessage, ShardMessage},
     options::EngineOptions,
     running::{Prepared, Running},
+    secrets::Secrets,
     shard::Shard,
     shared::Shared,
 };
@@ -66,9 +67,11 @@ impl Engine {
         let committer = Arc::new(Mutex::new(Inbox { part: Committer::new(shared.clone()), messages: commits }));
         let pumped = Arc::downgrade(&committer);
         // Set once: the engine was made a moment ago.
-        drop(shared.stepped.set(Box::new(move || {
-            Weak::upgrade(&pumped).is_some_and(|committer| commit(&committer, usize::MAX) > 0)
-        })));
+        drop(
+            shared.stepped.set(Box::new(move || {
+                Weak::upgrade(&pumped).is_some_and(|committer| commit(&committer, usize::MAX) > 0)
+            })),
+        );
         let lanes = inboxes
             .into_iter()
             .zip(quarantines)
@@ -154,6 +157,12 @@ impl Stepper {
         maintenance::delete_machines(&self.shared)?;
         if sweep { maintenance::sweep(&self.shared, self.shared.now()) } else { Ok(()) }
     }
+}
+
+/// The key of an execution's task tokens, for whoever folds its inputs again. `master`: the store's secret.
+#[must_use]
+pub fn token_key(master: [u8; 32], execution: ExecutionId) -> [u8; 32] {
+    Secrets::of(master).token_key(execution)
 }
 
 fn commit(committer: &Mutex<Inbox<Committer>>, at_most: usize) -> usize {

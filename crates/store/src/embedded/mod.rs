@@ -261,6 +261,16 @@ impl EmbeddedStore {
         self.shared.checkpoint()
     }
 
+    /// Without threads ([`Options::background`]): tries again what was refused for want of room, as the threads would
+    /// from time to time.
+    #[doc(hidden)]
+    pub fn look_again(&self) {
+        if self.shared.check_open().is_ok() {
+            let refused = locked(&self.shared.checkpoint_refused).is_some();
+            self.shared.housekeeping(refused, true);
+        }
+    }
+
     fn stop(&self) {
         locked(&self.shared.signals).stop = true;
         self.shared.signalled.notify_all();

@@ -1,0 +1,235 @@
+//! An execution as the fold of its stored inputs: what the checkers hold everything else against. It knows only what
+//! was committed.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use stepwright_asl::StateKind;
+use stepwright_engine::token_key;
+use stepwright_machine::{
+    Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Limits, Millis,
+    Payload, TaskId, TurnId,
+};
+use stepwright_store::{
+    Table,
+    keys::{self, MetaKey},
+    records::{self, ExecutionRow, MetaRow, PayloadRow, RevisionRow, TurnRow},
+};
+
+use crate::rows::Rows;
+
+/// An event of a history.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) id: EventId,
+    pub(crate) at: Millis,
+    pub(crate) previous: EventId,
+    pub(crate) kind: EventKind,
+}
+
+/// What ended a task, as the execution took it in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Succeeded(Arc<str>),
+    Failed,
+}
+
+/// An execution as its inputs make it.
+pub(crate) struct Model {
+    pub(crate) scope: u32,
+    pub(crate) label: String,
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) execution: Execution,
+    pub(crate) turn: TurnId,
+    pub(crate) next_event: EventId,
+    pub(crate) events: Vec<Seen>,
+    pub(crate) answers: BTreeMap<TaskId, Answer>,
+    pub(crate) heartbeats: BTreeMap<TaskId, u64>,
+    /// Tasks that were ever sent or given to a worker.
+    pub(crate) started: BTreeSet<TaskId>,
+    /// Its quarantine ended without the interpreter: nothing can be folded any more.
+    pub(crate) closed_directly: bool,
+}
+
+thread_local! {
+    static COMPILED: RefCell<HashMap<String, Arc<Definition>>> = RefCell::default();
+}
+
+/// A definition, compiled once per thread and text as long as there are not too many.
+pub(crate) fn definition(text: &str) -> Result<Arc<Definition>, String> {
+    COMPILED.with_borrow_mut(|compiled| {
+        if let Some(definition) = compiled.get(text) {
+            return Ok(definition.clone());
+        }
+        let parsed = stepwright_asl::parse(text, &stepwright_asl::Options::default());
+        let definition = Arc::new(parsed.definition.ok_or_else(|| format!("{:?}", parsed.diagnostics))?);
+        if compiled.len() >= 64 {
+            compiled.clear();
+        }
+        compiled.insert(text.to_owned(), definition.clone());
+        Ok(definition)
+    })
+}
+
+impl Model {
+    /// An execution that has not taken anything in yet, from its rows.
+    pub(crate) fn new(rows: &Rows, execution_key: &[u8]) -> Result<Self, String> {
+        let (scope, id) = keys::parse_execution(execution_key).ok_or("its key is damaged")?;
+        let row = rows.get(Table::Execution, execution_key).ok_or("it has no row of its own")?;
+        let row: ExecutionRow = records::decode(Table::Execution, row).map_err(|error| error.to_string())?;
+        let revision = rows.get(Table::Revision, &keys::revision(scope, row.machine, row.revision));
+        let revision: RevisionRow = records::decode(Table::Revision, revision.ok_or("its revision is not there")?)
+            .map_err(|error| error.to_string())?;
+        let master = rows.get(Table::Meta, &keys::meta(MetaKey::MasterKey)).ok_or("the store has no secret")?;
+        let MetaRow::Secret(master) = records::decode(Table::Meta, master).map_err(|error| error.to_string())? else {
+            return Err("the store's secret is none".into());
+        };
+        let info = ExecutionInfo {
+            id,
+            arn: format!("{}:{}", revision.machine_arn.replace(":stateMachine:", ":execution:"), row.name).into(),
+            name: row.name.clone(),
+            role_arn: revision.role_arn.clone(),
+            state_machine_arn: revision.machine_arn.clone(),
+            state_machine_name: revision.machine_name.clone(),
+            version_arn: None,
+            alias_arn: None,
+            machine: u64::from(row.machine),
+            revision: u64::from(row.revision),
+            started_at: id.started_at(),
+            trace_header: row.trace_header,
+            limits: row.limits.unwrap_or(Limits::AWS),
+            semantics: row.semantics,
+            scope,
+            token_key: token_key(master, id),
+        };
+        Ok(Self {
+            scope,
+            label: format!("{}:{}", revision.machine_name, row.name),
+            definition: definition(&revision.definition)?,
+            execution: Execution::new(info),
+            turn: 0,
+            next_event: 1,
+            events: Vec::new(),
+            answers: BTreeMap::new(),
+            heartbeats: BTreeMap::new(),
+            started: BTreeSet::new(),
+            closed_directly: false,
+        })
+    }
+
+    /// The texts of a turn's payloads.
+    pub(crate) fn texts(&self, rows: &Rows, turn: TurnId, row: &TurnRow) -> Result<Vec<Arc<str>>, String> {
+        let large = |index: usize| {
+            let index = u32::try_from(index).map_err(|error| error.to_string())?;
+            let key = keys::payload(self.scope, self.execution.info.id, turn, index);
+            let value = rows.get(Table::Payload, &key).ok_or_else(|| format!("payload {index} is not stored"))?;
+            let row: PayloadRow = records::decode(Table::Payload, value).map_err(|error| error.to_string())?;
+            Ok(row.text)
+        };
+        let all = row.payloads.iter().enumerate();
+        all.map(|(index, text)| text.clone().map_or_else(|| large(index), Ok)).collect()
+    }
+
+    /// Takes a turn's inputs in.
+    pub(crate) fn fold(&mut self, turn: TurnId, row: &TurnRow, texts: &[Arc<str>]) -> Effects {
+        let inputs: Vec<Input> = row
+            .inputs
+            .iter()
+            .map(|input| {
+                let mut input = input.clone();
+                if let InputKind::Start { input: payload }
+                | InputKind::TaskSucceeded { output: payload, .. }
+                | InputKind::TaskSubmitted { output: payload, .. } = &mut input.kind
+                    && let Some(text) = texts.get(payload.id().index as usize)
+                {
+                    // Payloads of inputs come from outside again.
+                    *payload = Payload::new(text.clone());
+                }
+                input
+            })
+            .collect();
+        for input in &inputs {
+            match &input.kind {
+                InputKind::TaskSucceeded { task, output } => {
+                    self.answers.entry(*task).or_insert_with(|| Answer::Succeeded(output.text().clone()));
+                }
+                InputKind::TaskFailed { task, .. } => {
+                    self.answers.entry(*task).or_insert(Answer::Failed);
+                }
+                InputKind::TaskStarted { task, .. } => {
+                    self.started.insert(*task);
+                }
+                InputKind::Heartbeat { task } => *self.heartbeats.entry(*task).or_default() += 1,
+                _ => {}
+            }
+        }
+        self.execution.head.turn = turn - 1;
+        stepwright_machine::step(&self.definition, &mut self.execution, &inputs)
+    }
+
+    /// Appends a turn's events; how many there were before.
+    pub(crate) fn append(
+        &mut self,
+        turn: TurnId,
+        row: &TurnRow,
+        events: Vec<stepwright_machine::HistoryEvent>,
+    ) -> usize {
+        let before = self.events.len();
+        for (id, event) in (row.first_event..).zip(events) {
+            self.events.push(Seen { id, at: row.at, previous: event.previous(id), kind: event.kind });
+        }
+        self.turn = turn;
+        self.next_event = row.first_event + row.events.len() as u64;
+        before
+    }
+}
+
+/// The name of an input.
+pub(crate) fn input_name(kind: &InputKind) -> &'static str {
+    match kind {
+        InputKind::Start { .. } => "Start",
+        InputKind::Continue => "Continue",
+        InputKind::ActivityFound { .. } => "ActivityFound",
+        InputKind::ActivityMissing { .. } => "ActivityMissing",
+        InputKind::TaskStarted { .. } => "TaskStarted",
+        InputKind::TaskSubmitted { .. } => "TaskSubmitted",
+        InputKind::TaskSucceeded { .. } => "TaskSucceeded",
+        InputKind::TaskFailed { .. } => "TaskFailed",
+        InputKind::Heartbeat { .. } => "Heartbeat",
+        InputKind::TimerFired { .. } => "TimerFired",
+        InputKind::HeartbeatGrace { .. } => "HeartbeatGrace",
+        InputKind::Stop { .. } => "Stop",
+        InputKind::Abandon { .. } => "Abandon",
+        InputKind::Settle => "Settle",
+    }
+}
+
+/// The name of a command.
+pub(crate) fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::FindActivity { .. } => "FindActivity",
+        Command::ScheduleTask(_) => "ScheduleTask",
+        Command::CloseTask { .. } => "CloseTask",
+        Command::SetTimer { .. } => "SetTimer",
+        Command::CancelTimer { .. } => "CancelTimer",
+        Command::Continue => "Continue",
+        Command::Finish(_) => "Finish",
+    }
+}
+
+/// The name of a state's type.
+pub(crate) fn state_name(kind: &StateKind) -> &'static str {
+    match kind {
+        StateKind::Task(_) => "Task",
+        StateKind::Pass(_) => "Pass",
+        StateKind::Choice(_) => "Choice",
+        StateKind::Wait(_) => "Wait",
+        StateKind::Succeed => "Succeed",
+        StateKind::Fail(_) => "Fail",
+        StateKind::Parallel(_) => "Parallel",
+        StateKind::Map(_) => "Map",
+    }
+}

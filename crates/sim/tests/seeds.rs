@@ -1,0 +1,32 @@
+//! Worlds of a bounded number of seeds, and that the same seed is the same run.
+
+use stepwright_sim::{Options, Report, run_seed};
+
+fn run(seeds: std::ops::Range<u64>) -> Report {
+    let mut report = Report::default();
+    for seed in seeds {
+        match run_seed(seed, &Options::default()) {
+            Ok(one) => report.merge(&one),
+            Err(_) => {
+                let traced = run_seed(seed, &Options { trace: true, ..Options::default() });
+                panic!("{}", traced.expect_err("the same seed is the same run"));
+            }
+        }
+    }
+    report
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [1, 2, 3] {
+        let (first, second) = (run(seed..seed + 1), run(seed..seed + 1));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_bounded_number_of_worlds_keeps_every_rule() {
+    let report = run(0..40);
+    println!("{report:#?}");
+    assert!(report.tally.faults.values().sum::<u64>() >= 3 * report.seeds);
+}
