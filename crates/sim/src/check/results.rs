@@ -11,10 +11,11 @@ pub(crate) fn appended(_: &Model, _: usize) -> Checked {
     Ok(())
 }
 
-/// A closed execution whose outcome was known beforehand. `stopped`: someone may have ended it.
+/// A closed execution whose outcome was known beforehand. `stopped`: someone may have ended it, by stopping it or by
+/// giving it up when it was in quarantine.
 pub(crate) fn expected(model: &Model, expectation: &Expectation, stopped: bool) -> Checked {
     let Some(closing) = &model.execution.head.closing else { return Ok(()) };
-    if stopped && closing.status == Status::Aborted {
+    if stopped && matches!(closing.status, Status::Aborted | Status::Failed) {
         return Ok(());
     }
     let seen = closing.output.as_ref().and_then(|output| output.text_if_hydrated());
