@@ -18,6 +18,9 @@ use crate::{Commit, Error};
 /// like records get near it.
 const SEARCH_BUDGET: usize = 4 << 30;
 
+/// No log has a record of a higher number: that would be ten thousand a second for nine hundred years.
+const MAX_UNKNOWN: u64 = 1 << 48;
+
 pub(crate) fn segment_name(number: u64) -> String {
     format!("{number:016x}.log")
 }
@@ -183,6 +186,10 @@ impl<'d> Walk<'d> {
         // As many records as could lie between here and the end.
         let plausible = (bytes.len() - at).div_ceil(RECORD_HEADER) as u64;
         let lowest = if self.next.is_some() { next } else { 1 };
+        // With neither an index nor a record before it, nothing says which number the unreadable one has; but the
+        // record right before a readable one lies in these bytes.
+        let unknown = self.next.is_none() && self.position.is_none();
+        let likely = lowest..=if unknown { MAX_UNKNOWN } else { next + plausible };
         let mut budget = SEARCH_BUDGET;
         for from in at + 1..bytes.len() {
             let candidate = &bytes[from..];
@@ -192,10 +199,10 @@ impl<'d> Walk<'d> {
             if header[..4] == [0; 4] && header[4..12] == [0; 8] {
                 continue;
             }
-            let Some(found) = decode_record(candidate, salt, lowest..=next + plausible) else {
+            let Some(found) = decode_record(candidate, salt, likely.clone()) else {
                 let claimed = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-                let looked_right = (lowest..=next + plausible)
-                    .contains(&u64::from_le_bytes([8, 9, 10, 11, 12, 13, 14, 15].map(|i| header[i])));
+                let looked_right =
+                    likely.contains(&u64::from_le_bytes([8, 9, 10, 11, 12, 13, 14, 15].map(|i| header[i])));
                 if looked_right && (claimed as usize) < candidate.len() {
                     budget = budget.saturating_sub(claimed as usize);
                 }
@@ -208,7 +215,13 @@ impl<'d> Walk<'d> {
                 }
                 continue;
             };
-            if found.durable >= next || found.sequence < next {
+            let shows = if unknown {
+                found.durable + 1 == found.sequence
+            } else {
+                found.durable >= next || found.sequence < next
+            };
+            if shows {
+                let next = if unknown { found.sequence - 1 } else { next };
                 return Err(Error::corrupt(
                     path,
                     at as u64,

@@ -1,0 +1,93 @@
+//! The parser of definitions. A definition or errors, never both, never neither, and everything within bounds.
+
+use stepwright_asl::{
+    Definition, MachineType, Options, Severity, invalid_definition_message, json, parse, variable_references,
+};
+
+pub(crate) const PIECES: &[&str] = &[
+    "null",
+    "true",
+    "-1",
+    "1e400",
+    "\"\"",
+    "\"$\"",
+    "\"$.a[*]\"",
+    "\"$$\"",
+    "\"{% x\"",
+    "{}",
+    "[]",
+    "[1]",
+    "{\"a\":{}}",
+    "\"States\"",
+    "\"Next\"",
+    "\"End\"",
+    "\"Type\"",
+    "\"Map\"",
+    "\"Parallel\"",
+    "\"Choice\"",
+    "\"Iterator\"",
+    "\"StartAt\"",
+    "\"Assign\"",
+    "\"QueryLanguage\"",
+    "\"JSONata\"",
+    "\"Not\"",
+    "\"\\ud800\"",
+    "\u{e9}",
+    ",",
+    ":",
+    "}",
+    "]",
+    "{",
+    "\"A\"",
+    "\"Retry\"",
+    "\"Catch\"",
+    "\"ItemProcessor\"",
+    "\"Branches\"",
+    "\"Choices\"",
+    "\"Parameters\"",
+    "\"ResultPath\"",
+    "\"Wait\"",
+    "\"Seconds\"",
+    "\"Timestamp\"",
+];
+
+/// Most of a definition that is fed: what a mistake in it costs is not worth more time.
+const MAX_BYTES: usize = 64 * 1024;
+
+pub(crate) fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(&bytes[..bytes.len().min(MAX_BYTES)]) else { return };
+    for machine_type in [MachineType::Express, MachineType::Standard] {
+        let options = Options { machine_type, ..Options::default() };
+        let parsed = parse(text, &options);
+        let errors = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
+        assert_eq!(parsed.definition.is_none(), errors > 0, "a definition, or errors");
+        for span in parsed.diagnostics.iter().filter_map(|found| found.span) {
+            assert!(text.get(span.start..span.end).is_some() && span.line > 0 && span.column > 0, "{span:?}");
+        }
+        assert!(parsed.diagnostics.len() <= 1_000, "{} diagnostics", parsed.diagnostics.len());
+        let told = invalid_definition_message(&parsed.diagnostics);
+        assert!(told.len() <= 4 << 20, "{} bytes of diagnostics", told.len());
+        if let Some(definition) = &parsed.definition {
+            sound(definition);
+            // What is accepted is JSON to everybody else as well.
+            let value: Result<serde_json::Value, _> = serde_json::from_str(text);
+            assert!(value.is_ok_and(|value| value.is_object()), "a definition that is no JSON object");
+        }
+        let again = parse(text, &options);
+        assert_eq!(again.diagnostics, parsed.diagnostics, "the same text, the same diagnostics");
+    }
+    if let Err(error) = json::parse(text, 100) {
+        assert!(text.get(error.offset..).is_some(), "{error:?}");
+    }
+}
+
+/// Every number in a definition is the number of something.
+fn sound(definition: &Definition) {
+    assert!(definition.states.iter().enumerate().all(|(index, state)| state.id.0 as usize == index));
+    for (index, flow) in definition.flows.iter().enumerate() {
+        assert_eq!(definition.state(flow.start_at).flow.0 as usize, index);
+        assert_eq!(flow.owner.is_none(), index == 0);
+    }
+    assert!(definition.states.iter().all(|state| (state.flow.0 as usize) < definition.flows.len()));
+    assert!(variable_references(definition).len() <= definition.states.len());
+}
