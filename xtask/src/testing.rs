@@ -54,7 +54,7 @@ const STEPS: &[Step] = &[
     Step { name: "sim", what: "simulated worlds with faults, a bounded number", run: sim },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
-    Step { name: "e2e", what: "kill -9, restarts and bad input", run: e2e },
+    Step { name: "e2e", what: "kill -9, restarts, full disks, damaged data and bad input", run: e2e },
     Step { name: "kill", what: "kill -9 at random moments under load; nothing acknowledged is lost", run: kill_step },
     Step { name: "sync", what: "under strace, nothing is acknowledged before its sync", run: sync_step },
     Step { name: "map-bytes", what: "bytes per Map item do not grow with the Map", run: map_bytes },
@@ -180,7 +180,7 @@ fn pytest(what: &str, environment: &[(&str, String)]) -> Result<Outcome> {
         Ready::Missing(what) => return Ok(Outcome::Skipped(format!("this needs {what}"))),
     };
     let mut command = python.command();
-    command.args(["-m", "pytest", "-q", "--durations=5", "-p", "no:cacheprovider", what]);
+    command.args(["-m", "pytest", "-q", "-rs", "--durations=5", "-p", "no:cacheprovider", what]);
     command.env("STEPWRIGHT_BIN", server_binary()?).envs(environment.iter().map(|(k, v)| (k, v)));
     check(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
     Ok(Outcome::Passed)

@@ -1,6 +1,6 @@
 //! `stepwright serve`: from settings to a running server, and from a signal to a clean end.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -9,7 +9,7 @@ use crate::{
     config::{self, Configuration, Durability, LogFormat, Setting, Settings},
     http::Server,
     logging,
-    service::Service,
+    service::{OpenError, Service},
 };
 
 pub(super) fn serve(args: &ServeArgs, flags: &[(&'static Setting, String)]) -> Result<(), Failure> {
@@ -29,12 +29,14 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     }
     // Before anything that a signal could interrupt half-way.
     let mut signals = Signals::new()?;
-    let opening = settings.clone();
+    let mut opening = settings.clone();
+    // Whatever is said about a file later names it in full.
+    opening.data_directory = absolute(&settings);
     let started = Instant::now();
     let service = tokio::task::spawn_blocking(move || Service::open(opening))
         .await
         .map_err(|error| Failure::Failed(format!("the engine could not be opened: {error}")))?
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+        .map_err(|error| Failure::Failed(refusal(&error, &settings)))?;
     let server = match Server::bind(settings.listen, Arc::clone(&service)).await {
         Ok(server) => server,
         Err(error) => {
@@ -109,11 +111,26 @@ impl Signals {
     }
 }
 
+fn absolute(settings: &Settings) -> PathBuf {
+    std::path::absolute(&settings.data_directory).unwrap_or_else(|_| settings.data_directory.clone())
+}
+
+/// Why the data cannot be served, with what the parts below do not know: the directory, and how to name another.
+fn refusal(error: &OpenError, settings: &Settings) -> String {
+    match error {
+        OpenError::Store(stepwright_store::Error::Locked { .. }) => format!("{error} with --data-directory"),
+        OpenError::Engine(_) if !settings.in_memory => {
+            format!("the data directory {} cannot be served: {error}", absolute(settings).display())
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn data(settings: &Settings) -> String {
     if settings.in_memory {
         return "in memory: nothing survives the end of this process".to_owned();
     }
-    let directory = std::path::absolute(&settings.data_directory).unwrap_or_else(|_| settings.data_directory.clone());
+    let directory = absolute(settings);
     match settings.durability {
         Durability::Full => directory.display().to_string(),
         Durability::Relaxed => format!("{} (durability relaxed)", directory.display()),

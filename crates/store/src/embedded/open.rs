@@ -57,6 +57,16 @@ impl EmbeddedStore {
                 "the log has no segments, although the store was in use",
             ));
         }
+        if let Some(first) = recovered.segments.first().filter(|s| position == 0 && s.number > 1) {
+            return Err(Error::corrupt(
+                log_dir.join(segment_name(1)),
+                0,
+                format!(
+                    "this log segment is missing: no checkpoint was written yet, and the log begins with {}",
+                    segment_name(first.number)
+                ),
+            ));
+        }
         if !existing && (has_records || position > 0) {
             return Err(Error::corrupt(
                 dir.join(FORMAT_FILE),

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How long before a kill something may have happened that the kill explains, in seconds: an answer of the function
-/// that was on its way, a task that was being handed out.
-const EXPLAINED: f64 = 1.0;
+/// that was on its way, a task that was being handed out. Milliseconds on a machine that is not busy, as the figures
+/// show; long enough for one that is.
+const EXPLAINED: f64 = 3.0;
 /// Timestamps are rounded, and noted on two sides.
 const ROUNDING: f64 = 0.01;
 
@@ -316,6 +317,14 @@ impl Execution<'_> {
             if task.reply == Some(Reply::Acknowledged) && !told {
                 complaints.push(format!(
                     "the answer {} of {} attempt {} was acknowledged, and the history has {:?}",
+                    task.nonce, task.key, task.attempt, attempt.outcome
+                ));
+            }
+            // The answer was refused: the task had timed out, or an earlier request with the same answer had arrived.
+            let gone = attempt.outcome == Outcome::TimedOut || task.unknown && told;
+            if task.reply == Some(Reply::Gone) && !gone {
+                complaints.push(format!(
+                    "the answer {} of {} attempt {} was refused, and the history has {:?}",
                     task.nonce, task.key, task.attempt, attempt.outcome
                 ));
             }
