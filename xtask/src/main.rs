@@ -9,6 +9,7 @@ mod client;
 mod codegen;
 mod conformance;
 mod demo;
+mod fuzz;
 mod process;
 mod progress;
 mod prove;
@@ -48,6 +49,8 @@ enum Verb {
     },
     /// Measure speed, memory and disk against what is promised; or parts of Stepwright by themselves
     Bench(Bench),
+    /// Feed what reads bytes with bytes that nobody wrote, and check what must hold
+    Fuzz(fuzz::Options),
     /// Check the rules of the source tree that no compiler checks
     Tidy,
     /// Kill the server with SIGKILL in the middle of the example, again and again
@@ -96,6 +99,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Codegen { .. } => codegen::run(),
         Verb::Bench(Bench { part: Some(Part::Store { arguments }), .. }) => bench_store::run(&arguments),
         Verb::Bench(Bench { part: None, options }) => bench::run(&options),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Kill(options) => testing::kill(&options),
         Verb::Sim(options) => sim::run(&options),

@@ -1,5 +1,6 @@
 //! `cargo xtask prove`: promises that are figures, measured on the real binary and held against their bound.
 
+mod hostile;
 mod kill;
 mod sync;
 
@@ -22,6 +23,8 @@ const TOLERANCE: f64 = 0.20;
 /// A promise to measure.
 #[derive(clap::Subcommand)]
 pub(crate) enum Promise {
+    /// Idle polls, floods, slow and half-closed clients: a regular client is served on, and memory stays bounded
+    Hostile(hostile::Options),
     /// kill -9 at random moments under load: everything closes as it should, nothing acknowledged is lost
     Kill(kill::Options),
     /// An inline Map of many items with a Task each writes the same bytes per item as one of few
@@ -60,6 +63,7 @@ impl Promise {
 
 pub(crate) fn run(promise: &Promise) -> Result<()> {
     match promise {
+        Promise::Hostile(options) => hostile::run(options),
         Promise::Kill(options) => kill::run(options),
         Promise::MapBytes { items, few } => map_bytes(*items, *few),
         Promise::Sync(options) => match sync::run(options)? {

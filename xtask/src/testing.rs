@@ -3,7 +3,7 @@
 
 use crate::python::{Ready, prepare_node, prepare_python};
 use crate::workspace::{cargo, check, command, find_program, in_ci, root, server_binary};
-use crate::{conformance, demo, prove, tidy};
+use crate::{conformance, demo, fuzz, prove, tidy};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,6 +52,7 @@ const STEPS: &[Step] = &[
     Step { name: "unit", what: "the tests of every crate", run: unit },
     Step { name: "doc", what: "the examples in the documentation", run: doc },
     Step { name: "sim", what: "simulated worlds with faults, a bounded number", run: sim },
+    Step { name: "fuzz", what: "bytes that nobody wrote, for a few seconds each", run: fuzz_step },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
     Step { name: "e2e", what: "kill -9, restarts, full disks, damaged data and bad input", run: e2e },
@@ -163,6 +164,11 @@ fn doc() -> Result<Outcome> {
 
 fn sim() -> Result<Outcome> {
     crate::sim::prove(&crate::sim::ProveOptions::bounded())?;
+    Ok(Outcome::Passed)
+}
+
+fn fuzz_step() -> Result<Outcome> {
+    fuzz::run(&fuzz::Options::short())?;
     Ok(Outcome::Passed)
 }
 
