@@ -40,6 +40,26 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub(crate) const ALL: [Fault; 16] = [
+        Fault::Write,
+        Fault::Sync,
+        Fault::Reserve,
+        Fault::Name,
+        Fault::SyncDir,
+        Fault::Read,
+        Fault::Index,
+        Fault::Full,
+        Fault::Cut,
+        Fault::Kill,
+        Fault::Power,
+        Fault::Panic,
+        Fault::ConnectorPanic,
+        Fault::ClockBack,
+        Fault::ClockForward,
+        Fault::LostDelivery,
+    ];
+
     /// Those of a disk, which strike at its operations.
     pub(crate) const OF_DISK: [Fault; 9] = [
         Fault::Write,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::check::Complaint;
+use crate::{check::Complaint, fault::Fault};
 
 /// How a world is run.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,43 @@ pub struct Tally {
     pub replies: Counts,
 }
 
+/// The types of states.
+const STATES: [&str; 8] = ["Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"];
+/// The interpreter's commands.
+const COMMANDS: [&str; 7] =
+    ["FindActivity", "ScheduleTask", "CloseTask", "SetTimer", "CancelTimer", "Continue", "Finish"];
+/// An execution's inputs.
+const INPUTS: [&str; 14] = [
+    "Start",
+    "Continue",
+    "ActivityFound",
+    "ActivityMissing",
+    "TaskStarted",
+    "TaskSubmitted",
+    "TaskSucceeded",
+    "TaskFailed",
+    "Heartbeat",
+    "TimerFired",
+    "HeartbeatGrace",
+    "Stop",
+    "Abandon",
+    "Settle",
+];
+
 impl Tally {
+    /// Figures of nothing yet, with all kinds that must occur some day.
+    #[must_use]
+    pub fn of_nothing() -> Self {
+        let zeros = |names: &[&'static str]| names.iter().map(|name| (*name, 0)).collect();
+        Self {
+            faults: Fault::ALL.iter().map(|fault| (fault.name(), 0)).collect(),
+            states: zeros(&STATES),
+            commands: zeros(&COMMANDS),
+            inputs: zeros(&INPUTS),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn add(counts: &mut Counts, name: &'static str, by: u64) {
         *counts.entry(name).or_default() += by;
     }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 /// Where the patches lie.
 const PLANTS: &str = "crates/sim/plants";
-/// What a build of the runner needs, from the root.
-const NEEDED: [&str; 5] = ["Cargo.toml", "Cargo.lock", "crates", "xtask", ".cargo"];
+/// What is no source.
+const LEFT_OUT: [&str; 6] = [".git", "target", "node_modules", "__pycache__", "stepwright-data", "corpus"];
 
 /// Plants each bug and looks for it in up to `bound` seeds.
 pub(super) fn run(names: &[String], bound: u64, threads: usize, json: bool) -> Result<()> {
@@ -20,6 +20,7 @@ pub(super) fn run(names: &[String], bound: u64, threads: usize, json: bool) -> R
     let home = target().join("plants");
     let mut results = Vec::new();
     let mut missed = Vec::new();
+    let mut most = 0;
     for (place, (name, patch)) in plants.iter().enumerate() {
         if !json {
             eprintln!("[{}/{}] {name}", place + 1, plants.len());
@@ -29,10 +30,10 @@ pub(super) fn run(names: &[String], bound: u64, threads: usize, json: bool) -> R
         let runner = build(Profile::Dev, &tree, &home.join("target"))
             .with_context(|| format!("{name} does not compile any more: write the patch anew"))?;
         let built = begun.elapsed().as_secs_f64();
-        let arguments = ["--seeds", &bound.to_string(), "--threads", &threads.to_string(), "--until-complaint"];
-        let figures = simulate(&runner, &arguments.map(str::to_owned), true)?;
+        let figures = simulate(&runner, &search(bound, threads), true)?;
         let found = figures.complaints().first();
         let seeds = figures.0["seeds"].as_u64().unwrap_or(0);
+        most = most.max(seeds);
         if !json {
             match found {
                 Some(complaint) => println!("{name:32} found after {seeds} seeds: {}", shown(complaint)),
@@ -49,8 +50,21 @@ pub(super) fn run(names: &[String], bound: u64, threads: usize, json: bool) -> R
     if json {
         println!("{}", serde_json::to_string_pretty(&Value::Array(results))?);
     }
+    // A simulation that complains of everything finds everything.
+    let tree = copy(&home.join("tree"))?;
+    let figures = simulate(&build(Profile::Dev, &tree, &home.join("target"))?, &search(most, threads), true)?;
+    let complaints: Vec<String> = figures.complaints().iter().map(shown).collect();
+    ensure!(complaints.is_empty(), "a checker complains without any plant, too:\n  {}", complaints.join("\n  "));
+    if !json {
+        println!("{:32} no complaint in {most} seeds", "without a plant");
+    }
     ensure!(missed.is_empty(), "no checker found {}: the simulation is too weak", missed.join(", "));
     Ok(())
+}
+
+/// Arguments of the runner that looks for a complaint.
+fn search(seeds: u64, threads: usize) -> Vec<String> {
+    ["--seeds", &seeds.to_string(), "--threads", &threads.to_string(), "--until-complaint"].map(str::to_owned).to_vec()
 }
 
 /// The patches, by name, in their order; only those asked for.
@@ -75,13 +89,16 @@ fn plants(names: &[String]) -> Result<Vec<(String, PathBuf)>> {
     Ok(all)
 }
 
-/// A copy of the source tree with the patch applied. What has not changed since the last copy keeps its time, so that
-/// it is not compiled again.
+/// A copy of the source tree. What has not changed since the last copy keeps its time, so that it is not compiled
+/// again.
+fn copy(tree: &Path) -> Result<PathBuf> {
+    mirror(&root(), tree)?;
+    Ok(tree.to_path_buf())
+}
+
+/// A copy of the source tree with the patch applied.
 fn plant(tree: &Path, name: &str, patch: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(tree)?;
-    for part in NEEDED {
-        mirror(&root().join(part), &tree.join(part))?;
-    }
+    copy(tree)?;
     let mut git = command("git");
     // The copy may lie inside a repository: the patch is meant for the copy and nothing else.
     git.current_dir(tree).env("GIT_CEILING_DIRECTORIES", tree.parent().unwrap_or(tree)).env_remove("GIT_DIR");
@@ -106,7 +123,8 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
     let names = |folder: &Path| -> Result<BTreeSet<_>> {
         std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
     };
-    let wanted = names(from)?;
+    let mut wanted = names(from)?;
+    wanted.retain(|name| !LEFT_OUT.iter().any(|left_out| name == left_out));
     for name in names(to)?.difference(&wanted) {
         let extra = to.join(name);
         if extra.is_dir() { std::fs::remove_dir_all(extra)? } else { std::fs::remove_file(extra)? }
@@ -115,4 +133,20 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
         mirror(&from.join(&name), &to.join(&name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PLANTS, plants};
+    use crate::workspace::{check, command, root};
+
+    /// Whoever changes the code that a plant changes hears of it at once, and not when someone next plants it.
+    #[test]
+    fn every_plant_applies() {
+        let plants = plants(&[]).expect(PLANTS);
+        assert_eq!(plants.len(), 12);
+        for (name, patch) in plants {
+            check(command("git").current_dir(root()).args(["apply", "--check"]).arg(patch)).expect(&name);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::{Map, Value, json};
-use stepwright_sim::{Counts, Failure, Options, Report, run_seed};
+use stepwright_sim::{Counts, Failure, Options, Report, Tally, run_seed};
 
 /// After so many complaints nothing new is learned.
 const COMPLAINTS: usize = 20;
@@ -63,7 +63,6 @@ struct Total {
     done: Mutex<Done>,
 }
 
-#[derive(Default)]
 struct Done {
     report: Report,
     complaints: Vec<Value>,
@@ -91,7 +90,9 @@ fn main() -> ExitCode {
         }
     };
     std::panic::set_hook(Box::new(|panic| PANIC.set(panic.to_string())));
-    let total = Total { next: AtomicU64::new(0), stop: AtomicBool::new(false), done: Mutex::default() };
+    let report = Report { tally: Tally::of_nothing(), ..Report::default() };
+    let done = Mutex::new(Done { report, complaints: Vec::new(), seeds: 0 });
+    let total = Total { next: AtomicU64::new(0), stop: AtomicBool::new(false), done };
     let begun = Instant::now();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..plan.threads).map(|_| scope.spawn(|| work(&plan, &total))).collect();
