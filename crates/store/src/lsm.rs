@@ -28,7 +28,6 @@ const LATEST: SeqNo = SeqNo::MAX;
 pub(crate) struct LsmIndex {
     path: PathBuf,
     tree: AnyTree,
-    sequence: SequenceNumberCounter,
     compaction: Arc<Leveled>,
 }
 
@@ -47,7 +46,7 @@ impl LsmIndex {
         let next = tree.get_highest_persisted_seqno().map_or(1, |n| n + 1);
         sequence.set(next);
         visible.set(next);
-        Ok(LsmIndex { path: path.to_path_buf(), tree, sequence, compaction: Arc::new(Leveled::default()) })
+        Ok(LsmIndex { path: path.to_path_buf(), tree, compaction: Arc::new(Leveled::default()) })
     }
 }
 
@@ -102,8 +101,10 @@ impl Index for LsmIndex {
         // Each call does one compaction at most, and says nothing about what it did.
         for _ in 0..8 {
             let before = self.tree.next_table_id();
+            // Nobody reads an older state than the newest, so what a compaction replaced is let go at once. With the
+            // number of now, the files would stay, and their filters in memory, until the next compaction.
             self.tree
-                .compact(self.compaction.clone(), self.sequence.get())
+                .compact(self.compaction.clone(), SeqNo::MAX)
                 .map_err(|e| index_error("compacting", &self.path, &e))?;
             if self.tree.next_table_id() == before {
                 break;
