@@ -3,7 +3,7 @@
 //! ends here, in quarantine.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -40,7 +40,8 @@ impl Receiver {
     }
 }
 
-type Receivers = HashMap<TaskId, Receiver>;
+/// In the tasks' order: so they are sent.
+type Receivers = BTreeMap<TaskId, Receiver>;
 
 /// What a turn came to.
 pub(crate) enum Driven {

@@ -161,9 +161,20 @@ impl Execution {
     /// # Errors
     /// The number of a payload that `source` does not know.
     pub fn hydrate(&mut self, mut source: impl FnMut(PayloadId) -> Option<Arc<str>>) -> Result<(), PayloadId> {
-        self.head.input.hydrate_from(&mut source)?;
+        // One text for each number, as in an execution that was never read back: whether a state's data is a payload
+        // that exists already is seen by that.
+        let mut known: BTreeMap<PayloadId, Payload> = BTreeMap::new();
+        let mut once = |id| {
+            if let Some(payload) = known.get(&id) {
+                return Some(payload.clone());
+            }
+            let payload = Payload::numbered(id, source(id)?);
+            known.insert(id, payload.clone());
+            Some(payload)
+        };
+        self.head.input.hydrate_from(&mut once)?;
         for frame in self.frames.values_mut() {
-            frame.hydrate_from(&mut source)?;
+            frame.hydrate_from(&mut once)?;
         }
         Ok(())
     }

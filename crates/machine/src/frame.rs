@@ -168,7 +168,7 @@ pub struct OpenMap {
 impl Frame {
     pub(crate) fn hydrate_from(
         &mut self,
-        source: &mut impl FnMut(PayloadId) -> Option<Arc<str>>,
+        source: &mut impl FnMut(PayloadId) -> Option<Payload>,
     ) -> Result<(), PayloadId> {
         for payload in self.variables.values_mut() {
             payload.hydrate_from(source)?;

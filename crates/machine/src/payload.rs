@@ -74,11 +74,10 @@ impl Payload {
 
     pub(crate) fn hydrate_from(
         &mut self,
-        source: &mut impl FnMut(PayloadId) -> Option<Arc<str>>,
+        source: &mut impl FnMut(PayloadId) -> Option<Payload>,
     ) -> Result<(), PayloadId> {
         if self.body.is_none() {
-            let text = source(self.id).ok_or(self.id)?;
-            *self = Self::numbered(self.id, text);
+            *self = source(self.id).ok_or(self.id)?;
         }
         Ok(())
     }

@@ -45,6 +45,12 @@ impl EmbeddedStore {
         let log_dir = dir.join(LOG_DIR);
         disk.create_dir_all(&log_dir).map_err(|e| io_error("creating", &log_dir, &e))?;
         Log::clean(&*disk, &log_dir)?;
+        if existing {
+            // A process that ended between giving a file its name and syncing the directory left a name that a power
+            // cut may still take. What is about to be acknowledged will rest on it.
+            sync_dirs(&*disk, dir).map_err(|e| io("syncing", &e))?;
+        }
+        disk.sync_dir(&log_dir).map_err(|e| io_error("syncing", &log_dir, &e))?;
         let index = open_index(&dir.join(INDEX_DIR))?;
         let position = index.position()?;
 
@@ -167,6 +173,15 @@ fn read_format(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Makes the names in the data directory durable, and its own.
+fn sync_dirs(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
+    disk.sync_dir(dir)?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent),
+        _ => Ok(()),
+    }
+}
+
 /// Written last, so that a directory without it was never in use.
 fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
     let path = dir.join(FORMAT_FILE);
@@ -178,11 +193,7 @@ fn write_format(disk: &dyn Disk, dir: &Path) -> Result<(), Error> {
             file.sync()
         })
         .and_then(|()| disk.rename(&temporary, &path))
-        .and_then(|()| disk.sync_dir(dir))
-        .and_then(|()| match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent),
-            _ => Ok(()),
-        });
+        .and_then(|()| sync_dirs(disk, dir));
     written.map_err(|error| {
         if is_full(&error) {
             Error::Full { dir: dir.to_path_buf(), needed: 4096, reason: error.to_string() }
