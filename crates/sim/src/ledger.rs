@@ -83,6 +83,13 @@ impl Ledger {
                     self.hash.add(value);
                     match table {
                         Table::Turn => turns.push((key, value)),
+                        Table::Quarantine => {
+                            if let Some((_, execution)) = keys::parse_execution(key)
+                                && let Some(model) = self.models.get_mut(&execution)
+                            {
+                                model.was_quarantined = true;
+                            }
+                        }
                         Table::Timer => {
                             if let Some((due, _, execution, timer)) = keys::parse_timer(key) {
                                 self.timers.entry(execution).or_default().insert(timer, due);

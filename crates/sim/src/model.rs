@@ -30,7 +30,8 @@ pub(crate) struct Seen {
     pub(crate) kind: EventKind,
 }
 
-/// What ended a task, as the execution took it in.
+/// What a task was answered, as the execution took it in. A callback's answer that overtakes the answer of its submit
+/// call does not end the task yet, so that another one may come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Succeeded(Arc<str>),
@@ -46,10 +47,12 @@ pub(crate) struct Model {
     pub(crate) turn: TurnId,
     pub(crate) next_event: EventId,
     pub(crate) events: Vec<Seen>,
-    pub(crate) answers: BTreeMap<TaskId, Answer>,
+    pub(crate) answers: BTreeMap<TaskId, Vec<Answer>>,
     pub(crate) heartbeats: BTreeMap<TaskId, u64>,
     /// Tasks that were ever sent or given to a worker.
     pub(crate) started: BTreeSet<TaskId>,
+    /// It was in quarantine, which takes answers without a look at their tasks.
+    pub(crate) was_quarantined: bool,
     /// Its quarantine ended without the interpreter: nothing can be folded any more.
     pub(crate) closed_directly: bool,
 }
@@ -116,6 +119,7 @@ impl Model {
             answers: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             started: BTreeSet::new(),
+            was_quarantined: false,
             closed_directly: false,
         })
     }
@@ -154,10 +158,10 @@ impl Model {
         for input in &inputs {
             match &input.kind {
                 InputKind::TaskSucceeded { task, output } => {
-                    self.answers.entry(*task).or_insert_with(|| Answer::Succeeded(output.text().clone()));
+                    self.answers.entry(*task).or_default().push(Answer::Succeeded(output.text().clone()));
                 }
                 InputKind::TaskFailed { task, .. } => {
-                    self.answers.entry(*task).or_insert(Answer::Failed);
+                    self.answers.entry(*task).or_default().push(Answer::Failed);
                 }
                 InputKind::TaskStarted { task, .. } => {
                     self.started.insert(*task);

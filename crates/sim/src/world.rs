@@ -498,7 +498,6 @@ impl World {
             Call::Heartbeat { token: held.token.clone() }
         } else {
             let held = self.held.remove(at);
-            self.used.push(held.token.clone());
             match held.plan {
                 Plan::Fail => Call::Fail { token: held.token, error: work::error_name(&mut self.dice) },
                 _ => Call::Succeed { token: held.token, output: held.output },
@@ -850,8 +849,14 @@ impl World {
                 }
             }
             (Call::Succeed { token, .. } | Call::Fail { token, .. }, Ok(_)) => {
-                if let Some(token) = Token::parse(token) {
-                    self.handed.answered(token.execution, token.task)?;
+                self.used.push(token.clone());
+                let Some(token) = Token::parse(token) else { return Ok(()) };
+                let (execution, task) = (token.execution, token.task);
+                let ledger = self.setup.ledger.lock();
+                if ledger.is_task_over(execution, task) {
+                    let twice = ledger.may_be_answered_twice(execution, task);
+                    drop(ledger);
+                    self.handed.answered(execution, task, twice)?;
                 }
             }
             (Call::Succeed { token, output }, Err(error)) if error.is_transient() => {

@@ -22,7 +22,10 @@ pub(crate) fn turn(model: &Model, turn: TurnId, effects: &Effects, row: &TurnRow
         return Err(differs("its time is", effects.at.to_string(), row.at.to_string()));
     }
     if effects.events != row.events {
-        return Err(differs("its events are", format!("{:?}", effects.events), format!("{:?}", row.events)));
+        let same = effects.events.iter().zip(&row.events).take_while(|(fold, stored)| fold == stored).count();
+        let from = |events: &[stepwright_machine::HistoryEvent]| format!("{:?}", events.get(same..));
+        let what = format!("from event {} on it has", row.first_event + same as u64);
+        return Err(differs(&what, from(&effects.events), from(&row.events)));
     }
     let payloads = effects.payloads.iter().map(Payload::text);
     if !payloads.clone().eq(texts.iter()) {

@@ -52,6 +52,18 @@ impl Ledger {
         self.find(arn).map(|found| found.row.end.is_some())
     }
 
+    /// Whether a task is over, as far as it is durable.
+    pub(crate) fn is_task_over(&self, id: ExecutionId, task: TaskId) -> bool {
+        self.models.get(&id).is_some_and(|model| tasks::find(model, task).is_none())
+    }
+
+    /// Whether more than one answer of a task may have been taken.
+    pub(crate) fn may_be_answered_twice(&self, id: ExecutionId, task: TaskId) -> bool {
+        self.models.get(&id).is_none_or(|model| {
+            model.was_quarantined || model.answers.get(&task).is_some_and(|answers| answers.len() > 1)
+        })
+    }
+
     /// The identity of an execution.
     pub(crate) fn id_of(&self, arn: &str) -> Option<ExecutionId> {
         self.find(arn).map(|found| found.id)
@@ -188,19 +200,27 @@ fn answer(ledger: &Ledger, call: &Call, token: &str, reply: &Reply) -> Checked {
             };
             let taken = match call {
                 Call::Succeed { output, .. } => {
-                    matches!(model.answers.get(&task), Some(model::Answer::Succeeded(stored)) if stored == output)
+                    let answer = model::Answer::Succeeded(output.clone());
+                    model.answers.get(&task).is_some_and(|answers| answers.contains(&answer))
                 }
-                Call::Fail { .. } => matches!(model.answers.get(&task), Some(model::Answer::Failed)),
+                Call::Fail { .. } => {
+                    model.answers.get(&task).is_some_and(|answers| answers.contains(&model::Answer::Failed))
+                }
                 _ => model.heartbeats.contains_key(&task),
             };
-            ensure(taken || held.iter().any(|held| is_held(&held.input.kind)), "replies", DURABLE, || {
-                format!(
-                    "{} of {task:?} of {} was acknowledged; stored: {:?}",
-                    call.name(),
-                    model.label,
-                    model.answers.get(&task)
-                )
-            })
+            ensure(
+                taken || model.was_quarantined || held.iter().any(|held| is_held(&held.input.kind)),
+                "replies",
+                DURABLE,
+                || {
+                    format!(
+                        "{} of {task:?} of {} was acknowledged; stored: {:?}",
+                        call.name(),
+                        model.label,
+                        model.answers.get(&task)
+                    )
+                },
+            )
         }
         Err(Error::TaskTimedOut) => {
             let open = tasks::find(model, task);

@@ -24,6 +24,7 @@ pub(crate) fn expected(model: &Model, expectation: &Expectation, stopped: bool) 
         value(seen) == value(&expectation.output)
     });
     ensure(same && closing.status == Status::Succeeded, "results", &expectation.output, || {
-        format!("{} ended with {:?} {:?} {:?}", model.label, closing.status, seen, closing.error)
+        let (error, cause) = (&closing.error, &closing.cause);
+        format!("{} ended with {:?} {seen:?} {error:?} {cause:?}", model.label, closing.status)
     })
 }
