@@ -36,7 +36,7 @@ pub(super) fn run(names: &[String], bound: u64, threads: usize, json: bool) -> R
         most = most.max(seeds);
         if !json {
             match found {
-                Some(complaint) => println!("{name:32} found after {seeds} seeds: {}", shown(complaint)),
+                Some(complaint) => println!("{name:32} found after {seeds} seeds: {:.160}", shown(complaint)),
                 None => println!("{name:32} NOT FOUND in {seeds} seeds"),
             }
             let all = begun.elapsed().as_secs_f64();
