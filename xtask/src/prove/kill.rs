@@ -234,6 +234,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         complaints.len(),
         victim.home.display()
     );
+    std::fs::remove_dir_all(&victim.home)?;
     Ok(())
 }
 
