@@ -69,39 +69,33 @@ pub(super) fn cold(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// Starts so many executions that wait, as fast as it goes.
+fn park(bench: &Bench, address: SocketAddr, machine: &str, name: &str, count: usize) -> Result<()> {
+    let body = json!({"stateMachineArn": machine, "name": format!("{name}-{{i}}"), "input": "{\"order\":\"o-1001\"}"});
+    let (endpoint, body, count) = (format!("http://{address}"), body.to_string(), count.to_string());
+    let mut arguments = vec!["http", "--endpoint", &endpoint, "--op", "StartExecution", "--body", &body];
+    arguments.extend(["--concurrency", "64", "--count", &count, "--duration", "1200"]);
+    let result = bench.generator.run(&arguments)?;
+    ensure!(result["errors"] == 0, "executions could not be started: {result}");
+    Ok(())
+}
+
 pub(super) fn parked(bench: &mut Bench) -> Result<()> {
     let (few, many) = (bench.amount(100_000, 20_000), bench.amount(1_000_000, 100_000));
     let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 31_536_000, "End": true}}});
     super::remove(&bench.data())?;
     let (process, address, _) = timed_start(bench)?;
     let machine = create_machine(&mut Client::new(address), "parked", &definition)?;
-    let park = |bench: &Bench, name: &str, count: usize| -> Result<f64> {
-        let body =
-            json!({"stateMachineArn": machine, "name": format!("{name}-{{i}}"), "input": "{\"order\":\"o-1001\"}"});
-        let (endpoint, body, count) = (format!("http://{address}"), body.to_string(), count.to_string());
-        let result = bench.generator.run(&[
-            "http",
-            "--endpoint",
-            &endpoint,
-            "--op",
-            "StartExecution",
-            "--body",
-            &body,
-            "--concurrency",
-            "64",
-            "--count",
-            &count,
-            "--duration",
-            "1200",
-        ])?;
-        ensure!(result["errors"] == 0, "executions could not be started: {result}");
+    let memory = |bench: &Bench| -> Result<f64> {
         // Until the last checkpoint is through.
         bench.pause(Duration::from_secs(3))?;
         Ok(resident_bytes(process.id())? as f64)
     };
-    let at_few = park(bench, "few", few)?;
+    park(bench, address, &machine, "few", few)?;
+    let at_few = memory(bench)?;
     bench.say(&format!("{few} parked: {:.1} MB", at_few / MB));
-    let at_many = park(bench, "many", many - few)?;
+    park(bench, address, &machine, "many", many - few)?;
+    let at_many = memory(bench)?;
     bench.say(&format!("{many} parked: {:.1} MB", at_many / MB));
     bench.add("memory with the first part parked", at_few / MB, "MB", Told);
     bench.add("memory with all parked", at_many / MB, "MB", Told);
@@ -109,17 +103,18 @@ pub(super) fn parked(bench: &mut Bench) -> Result<()> {
     bench.add("disk per parked execution", directory_bytes(&bench.data()) as f64 / many as f64, "B", Told);
 
     let mut times = vec![];
-    let mut process = process;
-    for _ in 0..bench.amount(5, 2) {
-        // Some more, so that each kill leaves a log to read.
+    let (mut process, mut address) = (process, address);
+    for round in 0..bench.amount(5, 2) {
+        // Some more, so that each kill leaves a log to read: a restart is followed by a checkpoint.
+        park(bench, address, &machine, &format!("more-{round}"), bench.amount(50_000, 2_000))?;
         kill(process)?;
-        let (again, address, time) = timed_start(bench)?;
+        let (again, at, time) = timed_start(bench)?;
         times.push(time.as_secs_f64());
         bench.say(&format!("restarted in {:.0} ms", time.as_secs_f64() * 1e3));
         let still = json!({"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": 1000});
         let listed = Client::new(address).call("ListExecutions", &still)?;
         ensure!(listed["executions"].as_array().is_some_and(|all| all.len() == 1_000), "parked executions are gone");
-        process = again;
+        (process, address) = (again, at);
     }
     bench.add_median("restart after kill -9", times, "s", AtMost(1.0));
     bench.add("memory after a restart", resident_bytes(process.id())? as f64 / MB, "MB", Told);
