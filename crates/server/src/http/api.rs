@@ -32,17 +32,16 @@ pub(super) async fn serve(
     let (head, body) = request.into_parts();
     let target = text(&head.headers, "x-amz-target").unwrap_or_default();
     let long_poll = target == LONG_POLL;
-    let _counted = match if long_poll { Ok(load.long_poll()) } else { load.request() } {
-        Ok(counted) => counted,
-        Err(full) => {
-            let drained = body::discard(body, &load.limits).await;
-            return refused(watched, &full, drained);
-        }
-    };
     let mut buffered = load.buffer();
     let body = match body::read(body, &load.limits, &mut buffered).await {
         Ok(body) => body,
         Err(refusal) => return refused(watched, &refusal.error, refusal.drained),
+    };
+    // Only now: those whose bodies come slowly are in nobody's way.
+    let counted = if long_poll { Ok(load.long_poll()) } else { load.request() };
+    let _counted = match counted {
+        Ok(counted) => counted,
+        Err(full) => return refused(watched, &full, true),
     };
     let context = match context(service, &head, request_id) {
         Ok(context) => context,

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use stepwright_api::{ApiError, ErrorCode};
 
-use super::load::Buffered;
+use super::load::{Buffered, SMALL};
 use crate::config::HttpLimits;
 
 /// What is read of a body that is refused, so that the client gets to read the answer and can use the connection on.
@@ -27,12 +27,6 @@ pub(super) struct Refusal {
 /// Reads it. `buffered` counts it, and must be kept as long as it is.
 pub(super) async fn read(body: Incoming, limits: &HttpLimits, buffered: &mut Buffered<'_>) -> Result<Bytes, Refusal> {
     in_time(limits.body_time, collect(body, limits.body_bytes, buffered)).await
-}
-
-/// Reads it and forgets it. True if its end was reached.
-pub(super) async fn discard(body: Incoming, limits: &HttpLimits) -> bool {
-    let read = async { Ok(rest(body, 0).await) };
-    in_time(limits.body_time, read).await.unwrap_or(false)
 }
 
 async fn in_time<T>(limit: Duration, read: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
@@ -61,7 +55,7 @@ async fn collect(mut body: Incoming, limit: usize, buffered: &mut Buffered<'_>) 
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit {
             error = Some(too_long(limit));
-        } else if let Err(full) = buffered.add(data.len()) {
+        } else if let Err(full) = count(buffered, bytes.len(), data.len()) {
             error = Some(full);
         } else if bytes.is_empty() && data.len() == announced {
             // The usual case: it came whole.
@@ -78,6 +72,15 @@ async fn collect(mut body: Incoming, limit: usize, buffered: &mut Buffered<'_>) 
     buffered.clear();
     let drained = rest(body, announced).await;
     Err(Refusal { error: error.unwrap_or_else(|| too_long(limit)), drained })
+}
+
+/// Counts what comes to a body, all of it once it is no longer small.
+fn count(buffered: &mut Buffered<'_>, before: usize, more: usize) -> Result<(), ApiError> {
+    match before {
+        _ if before + more <= SMALL => Ok(()),
+        0..=SMALL => buffered.add(before + more),
+        _ => buffered.add(more),
+    }
 }
 
 /// Reads what is left of a body, if that is not absurd; true if its end was reached.

@@ -15,8 +15,9 @@ use stepwright_api::{ApiError, ErrorCode};
 
 use crate::config::HttpLimits;
 
-/// Answers shorter than this are not counted: there are no more of them than connections.
-const SMALL_REPLY: usize = 16 * 1024;
+/// Bodies and answers up to this are not counted: there are no more of them than connections, and who sends little
+/// shall not wait for those who send much.
+pub(super) const SMALL: usize = 16 * 1024;
 
 /// The counters.
 #[derive(Debug)]
@@ -224,7 +225,7 @@ pub(super) fn counted_reply(load: &Arc<Load>, body: Vec<u8>) -> Result<Bytes, Ap
             self.load.buffered.fetch_sub(self.body.len(), Ordering::Relaxed);
         }
     }
-    if body.len() < SMALL_REPLY {
+    if body.len() <= SMALL {
         return Ok(body.into());
     }
     let mut room = load.buffer();
