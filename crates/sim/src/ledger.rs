@@ -10,7 +10,7 @@ use stepwright_store::{
 };
 
 use crate::{
-    check::{Checked, Complaint, fold, history, names, results, store, tasks, timers, turns},
+    check::{Checked, Complaint, fold, history, names, store, tasks, timers, turns},
     model::{self, Model},
     report::{Hash, Tally},
     rows::Rows,
@@ -31,6 +31,9 @@ pub(crate) struct Ledger {
     in_doubt: Vec<Commit>,
     timers: BTreeMap<ExecutionId, BTreeMap<TimerId, Millis>>,
     complaint: Option<Complaint>,
+    /// Every commit taken, for tests that tamper with them.
+    #[cfg(test)]
+    pub(crate) kept: Vec<Commit>,
 }
 
 impl Ledger {
@@ -73,6 +76,8 @@ impl Ledger {
 
     /// A commit is durable.
     pub(crate) fn take(&mut self, commit: &Commit) {
+        #[cfg(test)]
+        self.kept.push(commit.clone());
         self.note(names::commit(&self.rows, commit));
         self.rows.apply(commit);
         let mut turns = Vec::new();
@@ -154,7 +159,6 @@ impl Ledger {
         let before = model.append(turn, row, effects.events);
         history::appended(model, before)?;
         fold::frames(model, &self.rows)?;
-        results::appended(model, before)?;
         let key = keys::execution(model.scope, id);
         if self.rows.get(Table::Quarantine, &key).is_none() {
             let none = BTreeMap::new();

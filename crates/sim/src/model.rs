@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem::Discriminant,
     sync::Arc,
 };
 
@@ -47,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) turn: TurnId,
     pub(crate) next_event: EventId,
     pub(crate) events: Vec<Seen>,
+    /// The kinds of events that follow an event.
+    pub(crate) followers: BTreeMap<EventId, Vec<Discriminant<EventKind>>>,
     pub(crate) answers: BTreeMap<TaskId, Vec<Answer>>,
     pub(crate) heartbeats: BTreeMap<TaskId, u64>,
     /// Tasks that were ever sent or given to a worker.
@@ -116,6 +119,7 @@ impl Model {
             turn: 0,
             next_event: 1,
             events: Vec::new(),
+            followers: BTreeMap::new(),
             answers: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             started: BTreeSet::new(),

@@ -885,6 +885,11 @@ impl World {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> SharedLedger {
+        self.setup.ledger.clone()
+    }
+
     pub(crate) fn seed(&self) -> u64 {
         self.seed
     }

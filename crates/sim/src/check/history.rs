@@ -1,5 +1,7 @@
-//! Histories are well formed: events numbered 1, 2, 3, …, each with a predecessor that it can follow, times that never
-//! go back, one beginning and one end.
+//! Histories are well formed: events numbered 1, 2, 3, …, each with a predecessor that it can follow and that nothing
+//! of its kind has followed before, times that never go back, one beginning and one end.
+
+use std::mem::discriminant;
 
 use stepwright_machine::EventKind;
 
@@ -7,30 +9,35 @@ use super::{Checked, ensure};
 use crate::model::{Model, Seen};
 
 /// Events that were appended to an execution's history. `from`: how many there were before.
-pub(crate) fn appended(model: &Model, from: usize) -> Checked {
-    for (at, event) in model.events.iter().enumerate().skip(from) {
-        let tell = |what: &str| format!("event {} of {}: {what}: {event:?}", event.id, model.label);
-        ensure(event.id == at as u64 + 1, "history", "events are numbered 1, 2, 3, …", || tell("its number"))?;
+pub(crate) fn appended(model: &mut Model, from: usize) -> Checked {
+    for at in from..model.events.len() {
+        let event = &model.events[at];
+        let tell = |what: &str| format!("event {} of {}, {what}: {event:?}", event.id, model.label);
+        ensure(event.id == at as u64 + 1, "history", "events are numbered 1, 2, 3, …", || tell("by its place"))?;
         if let Some(before) = at.checked_sub(1).and_then(|before| model.events.get(before)) {
-            ensure(event.at >= before.at, "history", "times never go back", || tell("its time"))?;
+            ensure(event.at >= before.at, "history", "times never go back", || tell("by its time"))?;
             ensure(!is_end(&before.kind), "history", "nothing happens after the end", || tell("after the end"))?;
         }
-        ensure(event.previous < event.id, "history", "an event follows an earlier one", || tell("its previous"))?;
+        ensure(event.previous < event.id, "history", "an event follows an earlier one", || tell("by its previous"))?;
         let previous = event.previous.checked_sub(1).and_then(|index| model.events.get(index as usize));
-        ensure(follows(previous, event), "history", "an event follows one that it can follow", || {
-            tell(&format!("after {previous:?}"))
-        })?;
-        // Only what opens several frames is followed by several events.
-        if let Some(previous) = previous
-            && !forks(&previous.kind)
-            && !is_end(&event.kind)
-        {
-            let others = model.events[..at].iter().filter(|other| other.previous == previous.id);
-            let other = others.clone().find(|other| !both(&other.kind, &event.kind));
-            ensure(other.is_none(), "history", "an event is followed by one other", || {
-                tell(&format!("another one follows {previous:?}: {other:?}"))
-            })?;
-        }
+        ensure(
+            follows(previous.map(|previous| &previous.kind), event),
+            "history",
+            "an event follows one that it can",
+            || tell(&format!("after {previous:?}")),
+        )?;
+        let kind = discriminant(&event.kind);
+        let followers = model.followers.get(&event.previous);
+        let again = followers.is_some_and(|followers| followers.contains(&kind));
+        let forks = previous.is_some_and(|previous| forks(&previous.kind));
+        ensure(
+            !again || forks || is_abort(&event.kind),
+            "history",
+            "nothing of its kind follows an event twice",
+            || tell(&format!("again after {previous:?}")),
+        )?;
+        let previous = event.previous;
+        model.followers.entry(previous).or_default().push(kind);
     }
     Ok(())
 }
@@ -40,16 +47,61 @@ fn is_end(kind: &EventKind) -> bool {
     matches!(kind, ExecutionSucceeded { .. } | ExecutionFailed(_) | ExecutionAborted(_) | ExecutionTimedOut(_))
 }
 
+/// Events after which several branches or iterations begin.
 fn forks(kind: &EventKind) -> bool {
-    use EventKind::{MapStateStarted, ParallelStateStarted};
-    matches!(kind, ParallelStateStarted | MapStateStarted { .. })
+    matches!(kind, EventKind::MapStateStarted { .. } | EventKind::ParallelStateStarted)
 }
 
-/// Whether two such events may follow the same one.
-fn both(_: &EventKind, _: &EventKind) -> bool {
-    true
+/// What one failure brings down with it.
+fn is_abort(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::StateAborted { .. } | EventKind::MapIterationAborted { .. })
 }
 
-fn follows(_: Option<&Seen>, _: &Seen) -> bool {
-    true
+/// Whether an event may follow an event of this kind, or none.
+fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
+    use EventKind as K;
+    let Some(previous) = previous else {
+        return match event.kind {
+            K::ExecutionStarted { .. } => event.id == 1,
+            K::StateEntered { .. } => event.id == 2,
+            _ => is_end(&event.kind),
+        };
+    };
+    match event.kind {
+        K::ExecutionStarted { .. } => false,
+        K::ExecutionSucceeded { .. } | K::MapIterationSucceeded { .. } | K::ParallelStateSucceeded => {
+            matches!(previous, K::StateExited { .. })
+        }
+        K::StateEntered { .. } => {
+            matches!(previous, K::StateExited { .. } | K::ParallelStateStarted | K::MapIterationStarted { .. })
+        }
+        K::MapIterationStarted { .. } => matches!(previous, K::MapStateStarted { .. } | K::StateExited { .. }),
+        K::MapStateSucceeded => matches!(previous, K::MapIterationSucceeded { .. } | K::MapStateStarted { .. }),
+        K::ActivityScheduled { .. } => {
+            matches!(previous, K::StateEntered { .. } | K::ActivityFailed(_) | K::ActivityTimedOut(_))
+        }
+        K::ActivityStarted { .. } => matches!(previous, K::ActivityScheduled { .. }),
+        K::ActivitySucceeded { .. } => matches!(previous, K::ActivityStarted { .. }),
+        K::ActivityTimedOut(_) | K::ActivityFailed(_) => {
+            matches!(previous, K::ActivityStarted { .. } | K::ActivityScheduled { .. })
+        }
+        K::LambdaFunctionScheduled { .. } => {
+            matches!(previous, K::StateEntered { .. } | K::LambdaFunctionFailed(_) | K::LambdaFunctionTimedOut(_))
+        }
+        K::LambdaFunctionStarted => matches!(previous, K::LambdaFunctionScheduled { .. }),
+        K::LambdaFunctionSucceeded { .. } => matches!(previous, K::LambdaFunctionStarted),
+        K::LambdaFunctionFailed(_) | K::LambdaFunctionTimedOut(_) => {
+            matches!(previous, K::LambdaFunctionStarted | K::LambdaFunctionScheduled { .. })
+        }
+        K::TaskScheduled { .. } => {
+            matches!(previous, K::StateEntered { .. } | K::TaskFailed { .. } | K::TaskTimedOut { .. })
+        }
+        K::TaskStarted { .. } => matches!(previous, K::TaskScheduled { .. }),
+        K::TaskSubmitted { .. } => matches!(previous, K::TaskStarted { .. }),
+        K::TaskSucceeded { .. } => matches!(previous, K::TaskStarted { .. } | K::TaskSubmitted { .. }),
+        K::TaskFailed { .. } | K::TaskTimedOut { .. } => {
+            matches!(previous, K::TaskScheduled { .. } | K::TaskStarted { .. } | K::TaskSubmitted { .. })
+        }
+        _ => !is_end(previous),
+    }
 }

@@ -9,6 +9,8 @@ pub(crate) mod replies;
 pub(crate) mod results;
 pub(crate) mod store;
 pub(crate) mod tasks;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timers;
 pub(crate) mod turns;
 

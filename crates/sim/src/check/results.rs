@@ -1,15 +1,10 @@
-//! Parallel and Map states give the results of their branches in the branches' and of their iterations in the items'
-//! order, told from the history alone; and executions whose outcome is known come to it.
+//! Executions whose outcome is known beforehand come to it: the results of tasks, and those of branches and iterations
+//! in the order of the branches and items, whatever happened on the way.
 
 use stepwright_machine::Status;
 
 use super::{Checked, ensure};
 use crate::{model::Model, workload::Expectation};
-
-/// Events that were appended to an execution's history.
-pub(crate) fn appended(_: &Model, _: usize) -> Checked {
-    Ok(())
-}
 
 /// A closed execution whose outcome was known beforehand. `stopped`: someone may have ended it, by stopping it or by
 /// giving it up when it was in quarantine.

@@ -137,18 +137,18 @@ impl Writer<'_> {
         let mut retry = Vec::new();
         while self.dice.one_in(4) && retry.len() < 3 {
             let names = *self.dice.pick(&ERRORS);
-            retry.push(self.retrier(json!(names)));
+            retry.push(self.retrier(names));
         }
         if self.dice.one_in(2) {
-            retry.push(self.retrier(json!(["States.ALL"])));
+            retry.push(self.retrier(&["States.ALL"]));
         }
         let mut catch = Vec::new();
         while self.dice.one_in(4) && catch.len() < 2 {
             let names = *self.dice.pick(&ERRORS);
-            catch.push(self.catcher(flow, json!(names), next, scope));
+            catch.push(self.catcher(flow, names, next, scope));
         }
         if must || !self.dice.one_in(8) {
-            catch.push(self.catcher(flow, json!(["States.ALL"]), next, scope));
+            catch.push(self.catcher(flow, &["States.ALL"], next, scope));
         }
         if !retry.is_empty() {
             state["Retry"] = retry.into();
@@ -158,7 +158,7 @@ impl Writer<'_> {
         }
     }
 
-    fn retrier(&mut self, names: Value) -> Value {
+    fn retrier(&mut self, names: &[&str]) -> Value {
         let mut retrier = json!({"ErrorEquals": names});
         let interval = self.dice.roll(3);
         if !self.dice.one_in(4) {
@@ -179,7 +179,7 @@ impl Writer<'_> {
         retrier
     }
 
-    fn catcher(&mut self, flow: &mut Flow, names: Value, next: &str, scope: &Scope) -> Value {
+    fn catcher(&mut self, flow: &mut Flow, names: &[&str], next: &str, scope: &Scope) -> Value {
         let mut catcher = json!({"ErrorEquals": names});
         match self.dice.roll(12) {
             0 => catcher["Next"] = flow.last.clone().into(),
