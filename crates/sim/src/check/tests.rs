@@ -1,0 +1,233 @@
+//! Every checker complains about what it is there for: commits of a world that kept every rule are tampered with, and
+//! what the world is told is made up.
+
+use std::sync::Arc;
+
+use stepwright_engine::{Error, FiredTimer, Started};
+use stepwright_machine::{ExecutionId, FrameId, Millis, TaskId, TimerId};
+use stepwright_store::{Commit, Mutation, Store, Table, keys, memory::MemoryStore, records};
+
+use super::{history, liveness, names, replies, results, store, tasks, timers};
+use crate::{
+    client::{Answer, Call},
+    generate,
+    ledger::Ledger,
+    model::Seen,
+    report::Options,
+    workload::{Dice, Expectation},
+    world::World,
+};
+
+/// The commits of a world without faults, in which executions wait, run tasks and end.
+fn commits() -> Vec<Commit> {
+    let options = Options { faults: 0, steps: 3_000, trace: false };
+    let mut world = World::new(11, options, generate::workload(&mut Dice::new(11)));
+    world.run().expect("a world that keeps every rule");
+    let kept = std::mem::take(&mut world.ledger().lock().kept);
+    assert!(kept.len() > 100);
+    kept
+}
+
+fn replay<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Ledger {
+    let mut ledger = Ledger::at(Millis::MAX);
+    commits.into_iter().for_each(|commit| ledger.take(commit));
+    ledger
+}
+
+/// Who complains first about commits of which one was tampered with.
+fn complains(commits: &[Commit], mut tamper: impl FnMut(&mut Vec<Mutation>) -> bool) -> &'static str {
+    let mut commits = commits.to_vec();
+    let done = commits.iter_mut().any(|commit| tamper(&mut commit.mutations));
+    assert!(done, "there is something to tamper with");
+    replay(&commits).complaint().expect("a complaint").checker
+}
+
+fn puts(mutation: &Mutation, wanted: Table) -> bool {
+    matches!(mutation, Mutation::Put { table, .. } if *table == wanted)
+}
+
+/// Leaves the first put into a table out.
+fn without(commits: &[Commit], table: Table) -> &'static str {
+    complains(commits, |mutations| {
+        let at = mutations.iter().position(|mutation| puts(mutation, table));
+        at.map(|at| mutations.remove(at)).is_some()
+    })
+}
+
+#[test]
+fn commits_that_were_not_tampered_with_bring_no_complaint() {
+    assert_eq!(replay(&commits()).complaint(), None);
+}
+
+#[test]
+fn tampered_commits_bring_the_complaint_of_the_checker_that_is_there_for_them() {
+    let commits = commits();
+    assert_eq!(without(&commits, Table::Timer), "timers");
+    assert_eq!(without(&commits, Table::Task), "tasks");
+    assert_eq!(without(&commits, Table::Execution), "names");
+    assert_eq!(without(&commits, Table::Frame), "fold");
+    assert_eq!(without(&commits, Table::Head), "fold");
+
+    // A turn lost, a turn written twice.
+    let is_later_turn = |commit: &Commit| {
+        commit.mutations.iter().any(|mutation| {
+            matches!(mutation, Mutation::Put { table: Table::Turn, key, .. } if keys::parse_turn(key) == Some(2))
+        })
+    };
+    let at = commits.iter().position(is_later_turn).expect("an execution with two turns");
+    let lost = replay(commits[..at].iter().chain(&commits[at + 1..]));
+    assert_eq!(lost.complaint().map(|complaint| complaint.checker), Some("turns"));
+    let twice = replay(commits[..=at].iter().chain(&commits[at..]));
+    assert_eq!(twice.complaint().map(|complaint| complaint.checker), Some("turns"));
+
+    // An event that the fold does not give, as if a turn had been written down wrongly.
+    let doubled = complains(&commits, |mutations| {
+        mutations.iter_mut().any(|mutation| {
+            let Mutation::Put { table: Table::Turn, value, .. } = mutation else { return false };
+            let mut row: records::TurnRow = records::decode(Table::Turn, value).expect("a turn");
+            let Some(last) = row.events.last().cloned() else { return false };
+            row.events.push(last);
+            *value = encoded(&row);
+            true
+        })
+    });
+    assert_eq!(doubled, "fold");
+}
+
+fn encoded(row: &records::TurnRow) -> Vec<u8> {
+    records::encode(row)
+}
+
+#[test]
+fn timers_that_are_early_out_of_order_lost_or_doubled_are_found() {
+    let mut early = Ledger::at(0);
+    commits().iter().for_each(|commit| early.take(commit));
+    assert_eq!(early.complaint().map(|complaint| complaint.checker), Some("timers"));
+
+    let fired = |due| FiredTimer {
+        due,
+        execution: ExecutionId::new(1, 0, 1),
+        timer: TimerId { frame: FrameId::ROOT, number: u32::try_from(due).expect("small") },
+    };
+    let mut rows = crate::rows::Rows::default();
+    let mut commit = Commit::default();
+    for due in [10, 20] {
+        let timer = fired(due);
+        commit.put(Table::Timer, keys::timer(due, 1, timer.execution, timer.timer), vec![1]);
+    }
+    rows.apply(&commit);
+    let order = || {
+        let mut order = timers::Order::default();
+        order.tick(&rows, 20, 1);
+        order
+    };
+    assert!(order().taken(&[fired(10), fired(20)], 20, 1).is_ok());
+    assert!(order().taken(&[fired(20), fired(10)], 20, 1).is_err(), "out of order");
+    assert!(order().taken(&[fired(10), fired(10)], 20, 1).is_err(), "doubled");
+    assert!(order().taken(&[fired(10), fired(20)], 15, 1).is_err(), "early");
+    let mut lost = order();
+    lost.taken(&[fired(10)], 20, 1).expect("in order");
+    assert!(lost.drained(0).is_err(), "lost");
+}
+
+#[test]
+fn a_task_that_is_called_twice_or_runs_after_its_answer_is_found() {
+    let (execution, task) = (ExecutionId::new(1, 0, 1), TaskId { frame: FrameId::ROOT, number: 1 });
+    let mut handed = tasks::Handed::default();
+    handed.call(execution, task, false).expect("the first call");
+    handed.call(execution, task, true).expect("a call that is made again because that was asked for");
+    assert!(handed.call(execution, task, false).is_err());
+    handed.answered(execution, task, false).expect("the first answer");
+    assert!(handed.answered(execution, task, false).is_err());
+    assert!(handed.worker(execution, task).is_err());
+}
+
+#[test]
+fn a_name_with_two_executions_is_found() {
+    let name = |id: u64| {
+        let id = ExecutionId::new(1, 0, id);
+        let mut commit = Commit::default();
+        let row = records::NameRow { execution: id.to_bytes(), input_hash: [0; 16] };
+        commit.put(Table::Name, keys::name(1, "m", "n"), records::encode(&row));
+        commit.put(Table::Execution, keys::execution(1, id), vec![1]);
+        commit
+    };
+    let mut rows = crate::rows::Rows::default();
+    names::commit(&rows, &name(1)).expect("a free name");
+    rows.apply(&name(1));
+    assert!(names::commit(&rows, &name(2)).is_err());
+}
+
+#[test]
+fn an_event_that_is_doubled_or_goes_back_in_time_is_found() {
+    let mut ledger = replay(&commits());
+    let model = ledger.models.values_mut().find(|model| model.events.len() > 6).expect("a long history");
+    let original = model.events.clone();
+    let mut check = |events: Vec<Seen>| {
+        model.events = events;
+        model.followers.clear();
+        history::appended(model, 0)
+    };
+    check(original.clone()).expect("the history as it is");
+    let mut doubled = original.clone();
+    let copy = Seen { id: doubled[2].id + 1, ..doubled[2].clone() };
+    doubled.truncate(3);
+    doubled.push(copy);
+    assert!(check(doubled).is_err(), "doubled");
+    let mut back = original.clone();
+    back[1].at -= 1;
+    assert!(check(back).is_err(), "back in time");
+    let mut gap = original;
+    gap.remove(3);
+    assert!(check(gap).is_err(), "a gap");
+}
+
+#[test]
+fn a_reply_that_nothing_durable_bears_out_is_found() {
+    let ledger = replay(&commits());
+    let call = Call::Start { start: 0, machine: "m0".into(), name: "nobody".into(), input: "{}".into() };
+    let arn: Arc<str> = crate::workload::execution_arn("m0", "nobody").into();
+    let started = Ok(Answer::Started(Started { arn: arn.clone(), started_at: 0 }));
+    assert!(replies::check(&ledger, &call, &started).is_err());
+    let taken = Err(Error::ExecutionAlreadyExists { arn: arn.clone() });
+    assert!(replies::check(&ledger, &call, &taken).is_err());
+    let stopped = replies::check(&ledger, &Call::Stop { arn }, &Ok(Answer::Stopped(5)));
+    assert!(stopped.is_err());
+    let model = ledger.models.values().next().expect("an execution");
+    let known = model.execution.info.arn.clone();
+    let missing = Err(Error::ExecutionDoesNotExist { arn: known.clone() });
+    assert!(replies::check(&ledger, &Call::Describe { arn: known }, &missing).is_err());
+}
+
+#[test]
+fn a_store_that_lost_or_made_up_a_commit_is_found() {
+    let commits = commits();
+    let ledger = replay(&commits);
+    let open = |commits: &[Commit]| {
+        let store = MemoryStore::default();
+        store.commit(commits).expect("memory takes everything");
+        store
+    };
+    assert_eq!(store::settle(&open(&commits), &ledger.rows, &[]), Ok(0));
+    let fewer = &commits[..commits.len() - 1];
+    assert!(store::settle(&open(fewer), &ledger.rows, &[]).is_err(), "lost");
+    let known = replay(fewer);
+    let last = &commits[commits.len() - 1..];
+    assert!(store::settle(&open(&commits), &known.rows, &[]).is_err(), "made up");
+    assert_eq!(store::settle(&open(&commits), &known.rows, last), Ok(1), "in doubt, and made");
+    assert_eq!(store::settle(&open(fewer), &known.rows, last), Ok(0), "in doubt, and not made");
+}
+
+#[test]
+fn an_execution_that_ends_otherwise_than_it_should_or_not_at_all_is_found() {
+    let commits = commits();
+    let ledger = replay(&commits);
+    let model = ledger.models.values().next().expect("an execution");
+    let other = Expectation { output: "\"something else\"".into() };
+    assert!(results::expected(model, &other, false).is_err());
+    results::expected(model, &other, true).expect("someone stopped it");
+    liveness::nothing_left(&ledger.rows).expect("everything has ended");
+    let half = replay(&commits[..commits.len() / 2]);
+    assert!(liveness::nothing_left(&half.rows).is_err());
+    assert!(half.models.values().any(|model| liveness::closed(model, 0).is_err()));
+}
