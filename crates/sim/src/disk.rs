@@ -343,7 +343,7 @@ impl SimDisk {
     }
 
     /// Changes a name. A change that fails may have happened all the same, while the process lives to see it.
-    fn rename_things(&self, process: u64, change: impl FnOnce(&State) -> io::Result<NameChange>) -> io::Result<()> {
+    fn change_name(&self, process: u64, change: impl FnOnce(&State) -> io::Result<NameChange>) -> io::Result<()> {
         let (mut state, failure) = self.begin(process, Operation::Name);
         if process != state.process {
             return Err(gone());
@@ -404,12 +404,12 @@ impl Disk for Mounted {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut made = 0;
-        self.disk.rename_things(self.process, |state| {
-            made = state.files.len();
-            Ok(NameChange::Create(path.to_path_buf(), made))
-        })?;
-        self.disk.lock_state().files.push(File::default());
+        let made = {
+            let mut state = self.disk.lock_state();
+            state.files.push(File::default());
+            state.files.len() - 1
+        };
+        self.disk.change_name(self.process, |_| Ok(NameChange::Create(path.to_path_buf(), made)))?;
         Ok(Arc::new(Handle { disk: self.disk.clone(), process: self.process, file: made }))
     }
 
@@ -423,7 +423,7 @@ impl Disk for Mounted {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename_things(self.process, |state| {
+        self.disk.change_name(self.process, |state| {
             let found = state.names.contains_key(from);
             found
                 .then(|| NameChange::Rename(from.to_path_buf(), to.to_path_buf()))
@@ -432,7 +432,7 @@ impl Disk for Mounted {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.rename_things(self.process, |state| {
+        self.disk.change_name(self.process, |state| {
             let found = state.names.contains_key(path);
             found.then(|| NameChange::Remove(path.to_path_buf())).ok_or(io::ErrorKind::NotFound.into())
         })

@@ -96,15 +96,23 @@ impl Process {
         self.pending.push(Pending::new(&self.engine, &self.scope, call));
     }
 
-    /// Lets whatever waits for nothing go on, and gives the replies that are there.
-    pub(crate) fn settle(&mut self) -> Vec<(Call, Reply)> {
+    /// Lets whatever waits for nothing go on, and gives the replies that are there. `wakes`: whether tasks of the
+    /// runtime may have been woken.
+    pub(crate) fn settle(&mut self, wakes: bool) -> Vec<(Call, Reply)> {
         let mut replies = Vec::new();
+        let mut wakes = wakes;
         loop {
-            self.runtime.block_on(async {
-                for _ in 0..2 {
-                    tokio::task::yield_now().await;
-                }
-            });
+            if wakes {
+                self.runtime.block_on(async {
+                    for _ in 0..2 {
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+            wakes = true;
+            if !self.pending.iter().any(Pending::is_woken) {
+                return replies;
+            }
             let _inside = self.runtime.enter();
             let before = replies.len();
             let mut at = 0;

@@ -43,6 +43,13 @@ struct StartState {
     given_up: bool,
 }
 
+impl StartState {
+    /// Whether it is to be started.
+    fn is_wanted(&self) -> bool {
+        !self.exists && !self.asked && !self.given_up
+    }
+}
+
 /// A call of a service that was not answered yet.
 struct Live {
     call: OpenCall,
@@ -225,7 +232,7 @@ impl World {
         // Every history, page by page, as a client reads it.
         let arns: Vec<Arc<str>> = self.arns();
         for arn in &arns {
-            let size = self.dice.between(1, 60) as usize;
+            let size = self.dice.between(10, 300) as usize;
             let reverse = self.dice.one_in(3);
             self.ask(Call::Describe { arn: arn.clone() })?;
             self.ask(Call::History { arn: arn.clone(), size, reverse, token: None, from: 0 })?;
@@ -293,12 +300,12 @@ impl World {
             self.crash(power);
             return Ok(());
         }
-        self.act()?;
-        self.settle()
+        let wakes = self.act()?;
+        self.settle(wakes)
     }
 
-    /// Chooses among what can happen.
-    fn act(&mut self) -> Step {
+    /// Chooses among what can happen. Whether it may have woken a task of the runtime.
+    fn act(&mut self) -> Step<bool> {
         let calm = self.calm_since.is_some();
         let process = self.process.as_ref().expect("only a running server acts");
         let busy = process.is_busy();
@@ -321,13 +328,18 @@ impl World {
         if process.stepper.committer_waiting() > 0 {
             option(14, 10);
         }
-        option(5, 11);
+        option(3, 11);
         option(if busy { 2 } else { 14 }, 12);
-        option(6, 13);
-        option(6, 14);
-        option(6, 15);
-        option(if calm { 0 } else { 3 }, 16);
-        option(if calm { 1 } else { 2 }, 17);
+        let now = self.now;
+        let starts = self.workload.starts.iter().zip(&self.starts);
+        let to_start = starts.filter(|(start, _)| BEGINNING + start.at <= now).any(|(_, state)| state.is_wanted());
+        option(if to_start || !self.made.is_empty() { 8 } else { 3 }, 13);
+        let answers = self.held.iter().any(|held| held.due <= now && (calm || held.plan != Plan::Forget));
+        option(if answers { 8 } else { 0 }, 14);
+        let ends = self.live.iter().any(|live| calm || live.ending.is_some() && live.due <= now);
+        option(if ends { 8 } else { 0 }, 15);
+        option(if calm { 0 } else { 2 }, 16);
+        option(1, 17);
         option(1, 18);
         let mut roll = self.dice.roll(total);
         let chosen = options.iter().find(|(weight, _)| {
@@ -335,7 +347,8 @@ impl World {
             roll = roll.saturating_sub(*weight);
             hit
         });
-        match chosen.map_or(12, |(_, what)| *what) {
+        let chosen = chosen.map_or(12, |(_, what)| *what);
+        match chosen {
             shard @ 0..=9 => self.run_shard(usize::from(shard)),
             10 => self.run_committer(),
             11 => self.tick(),
@@ -346,7 +359,9 @@ impl World {
             16 => self.disturb(),
             17 => self.read(),
             _ => self.maintain(),
-        }
+        }?;
+        // Shards and timers talk to nobody but the committer and each other.
+        Ok(!matches!(chosen, 0..=9 | 11 | 12))
     }
 
     fn run_shard(&mut self, shard: usize) -> Step {
@@ -411,7 +426,7 @@ impl World {
         let held = self.held.iter().filter(|held| held.plan != Plan::Forget).map(|held| held.due);
         let calls = self.live.iter().filter(|live| live.ending.is_some()).map(|live| live.due);
         let starts = self.workload.starts.iter().zip(&self.starts);
-        let starts = starts.filter(|(_, state)| !state.exists && !state.given_up && !state.asked);
+        let starts = starts.filter(|(_, state)| state.is_wanted());
         let starts = starts.map(|(start, _)| BEGINNING + start.at);
         timer.into_iter().chain(held).chain(calls).chain(starts).filter(|due| *due > self.now).min()
     }
@@ -440,9 +455,8 @@ impl World {
             }
             return Ok(());
         }
-        let due = self.workload.starts.iter().zip(&self.starts).position(|(start, state)| {
-            !state.exists && !state.asked && !state.given_up && BEGINNING + start.at <= self.now
-        });
+        let mut starts = self.workload.starts.iter().zip(&self.starts);
+        let due = starts.position(|(start, state)| state.is_wanted() && BEGINNING + start.at <= self.now);
         if let Some(number) = due {
             self.starts[number].asked = true;
             let call = self.start_call(number);
@@ -640,7 +654,7 @@ impl World {
         }
         let call = match self.dice.roll(4) {
             0 if !arns.is_empty() => {
-                let size = self.dice.between(1, 40) as usize;
+                let size = self.dice.between(1, 100) as usize;
                 let reverse = self.dice.one_in(3);
                 Call::History { arn: self.dice.pick(&arns).clone(), size, reverse, token: None, from: 0 }
             }
@@ -774,13 +788,13 @@ impl World {
     /// Asks for something that is answered from what is stored.
     fn ask(&mut self, call: Call) -> Step {
         self.process.as_mut().expect("it runs").call(call);
-        self.settle()
+        self.settle(true)
     }
 
     /// Takes what comes back: replies to clients, calls to services.
-    fn settle(&mut self) -> Step {
+    fn settle(&mut self, wakes: bool) -> Step {
         let Some(process) = &mut self.process else { return Ok(()) };
-        let replies = process.settle();
+        let replies = process.settle(wakes);
         for (call, reply) in replies {
             self.replied(&call, reply)?;
         }
@@ -875,7 +889,9 @@ impl World {
                     // What was committed since the last page is part of the next ones.
                     let call =
                         Call::History { arn: arn.clone(), size: *size, reverse: *reverse, token: Some(token), from };
-                    if let Some(process) = &mut self.process {
+                    if let Some(process) = &mut self.process
+                        && (self.calm_since.is_some() || self.dice.one_in(2))
+                    {
                         process.call(call);
                     }
                 }
