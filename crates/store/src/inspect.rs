@@ -58,6 +58,14 @@ pub fn open(dir: &Path) -> Result<Inspected, Error> {
     Ok(Inspected { store, _links: links? })
 }
 
+impl Inspected {
+    /// The number of the last commit.
+    #[must_use]
+    pub fn last_commit(&self) -> u64 {
+        self.store.last_commit()
+    }
+}
+
 /// What lies in the log of a data directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSummary {

@@ -256,6 +256,7 @@ fn a_directory_is_inspected_as_it_would_be_opened_and_not_changed() {
     let before = files(&data);
     let inspected = inspect::open(&data).expect("opens");
     assert_eq!(rows(&inspected), rows_after(400));
+    assert_eq!(inspected.last_commit(), 400);
     assert!(inspected.commit(&[turn(401)]).is_err());
     let log = inspect::summarize_log(&data).expect("reads");
     assert_eq!(log.range.expect("records").1, 400);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use stepwright_store::embedded::{Durability, EmbeddedStore, Options};
 use stepwright_store::{Commit, Error, ErrorKind, Order, Row, Store, Table};
-use support::{Call, FaultDisk, FaultIndex, Random};
+use support::{Call, Failure, FaultDisk, FaultIndex, Random};
 
 const TABLE: Table = Table::Head;
 
@@ -96,54 +96,189 @@ fn drive(store: &dyn Store, mut done: u64, target: u64) -> (u64, u64, Option<Err
     (done, done, None)
 }
 
-/// Every call in the life of a store fails in turn, once with the process dying at it and once
-/// with it living on; then the power goes.
-#[test]
-fn the_nth_call_fails() {
-    let mut kinds = Vec::new();
-    for dead in [true, false] {
-        for n in 1_u64.. {
-            let mut random = Random(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-            let index = new_index();
-            let what = format!("call {n}, dead {dead}");
-            index.disk.fail_at(n, dead);
-            let (mut acknowledged, mut tried) = (0, 0);
-            if let Ok(store) = open(&index) {
-                let (a, t, error) = drive(&store, 0, 120);
-                (acknowledged, tried) = (a, t);
-                if let Some(error) = error {
-                    // Fatal errors stay; reads go on and show what was acknowledged.
-                    assert_ne!(error.kind(), ErrorKind::Full, "{what}: {error}");
-                    let again = store.commit(&[turn(t + 1)]).expect_err("poisoned");
-                    assert_eq!(again.kind(), error.kind(), "{what}");
-                    assert_eq!(counter(&store), acknowledged, "{what}");
-                } else {
-                    let _ = store.close();
-                }
+/// How a call fails, and whether everything after it does.
+#[derive(Clone, Copy, Debug)]
+struct Style {
+    failure: Failure,
+    forever: bool,
+}
+
+/// A store in use: batches, and between them reads of old and new rows.
+struct Life {
+    acknowledged: u64,
+    tried: u64,
+}
+
+/// Runs a store whose `n`-th call fails; then whatever is wrong is mended. Checks on the way that every error is of
+/// the kind that tells the truth, that what was refused can be done again, and that reads go on.
+fn live(index: &FaultIndex, style: Style, what: &str) -> Life {
+    const TARGET: u64 = 70;
+    let mut life = Life { acknowledged: 0, tried: 0 };
+    // Nothing that fails looks like damage.
+    let harmless = [ErrorKind::Io, ErrorKind::Failed, ErrorKind::Full];
+    let store = match open(index) {
+        Ok(store) => store,
+        Err(error) => {
+            assert!(harmless.contains(&error.kind()), "{what}: {error}");
+            index.disk.mend();
+            return life;
+        }
+    };
+    while life.acknowledged < TARGET {
+        let size = 1 + life.acknowledged % 5;
+        let batch: Vec<Commit> = (life.acknowledged + 1..=life.acknowledged + size).map(turn).collect();
+        life.tried = life.acknowledged + size;
+        if let Err(error) = store.commit(&batch) {
+            assert!(harmless.contains(&error.kind()), "{what}: {error}");
+            let failed = index.disk.failed().unwrap_or_else(|| panic!("{what}: an error without a failure: {error}"));
+            index.disk.mend();
+            assert_eq!(counter(&store), life.acknowledged, "{what}: reads go on and show what was acknowledged");
+            assert_eq!(all(&store), rows_after(life.acknowledged), "{what}");
+            if error.kind() != ErrorKind::Full {
+                // Of a batch that was begun nobody knows the outcome: that stays so.
+                let again = store.commit(&batch).expect_err("poisoned");
+                assert_eq!(again.kind(), error.kind(), "{what}");
+                return life;
             }
-            let failed = index.disk.failed();
-            if let Some(call) = failed
-                && !kinds.contains(&call)
-            {
-                kinds.push(call);
-            }
-            index.disk.crash(&mut random);
-            let store = open(&index).unwrap_or_else(|e| panic!("{what}: {e}"));
-            let found = check_prefix(&store, acknowledged, tried, &what);
-            // And the store is a whole one again.
-            let (a, _, error) = drive(&store, found, found + 40);
-            assert!(error.is_none(), "{what}: {error:?}");
-            store.close().unwrap_or_else(|e| panic!("{what}: {e}"));
-            drop(store);
-            check_prefix(&open(&index).expect("it was closed"), a, a, &what);
-            if failed.is_none() {
-                assert!(n > 100, "the loop met {n} calls only");
-                break;
+            assert_eq!(style.failure, Failure::Full, "{what}: there is room, and it says {error}");
+            let batch_began = matches!(failed.call, Call::Write | Call::Sync)
+                && failed.file.as_ref().is_some_and(|name| name.ends_with(".log"));
+            assert!(!batch_began, "{what}: nothing was changed, it says, and {failed:?}");
+            store.commit(&batch).unwrap_or_else(|error| panic!("{what}: there is room again: {error}"));
+        }
+        life.acknowledged += size;
+        for read in [store.get(TABLE, b"row 00000002").map(drop), scan(&store, 3).map(drop)] {
+            if let Err(error) = read {
+                assert_eq!(error.kind(), ErrorKind::Io, "{what}: {error}");
+                index.disk.mend();
             }
         }
     }
-    for call in [Call::Write, Call::Sync, Call::Reserve, Call::Rename, Call::Remove, Call::SyncDir, Call::IndexApply] {
-        assert!(kinds.contains(&call), "{call:?} never failed: {kinds:?}");
+    if let Err(error) = store.close() {
+        assert!(harmless.contains(&error.kind()), "{what}: {error}");
+    }
+    life
+}
+
+fn scan(store: &dyn Store, limit: usize) -> Result<Vec<Row>, Error> {
+    store.scan(TABLE, Bound::Unbounded, Bound::Unbounded, Order::Ascending, limit)
+}
+
+/// A store that is opened after a fault holds what was acknowledged, nothing by half, and is a whole one again.
+fn check_after(index: &FaultIndex, life: &Life, what: &str) {
+    let store = open(index).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let found = check_prefix(&store, life.acknowledged, life.tried, what);
+    let (done, _, error) = drive(&store, found, found + 15);
+    assert!(error.is_none(), "{what}: {error:?}");
+    store.close().unwrap_or_else(|error| panic!("{what}: {error}"));
+    drop(store);
+    check_prefix(&open(index).expect("it was closed"), done, done, what);
+}
+
+/// Every call in the life of a store fails in turn: once or from then on, broken or for want of room. After each the
+/// process is killed, and in another world the power goes.
+#[test]
+fn the_nth_call_fails() {
+    let styles = [(Failure::Broken, true), (Failure::Broken, false), (Failure::Full, true), (Failure::Full, false)];
+    let mut failed: BTreeMap<Call, u64> = BTreeMap::new();
+    for (failure, forever) in styles {
+        let style = Style { failure, forever };
+        for n in 1_u64.. {
+            let mut random = Random(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let index = new_index();
+            index.disk.fail_any_at(n, forever, failure);
+            let what = format!("call {n}, {style:?}");
+            let life = live(&index, style, &what);
+            let Some(found) = index.disk.failed() else {
+                assert!(n > 200, "the loop met {n} calls only");
+                break;
+            };
+            *failed.entry(found.call).or_default() += 1;
+            let what = format!("{what}, {found:?}");
+            let killed = index.fork();
+            killed.disk.kill();
+            check_after(&killed, &life, &format!("{what}, killed"));
+            index.disk.crash(&mut random);
+            check_after(&index, &life, &format!("{what}, power cut"));
+        }
+    }
+    use Call::{
+        Create, CreateDir, IndexApply, IndexGet, IndexMaintain, IndexPosition, IndexRow, IndexScan, List, Lock, Open,
+        Remove, Rename, Reserve, Sync, SyncDir, Write,
+    };
+    for call in [
+        Create,
+        CreateDir,
+        IndexApply,
+        IndexGet,
+        IndexMaintain,
+        IndexPosition,
+        IndexRow,
+        IndexScan,
+        List,
+        Lock,
+        Open,
+        Remove,
+        Rename,
+        Reserve,
+        Sync,
+        SyncDir,
+        Write,
+    ] {
+        assert!(failed.contains_key(&call), "{call:?} never failed: {failed:?}");
+    }
+}
+
+/// Every call of a recovery fails in turn, of a log that has several segments and a torn tail. The next opening finds
+/// all of it.
+#[test]
+fn the_nth_call_of_a_recovery_fails() {
+    let torn = new_index();
+    let store = open_as(&torn, Options { checkpoint_bytes: 1 << 20, ..options() }).expect("opens");
+    let (done, ..) = drive(&store, 0, 60);
+    drop(store);
+    let last = torn.disk.log_files().into_iter().rev();
+    let with_records = |path: &std::path::PathBuf| {
+        let mut any = false;
+        torn.disk.edit(path, |bytes| any = bytes[32..].iter().any(|&byte| byte != 0));
+        any
+    };
+    let active = last.into_iter().find(with_records).expect("records");
+    torn.disk.edit(&active, |bytes| {
+        let end = bytes.iter().rposition(|&byte| byte != 0).expect("records");
+        bytes[end + 40..end + 60].fill(7);
+    });
+    torn.disk.kill();
+    let mut failed: BTreeMap<Call, u64> = BTreeMap::new();
+    for forever in [true, false] {
+        for failure in [Failure::Broken, Failure::Full] {
+            for n in 1_u64.. {
+                let index = torn.fork();
+                index.disk.fail_any_at(n, forever, failure);
+                let what = format!("call {n}, {failure:?}, forever {forever}");
+                let opened = open(&index);
+                let found = index.disk.failed();
+                index.disk.mend();
+                let Some(found) = found else {
+                    check_prefix(&opened.expect("nothing failed"), done, done, &what);
+                    break;
+                };
+                *failed.entry(found.call).or_default() += 1;
+                if let Err(error) = opened {
+                    let kinds = [ErrorKind::Io, ErrorKind::Failed, ErrorKind::Full];
+                    assert!(kinds.contains(&error.kind()), "{what}, {found:?}: {error}");
+                }
+                let life = Life { acknowledged: done, tried: done };
+                let killed = index.fork();
+                killed.disk.kill();
+                check_after(&killed, &life, &format!("{what}, {found:?}, killed"));
+                index.disk.crash(&mut Random(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
+                check_after(&index, &life, &format!("{what}, {found:?}, power cut"));
+            }
+        }
+    }
+    for call in [Call::Read, Call::Truncate, Call::Open, Call::Sync] {
+        assert!(failed.contains_key(&call), "{call:?} never failed: {failed:?}");
     }
 }
 

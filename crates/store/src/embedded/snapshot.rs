@@ -7,13 +7,20 @@
 use std::io::Write;
 use std::ops::Bound;
 
-use super::Shared;
+use super::{EmbeddedStore, Shared, locked};
 use crate::backup::{Head, Totals, Writer};
 use crate::index::Rows;
 use crate::{Error, Order, Table};
 
 /// How many rows are read before the store is asked again whether it is still open.
 const ROWS_BETWEEN_LOOKS: u64 = 1_024;
+
+impl EmbeddedStore {
+    /// The number of the last commit.
+    pub(crate) fn last_commit(&self) -> u64 {
+        locked(&self.shared.log).last_sequence()
+    }
+}
 
 impl Shared {
     pub(super) fn backup(&self, at_ms: u64, out: &mut dyn Write) -> Result<Totals, Error> {

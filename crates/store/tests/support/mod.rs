@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
     Write,
     Sync,
@@ -37,6 +37,43 @@ pub(crate) enum Call {
     Remove,
     SyncDir,
     IndexApply,
+    // These are counted only when all are.
+    CreateDir,
+    List,
+    Create,
+    Open,
+    Read,
+    Truncate,
+    Lock,
+    IndexPosition,
+    IndexGet,
+    IndexScan,
+    IndexRow,
+    IndexMaintain,
+}
+
+impl Call {
+    /// Whether it changes what a crash may leave behind.
+    fn changes(self) -> bool {
+        self <= Call::IndexApply
+    }
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// As a broken device does.
+    Broken,
+    /// For want of room, where a call can want room.
+    Full,
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) call: Call,
+    /// The name of the file at that time, if it was done to one.
+    pub(crate) file: Option<String>,
 }
 
 #[derive(Default)]
@@ -57,8 +94,11 @@ struct State {
     life: u64,
     calls: u64,
     fail_at: Option<u64>,
-    /// What failed, once it did.
-    failed: Option<Call>,
+    failure: Option<Failure>,
+    /// Whether reads and the like are counted, too.
+    count_all: bool,
+    /// What failed first, once something did.
+    failed: Option<Failed>,
     /// After a failure everything fails, as when the process is gone.
     dead_after_failure: bool,
     full: bool,
@@ -97,15 +137,43 @@ fn broken() -> io::Error {
 
 impl State {
     fn call(&mut self, call: Call) -> io::Result<()> {
-        if self.failed.is_some() && self.dead_after_failure {
-            return Err(broken());
+        self.call_on(call, None)
+    }
+
+    fn call_on(&mut self, call: Call, inode: Option<usize>) -> io::Result<()> {
+        if !call.changes() && !self.count_all {
+            return Ok(());
         }
-        self.calls += 1;
-        if self.fail_at == Some(self.calls) {
-            self.failed = Some(call);
-            return Err(broken());
+        let first = self.failed.is_none();
+        if first {
+            self.calls += 1;
         }
-        Ok(())
+        if first && self.fail_at == Some(self.calls) {
+            let name = inode.and_then(|inode| self.names.iter().find(|(_, of)| **of == inode));
+            let file = name.and_then(|(path, _)| Some(path.file_name()?.to_str()?.to_owned()));
+            self.failed = Some(Failed { call, file });
+            return Err(self.error(call));
+        }
+        if !first && self.dead_after_failure { Err(self.error(call)) } else { Ok(()) }
+    }
+
+    fn error(&self, call: Call) -> io::Error {
+        let wants_room = matches!(
+            call,
+            Call::Write
+                | Call::Sync
+                | Call::Reserve
+                | Call::Rename
+                | Call::SyncDir
+                | Call::IndexApply
+                | Call::CreateDir
+                | Call::Create
+                | Call::IndexMaintain
+        );
+        match self.failure {
+            Some(Failure::Full) if wants_room => io::ErrorKind::StorageFull.into(),
+            _ => broken(),
+        }
     }
 }
 
@@ -116,16 +184,59 @@ impl FaultDisk {
 
     /// Makes the `n`-th call from now fail, and with `dead` every one after it.
     pub(crate) fn fail_at(&self, n: u64, dead: bool) {
+        self.arm(n, dead, Failure::Broken, false);
+    }
+
+    /// The same, of every call that there is.
+    pub(crate) fn fail_any_at(&self, n: u64, forever: bool, failure: Failure) {
+        self.arm(n, forever, failure, true);
+    }
+
+    fn arm(&self, n: u64, dead: bool, failure: Failure, all: bool) {
         let mut state = self.state();
         state.calls = 0;
         state.fail_at = Some(n);
+        state.failure = Some(failure);
+        state.count_all = all;
         state.failed = None;
         state.dead_after_failure = dead;
     }
 
-    /// Which call failed, if one did.
-    pub(crate) fn failed(&self) -> Option<Call> {
-        self.state().failed
+    /// Whatever was wrong is mended, for the process that runs on.
+    pub(crate) fn mend(&self) {
+        let mut state = self.state();
+        state.fail_at = None;
+        state.dead_after_failure = false;
+    }
+
+    /// What failed, if something did.
+    pub(crate) fn failed(&self) -> Option<Failed> {
+        self.state().failed.clone()
+    }
+
+    /// The process dies and the machine lives on; nothing fails any more.
+    pub(crate) fn kill(&self) {
+        let mut state = self.state();
+        state.life += 1;
+        state.locked = false;
+        state.fail_at = None;
+        state.failed = None;
+        state.dead_after_failure = false;
+    }
+
+    /// A disk of its own with the same contents.
+    pub(crate) fn fork(&self) -> FaultDisk {
+        let state = self.state();
+        let inodes = state.inodes.iter();
+        let inodes = inodes.map(|i| Inode { durable: i.durable.clone(), current: i.current.clone() }).collect();
+        FaultDisk(Arc::new(Mutex::new(State {
+            inodes,
+            durable_names: state.durable_names.clone(),
+            names: state.names.clone(),
+            life: state.life,
+            salt: state.salt,
+            ..State::default()
+        })))
     }
 
     /// From now on there is no room (or there is).
@@ -204,17 +315,19 @@ impl FaultDisk {
 
 impl Disk for FaultDisk {
     fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
-        Ok(())
+        self.state().call(Call::CreateDir)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.call(Call::List)?;
         let names = state.names.keys().filter(|p| p.parent() == Some(dir));
         Ok(names.filter_map(|p| Some(p.file_name()?.to_str()?.to_owned())).collect())
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
+        state.call(Call::Create)?;
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.names.insert(path.to_path_buf(), inode);
@@ -222,7 +335,8 @@ impl Disk for FaultDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.call(Call::Open)?;
         match state.names.get(path) {
             None => Err(io::ErrorKind::NotFound.into()),
             Some(&inode) => Ok(Arc::new(FaultFile { disk: self.clone(), inode, life: state.life })),
@@ -260,6 +374,7 @@ impl Disk for FaultDisk {
 
     fn lock(&self, _path: &Path) -> io::Result<Box<dyn Lock>> {
         let mut state = self.state();
+        state.call(Call::Lock)?;
         if state.locked {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -287,7 +402,7 @@ impl FaultFile {
 impl DiskFile for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.with(|state| {
-            let result = state.call(Call::Write);
+            let result = state.call_on(Call::Write, Some(self.inode));
             // A failing write may have written any part; here the first half.
             let bytes = match result {
                 Ok(()) => bytes,
@@ -304,12 +419,15 @@ impl DiskFile for FaultFile {
     }
 
     fn read_all(&self) -> io::Result<Vec<u8>> {
-        self.with(|state| Ok(state.inodes[self.inode].current.clone()))
+        self.with(|state| {
+            state.call_on(Call::Read, Some(self.inode))?;
+            Ok(state.inodes[self.inode].current.clone())
+        })
     }
 
     fn sync(&self) -> io::Result<()> {
         self.with(|state| {
-            state.call(Call::Sync)?;
+            state.call_on(Call::Sync, Some(self.inode))?;
             let inode = &mut state.inodes[self.inode];
             inode.durable.clone_from(&inode.current);
             Ok(())
@@ -321,7 +439,7 @@ impl DiskFile for FaultFile {
             if state.full {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            state.call(Call::Reserve)?;
+            state.call_on(Call::Reserve, Some(self.inode))?;
             let current = &mut state.inodes[self.inode].current;
             if current.len() < len as usize {
                 current.resize(len as usize, 0);
@@ -332,6 +450,7 @@ impl DiskFile for FaultFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.with(|state| {
+            state.call_on(Call::Truncate, Some(self.inode))?;
             state.inodes[self.inode].current.truncate(len as usize);
             Ok(())
         })
@@ -352,10 +471,27 @@ impl FaultIndex {
     fn rows(&self) -> MutexGuard<'_, (IndexRows, u64)> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn read(&self, call: Call) -> Result<(), Error> {
+        self.disk.state().call(call).map_err(|error| index_error("reading", &error))
+    }
+
+    /// An index of its own with the same contents, on a disk of its own.
+    pub(crate) fn fork(&self) -> FaultIndex {
+        FaultIndex { disk: self.disk.fork(), rows: Arc::new(Mutex::new(self.rows().clone())) }
+    }
+}
+
+fn index_error(action: &'static str, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull => Error::Full { dir: "index".into(), needed: 0, reason: error.to_string() },
+        _ => Error::Io { action, file: "index".into(), reason: error.to_string() },
+    }
 }
 
 impl Index for FaultIndex {
     fn position(&self) -> Result<u64, Error> {
+        self.read(Call::IndexPosition)?;
         Ok(self.rows().1)
     }
 
@@ -379,16 +515,22 @@ impl Index for FaultIndex {
         if full {
             return Err(Error::Full { dir: "index".into(), needed: 0, reason: "the test says so".to_owned() });
         }
-        called.map_err(|error| Error::Io { action: "writing", file: "index".into(), reason: error.to_string() })?;
+        called.map_err(|error| index_error("writing", &error))?;
         rows.1 = position;
         Ok(())
     }
 
+    fn maintain(&self) -> Result<(), Error> {
+        self.disk.state().call(Call::IndexMaintain).map_err(|error| index_error("compacting", &error))
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.read(Call::IndexGet)?;
         Ok(self.rows().0.get(&(table, key.to_vec())).cloned())
     }
 
     fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {
+        self.read(Call::IndexScan)?;
         let after = |key: &[u8]| match from {
             Bound::Included(from) => key >= from,
             Bound::Excluded(from) => key > from,
@@ -409,6 +551,6 @@ impl Index for FaultIndex {
         if order == Order::Descending {
             rows.reverse();
         }
-        Ok(Box::new(rows.into_iter()))
+        Ok(Box::new(rows.into_iter().map(|row| self.read(Call::IndexRow).and(row))))
     }
 }
