@@ -73,8 +73,9 @@ pub(super) async fn serve(
     }
     let body = match counted_reply(load, answer.body) {
         Ok(body) => body,
-        // A task that it would have handed over goes to the next worker.
-        Err(full) => return refused(watched, &full, true),
+        // A task that it would have handed over goes to the next worker. Closed, because who asks for long answers one
+        // after the other and reads none would have them made for nothing again and again.
+        Err(full) => return refused(watched, &full, false),
     };
     let body = match call.into_delivery() {
         // The reply is the only thing that tells the worker of its task: it counts as handed over when it is written.

@@ -132,9 +132,9 @@ fn answers_not_read(target: &Target) {
         "POST / HTTP/1.1\r\nhost: x\r\nx-amz-target: AWSStepFunctions.DescribeStateMachine\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let requests = request.repeat(100);
+    let requests = request.repeat(20);
     while target.goes_on() {
-        let held: Vec<TcpStream> = (0..50).filter_map(|_| target.connect()).collect();
+        let held: Vec<TcpStream> = (0..20).filter_map(|_| target.connect()).collect();
         for mut socket in &held {
             let _refused = socket.write_all(requests.as_bytes());
         }
