@@ -216,8 +216,10 @@ async fn serve_connection(socket: TcpStream, front: Arc<Front>, watched: &Arc<Wa
         let (front, watched) = (Arc::clone(&front), Arc::clone(watched));
         service_fn(move |request| {
             let (front, outbox, watched) = (Arc::clone(&front), outbox.clone(), Arc::clone(&watched));
-            watched.enter(Phase::Serving);
             async move {
+                // Not before it runs: hyper takes the next request up while the answer to the one before is still being
+                // written, and lets it wait until then.
+                watched.enter(Phase::Serving);
                 let answer = answer(&front, outbox, &watched, request).await;
                 watched.enter(Phase::Answered);
                 Ok::<_, Infallible>(answer)
