@@ -29,6 +29,7 @@ use hyper::{
     rt::{Read, ReadBufCursor, Write},
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::sync::mpsc;
 
 /// Confirms a hand-over when called; dropped uncalled, it takes the hand-over back.
 pub type Receipt = Box<dyn FnOnce() + Send>;
@@ -90,17 +91,37 @@ impl Outbox {
     }
 }
 
-/// The body of a reply: one piece, with a receipt if somebody must know that it was written.
+/// The body of a reply: one piece, with a receipt if somebody must know that it was written; or as many as come.
 pub struct ReplyBody {
     bytes: Option<Bytes>,
     receipt: Option<(Receipt, Outbox)>,
+    rest: Option<mpsc::Receiver<Bytes>>,
+    /// Kept until the body has ended.
+    kept: Option<Box<dyn std::any::Any + Send>>,
 }
 
 impl ReplyBody {
     /// A body that nobody waits for.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self { bytes: Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()), receipt: None }
+        Self {
+            bytes: Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty()),
+            receipt: None,
+            rest: None,
+            kept: None,
+        }
+    }
+
+    /// A body of pieces that are still to come. It ends when nobody can send any more; whether that is its proper end,
+    /// its pieces must tell.
+    #[must_use]
+    pub fn streamed(pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self { bytes: None, receipt: None, rest: Some(pieces), kept: None }
+    }
+
+    /// Keeps something until the last piece of a body that comes in pieces; of others nothing is asked.
+    pub fn while_it_comes(&mut self, kept: impl FnOnce() -> Box<dyn std::any::Any + Send>) {
+        self.kept = self.rest.is_some().then(kept);
     }
 
     /// A body whose receipt is confirmed when it was written to the connection that `outbox` belongs to.
@@ -114,7 +135,10 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(rest) = &mut self.rest {
+            return rest.poll_recv(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))));
+        }
         let Some(bytes) = self.bytes.take() else { return Poll::Ready(None) };
         if let Some((receipt, outbox)) = self.receipt.take() {
             outbox.receipts().push_back(receipt);
@@ -123,10 +147,13 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        self.bytes.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.rest.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }

@@ -70,40 +70,63 @@ impl Client {
         self.send(request, String::new()).await
     }
 
+    /// Asks for something long at a path of the server's own. Its pieces come as the server has them.
+    pub(super) async fn stream(&self, path: &str) -> Result<Result<hyper::body::Incoming, Refused>, Failure> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.endpoint))
+            .header("content-type", "application/json")
+            .body(Full::default())
+            .map_err(|error| Failure::Usage(format!("cannot be asked for: {error}")))?;
+        let answer = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
+        if answer.status() == StatusCode::OK {
+            return Ok(Ok(answer.into_body()));
+        }
+        Ok(Err(refusal(&self.value(answer).await?)))
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> Failure {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason = cause.to_string();
+            source = cause.source();
+        }
+        Failure::Failed(format!("no answer from {}: {reason}; is `stepwright serve` running there?", self.endpoint))
+    }
+
     async fn send(
         &self,
         request: hyper::http::request::Builder,
         body: String,
     ) -> Result<Result<Value, Refused>, Failure> {
-        let unreachable = |error: &dyn std::error::Error| {
-            let mut reason = error.to_string();
-            let mut source = error.source();
-            while let Some(cause) = source {
-                reason = cause.to_string();
-                source = cause.source();
-            }
-            Failure::Failed(format!("no answer from {}: {reason}; is `stepwright serve` running there?", self.endpoint))
-        };
         let request =
             request.body(Full::from(body)).map_err(|error| Failure::Usage(format!("cannot be asked for: {error}")))?;
-        let answer = self.http.request(request).await.map_err(|error| unreachable(&error))?;
+        let answer = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let body = answer.into_body().collect().await.map_err(|error| unreachable(&error))?.to_bytes();
-        let value: Value = serde_json::from_slice(&body).map_err(|_| {
+        let value = self.value(answer).await?;
+        Ok(if status == StatusCode::OK { Ok(value) } else { Err(refusal(&value)) })
+    }
+
+    /// A short answer.
+    async fn value(&self, answer: hyper::Response<hyper::body::Incoming>) -> Result<Value, Failure> {
+        let status = answer.status();
+        let body = answer.into_body().collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+        serde_json::from_slice(&body).map_err(|_| {
             Failure::Failed(format!(
                 "{} answered {status} with something that is not JSON: is it Stepwright?",
                 self.endpoint
             ))
-        })?;
-        if status == StatusCode::OK {
-            return Ok(Ok(value));
-        }
-        let text = |member: &str| value[member].as_str().unwrap_or_default().to_owned();
-        let code = text("__type").rsplit('#').next().unwrap_or_default().to_owned();
-        let message =
-            Some(text("message")).filter(|message| !message.is_empty()).unwrap_or_else(|| json!(value).to_string());
-        Ok(Err(Refused { code, message }))
+        })
     }
+}
+
+fn refusal(value: &Value) -> Refused {
+    let text = |member: &str| value[member].as_str().unwrap_or_default().to_owned();
+    let code = text("__type").rsplit('#').next().unwrap_or_default().to_owned();
+    let message =
+        Some(text("message")).filter(|message| !message.is_empty()).unwrap_or_else(|| json!(value).to_string());
+    Refused { code, message }
 }
 
 /// A part of a path, percent-encoded: ARNs hold letters of any script, and slashes.

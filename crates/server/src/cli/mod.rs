@@ -3,9 +3,12 @@
 //! stdout is for what a command is asked for, stderr for everything else. Exit codes: 0 done, 1 it failed, 2 it was
 //! asked wrongly.
 
+mod backup;
+mod check;
 mod client;
 mod progress;
 mod quarantine;
+mod restore;
 mod run;
 mod serve;
 mod validate;
@@ -55,6 +58,15 @@ enum Command {
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
+    /// Take a backup of a running server, or of a data directory whose server is stopped
+    #[command(after_help = backup::HELP)]
+    Backup(backup::BackupArgs),
+    /// Make a data directory of a backup
+    #[command(after_help = restore::HELP)]
+    Restore(restore::RestoreArgs),
+    /// Prove that a data directory is what it must be
+    #[command(after_help = check::HELP)]
+    Check(check::CheckArgs),
     /// Print the version
     Version,
 }
@@ -142,6 +154,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Backup(args) => backup::backup(&args),
+        Command::Restore(args) => restore::restore(&args),
+        Command::Check(args) => check::check(&args),
         Command::Version => {
             print(concat!("stepwright ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(())

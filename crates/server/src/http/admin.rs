@@ -3,6 +3,8 @@
 //! Only on loopback, as everything. Changes need `Content-Type: application/json`, which a web page of another origin
 //! cannot send without the browser asking first; nothing here answers that question.
 
+mod backup;
+
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
 use stepwright_engine::{Error, QuarantinedExecution};
@@ -15,6 +17,12 @@ pub(super) const PREFIX: &str = "/_stepwright/";
 
 pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Response<ReplyBody> {
     let path = request.uri().path().to_owned();
+    if path.strip_prefix(PREFIX) == Some("backup") {
+        return match *request.method() {
+            Method::POST => backup::serve(service, request.headers()),
+            ref method => not_allowed(method, "POST", "A backup is asked for with POST"),
+        };
+    }
     let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("quarantine")) else {
         return refused(StatusCode::NOT_FOUND, &format!("There is nothing at {path}"));
     };

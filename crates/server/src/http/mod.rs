@@ -220,7 +220,8 @@ async fn serve_connection(socket: TcpStream, front: Arc<Front>, watched: &Arc<Wa
                 // Not before it runs: hyper takes the next request up while the answer to the one before is still being
                 // written, and lets it wait until then.
                 watched.enter(Phase::Serving);
-                let answer = answer(&front, outbox, &watched, request).await;
+                let mut answer = answer(&front, outbox, &watched, request).await;
+                answer.body_mut().while_it_comes(|| Box::new(watched.stream()));
                 watched.enter(Phase::Answered);
                 Ok::<_, Infallible>(answer)
             }

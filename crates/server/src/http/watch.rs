@@ -55,8 +55,19 @@ pub(super) struct Watched {
     refused: AtomicU16,
     /// The client may still be sending when the connection is closed.
     linger: AtomicBool,
+    /// More of the answer is to come than hyper has: a flush is not its end.
+    streaming: AtomicBool,
     /// The connection's task.
     waker: Mutex<Option<Waker>>,
+}
+
+/// See [`Watched::stream`].
+pub(super) struct Streaming(Arc<Watched>);
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.streaming.store(false, Ordering::Relaxed);
+    }
 }
 
 /// What a connection is told.
@@ -78,8 +89,15 @@ impl Watched {
             stop: AtomicBool::new(false),
             refused: AtomicU16::new(0),
             linger: AtomicBool::new(false),
+            streaming: AtomicBool::new(false),
             waker: Mutex::new(None),
         }
+    }
+
+    /// The answer comes in pieces, as long as this is kept.
+    pub(super) fn stream(self: &Arc<Self>) -> Streaming {
+        self.streaming.store(true, Ordering::Relaxed);
+        Streaming(Arc::clone(self))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
@@ -292,7 +310,8 @@ impl<T: Write + Unpin> Write for Paced<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes its connection only after it has written everything that it had buffered.
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        if flushed.is_ready() && self.watched.phase() == Phase::Writing {
+        let ended = !self.watched.streaming.load(Ordering::Relaxed);
+        if flushed.is_ready() && ended && self.watched.phase() == Phase::Writing {
             self.watched.enter(Phase::Idle);
         }
         flushed
