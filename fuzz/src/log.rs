@@ -138,10 +138,10 @@ fn damaged(home: &Home, input: &mut Bytes<'_>) {
     let mut segment = segment_header();
     let mut written: Vec<Written> = Vec::new();
     let count = usize::from(input.next().unwrap_or(3) % 8);
-    let mut sequence = 1 + u64::from(input.next().unwrap_or(0));
+    let first = 1 + u64::from(input.next().unwrap_or(0));
     // What was synced before the first record.
-    let mut durable = sequence - 1;
-    for _ in 0..count {
+    let mut durable = first - 1;
+    for sequence in (first..).take(count) {
         let shape = input.next().unwrap_or(5);
         // A batch of one or more records is synced at once.
         if shape & 1 == 1 {
@@ -149,7 +149,6 @@ fn damaged(home: &Home, input: &mut Bytes<'_>) {
         }
         let value: Vec<u8> = (0..usize::from(shape >> 1) * 3).map(|at| (at as u8).wrapping_mul(shape)).collect();
         written.push(append(&mut segment, sequence, durable, &[shape; 4], &value));
-        sequence += 1;
     }
     let end = segment.len();
     segment.resize(end + 64 + usize::from(input.next().unwrap_or(0)), 0);

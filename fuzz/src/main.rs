@@ -158,7 +158,7 @@ fn keep(name: &str, bytes: &[u8]) -> String {
 }
 
 /// Ends the process when an input takes too long: there is no other way to stop it.
-fn watch(current: Arc<Current>) {
+fn watch(current: &Current) {
     let (mut last, mut since) = (0, Instant::now());
     loop {
         std::thread::sleep(Duration::from_millis(200));
@@ -181,7 +181,7 @@ fn run() -> Result<(), String> {
     let Arguments { targets, seconds, seed, files } = arguments()?;
     let current = Arc::new(Current::default());
     let watched = Arc::clone(&current);
-    std::thread::spawn(move || watch(watched));
+    std::thread::spawn(move || watch(&watched));
     if !files.is_empty() {
         for file in &files {
             let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;

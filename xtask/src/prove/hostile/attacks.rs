@@ -134,7 +134,7 @@ fn answers_not_read(target: &Target) {
     );
     let requests = request.repeat(20);
     while target.goes_on() {
-        let held: Vec<TcpStream> = (0..20).filter_map(|_| target.connect()).collect();
+        let held: Vec<TcpStream> = (0..5).filter_map(|_| target.connect()).collect();
         for mut socket in &held {
             let _refused = socket.write_all(requests.as_bytes());
         }
