@@ -120,7 +120,7 @@ impl File {
 
 enum NameChange {
     Create(PathBuf, usize),
-    Rename(PathBuf, PathBuf),
+    Rename(PathBuf, PathBuf, usize),
     Remove(PathBuf),
 }
 
@@ -301,7 +301,7 @@ impl SimDisk {
                 _ => state.dice.one_in(2),
             };
             if keep {
-                change.apply(&mut names, &state.names);
+                change.apply(&mut names);
             }
         }
         state.names.clone_from(&names);
@@ -350,8 +350,7 @@ impl SimDisk {
         }
         let change = change(&state)?;
         if failure.is_none() || state.dice.one_in(2) {
-            let before = state.names.clone();
-            change.apply(&mut state.names, &before);
+            change.apply(&mut state.names);
             state.changes.push(change);
         }
         failure.map_or(Ok(()), Err)
@@ -371,16 +370,17 @@ impl State {
 }
 
 impl NameChange {
-    /// `now`: the names as the processes see them, for a rename whose source never became durable.
-    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>, now: &BTreeMap<PathBuf, usize>) {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
         match self {
             NameChange::Create(path, file) => {
                 names.insert(path.clone(), *file);
             }
-            NameChange::Rename(from, to) => {
-                if let Some(file) = names.remove(from).or_else(|| now.get(to).copied()) {
-                    names.insert(to.clone(), file);
+            NameChange::Rename(from, to, file) => {
+                // A directory's entry leads to a file, whatever became of the entries before it.
+                if names.get(from) == Some(file) {
+                    names.remove(from);
                 }
+                names.insert(to.clone(), *file);
             }
             NameChange::Remove(path) => {
                 names.remove(path);
@@ -424,10 +424,8 @@ impl Disk for Mounted {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.disk.change_name(self.process, |state| {
-            let found = state.names.contains_key(from);
-            found
-                .then(|| NameChange::Rename(from.to_path_buf(), to.to_path_buf()))
-                .ok_or(io::ErrorKind::NotFound.into())
+            let file = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            Ok(NameChange::Rename(from.to_path_buf(), to.to_path_buf(), file))
         })
     }
 
@@ -446,14 +444,14 @@ impl Disk for Mounted {
         let state = &mut *state;
         let inside = |change: &NameChange| {
             let path = match change {
-                NameChange::Create(path, _) | NameChange::Remove(path) | NameChange::Rename(path, _) => path,
+                NameChange::Create(path, _) | NameChange::Remove(path) | NameChange::Rename(path, ..) => path,
             };
             path.parent() == Some(dir)
         };
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut state.changes).into_iter().partition(inside);
         state.changes = later;
         for change in now {
-            change.apply(&mut state.durable_names, &state.names);
+            change.apply(&mut state.durable_names);
         }
         state.forget_unnamed();
         Ok(())
@@ -547,5 +545,65 @@ impl DiskFile for Handle {
         let len = usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         state.files[self.file].set_length(len);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with a synced beginning and an unsynced end, after many power cuts of their own.
+    fn after_power_cuts(sync_names: bool) -> Vec<Option<Vec<u8>>> {
+        let one = |seed| {
+            let disk = SimDisk::new(Dice::new(seed));
+            let (mounted, _) = disk.mount();
+            let path = Path::new("data/a.log");
+            let file = mounted.create(path).expect("no fault");
+            if sync_names {
+                mounted.sync_dir(Path::new("data")).expect("no fault");
+            }
+            file.write_at(&[1; 600], 0).expect("no fault");
+            file.sync().expect("no fault");
+            assert_eq!(disk.unsynced_log(), [] as [PathBuf; 0]);
+            file.write_at(&[2; 1_500], 600).expect("no fault");
+            assert_eq!(disk.unsynced_log(), [path]);
+            disk.cut_power();
+            assert!(file.write_at(&[3], 0).is_err(), "a process that is gone writes nothing");
+            let (mounted, _) = disk.mount();
+            mounted.open(path).ok().map(|file| file.read_all().expect("no fault"))
+        };
+        (0..200).map(one).collect()
+    }
+
+    #[test]
+    fn a_power_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
+        let cuts = after_power_cuts(true);
+        let files: Vec<_> = cuts.into_iter().map(|file| file.expect("its name was synced")).collect();
+        assert!(files.iter().all(|file| file[..600] == [1; 600]));
+        assert!(files.iter().any(|file| file.len() == 600), "all of the rest lost");
+        assert!(files.iter().any(|file| file.len() == 2_100 && file[600..] == [2; 1_500]), "nothing lost");
+        assert!(files.iter().any(|file| file.len() == 2_100 && file.contains(&0)), "a hole in it");
+    }
+
+    #[test]
+    fn a_name_that_was_not_synced_may_be_lost() {
+        let cuts = after_power_cuts(false);
+        assert!(cuts.iter().any(Option::is_none) && cuts.iter().any(Option::is_some));
+    }
+
+    #[test]
+    fn a_fault_strikes_once_where_it_was_armed() {
+        let disk = SimDisk::new(Dice::new(1));
+        let (mounted, _) = disk.mount();
+        let file = mounted.create(Path::new("data/a.log")).expect("no fault");
+        disk.arm(Fault::Sync, 1);
+        let results: Vec<bool> = (0..4).map(|_| file.sync().is_ok()).collect();
+        assert_eq!(results, [true, false, true, true]);
+        disk.arm(Fault::Full, 0);
+        file.write_at(&[1], 0).expect("room for what is there");
+        assert_eq!(file.reserve(4_096).map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull));
+        disk.make_room();
+        file.reserve(4_096).expect("there is room again");
+        assert_eq!(disk.triggered().values().sum::<u64>(), 2);
     }
 }

@@ -1,0 +1,294 @@
+//! A simulated world: one server, its clients, workers and services, its clock and disk, and a scheduler that lets the
+//! dice choose what happens next. Everything is decided by the seed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use stepwright_engine::{EngineOptions, OnLost, Scope};
+use stepwright_machine::{Millis, Status};
+use stepwright_store::Table;
+
+use crate::{
+    check::{Complaint, liveness, results, store, tasks::Handed},
+    client::Call,
+    disk::SimDisk,
+    index::SimIndex,
+    ledger::Ledger,
+    model,
+    process::{Process, Setup},
+    report::{Options, Report, Tally},
+    script::{self, Ending, OpenCall, Services, SimClock, SimSeeds},
+    witness::SharedLedger,
+    work::Held,
+    workload::{ACCOUNT, Dice, REGION, Workload, execution_arn},
+};
+
+/// When every world begins.
+const BEGINNING: Millis = 1_700_000_000_000;
+/// Lines of the trace that are kept.
+const TRACE: usize = 400;
+/// Steps without faults after which what is still open will not close any more.
+const PATIENCE: u64 = 60_000;
+
+/// What is known of one of the workload's executions.
+#[derive(Default)]
+struct StartState {
+    /// It exists: its start was acknowledged, or its name was found taken by it.
+    exists: bool,
+    /// A call is under way.
+    asked: bool,
+    /// Someone may have ended it.
+    stopped: bool,
+    /// Its machine is gone: it will never start.
+    given_up: bool,
+}
+
+impl StartState {
+    /// Whether it is to be started.
+    fn is_wanted(&self) -> bool {
+        !self.exists && !self.asked && !self.given_up
+    }
+}
+
+/// A call of a service that was not answered yet.
+struct Live {
+    call: OpenCall,
+    ending: Option<Ending>,
+    due: Millis,
+}
+
+/// A world.
+pub(crate) struct World {
+    seed: u64,
+    options: Options,
+    dice: Dice,
+    setup: Setup,
+    clock: Arc<SimClock>,
+    now: Millis,
+    workload: Workload,
+    process: Option<Process>,
+    made: Vec<Call>,
+    starts: Vec<StartState>,
+    live: Vec<Live>,
+    held: Vec<Held>,
+    /// Tokens of tasks that were answered.
+    used: Vec<Arc<str>>,
+    handed: Handed,
+    resend: bool,
+    steps: u64,
+    calm_since: Option<u64>,
+    faults_wanted: u64,
+    next_fault: u64,
+    room_at: u64,
+    deletes: bool,
+    trace: VecDeque<String>,
+    line: String,
+}
+
+macro_rules! trace {
+    ($world:expr, $($part:tt)*) => {{
+        $world.line.clear();
+        let _ = std::fmt::Write::write_fmt(&mut $world.line, format_args!($($part)*));
+        $world.traced();
+    }};
+}
+
+mod actions;
+mod answers;
+mod faults;
+
+type Step<T = ()> = Result<T, Complaint>;
+
+impl World {
+    pub(crate) fn new(seed: u64, options: Options, workload: Workload) -> Self {
+        let mut dice = Dice::new(seed ^ 0x5EED);
+        let clock = Arc::new(SimClock::at(BEGINNING));
+        let resend = dice.one_in(6);
+        let mut engine = EngineOptions::new(|text| model::definition(text).map(|compiled| (*compiled).clone()));
+        engine.shards = dice.between(1, 3) as usize;
+        engine.clock = clock.clone();
+        engine.seeds = Arc::new(SimSeeds::new(&mut dice));
+        engine.step = script::interpreter();
+        engine.tasks_on_lost = if resend { OnLost::Resend } else { OnLost::Fail };
+        engine.long_poll_ms = 3_600_000;
+        engine.hot_executions = if dice.one_in(2) { dice.between(1, 3) as usize } else { 1_000 };
+        let concurrency = if dice.one_in(3) { dice.between(1, 3) as usize } else { 1_000 };
+        let ledger = Ledger::at(BEGINNING);
+        let setup = Setup {
+            disk: SimDisk::new(dice.fork()),
+            index: SimIndex::default(),
+            ledger: SharedLedger::new(ledger),
+            services: Services::new(concurrency),
+            options: engine,
+            segment_bytes: *dice.pick(&[8_192, 16_384, 65_536]),
+            checkpoint_bytes: *dice.pick(&[4_096, 16_384, 65_536]),
+            scope: Scope::new(ACCOUNT, REGION),
+        };
+        let faults_wanted = options.faults + if options.faults > 0 { dice.roll(4) } else { 0 };
+        let mut made: Vec<Call> = workload.machines.iter().cloned().map(Call::CreateMachine).collect();
+        made.extend(workload.activities.iter().cloned().map(Call::CreateActivity));
+        script::break_after(None);
+        script::take_broken();
+        Self {
+            seed,
+            options,
+            next_fault: dice.roll(60),
+            deletes: dice.one_in(40),
+            setup,
+            clock,
+            now: BEGINNING,
+            starts: workload.starts.iter().map(|_| StartState::default()).collect(),
+            workload,
+            process: None,
+            made,
+            live: Vec::new(),
+            held: Vec::new(),
+            used: Vec::new(),
+            handed: Handed::default(),
+            resend,
+            steps: 0,
+            calm_since: None,
+            faults_wanted,
+            room_at: 0,
+            dice,
+            trace: VecDeque::new(),
+            line: String::new(),
+        }
+    }
+
+    fn traced(&mut self) {
+        self.setup.ledger.lock().hash.add(self.line.as_bytes());
+        if self.options.trace {
+            if self.trace.len() == TRACE {
+                self.trace.pop_front();
+            }
+            self.trace.push_back(format!("{:>6} +{:>7} {}", self.steps, self.now - BEGINNING, self.line));
+        }
+    }
+
+    pub(crate) fn take_trace(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.trace).into()
+    }
+
+    // From beginning to end
+
+    /// Runs until everything is over.
+    pub(crate) fn run(&mut self) -> Step<Report> {
+        while self.steps < self.options.steps && !(self.is_over() && self.faults() >= self.faults_wanted) {
+            self.step()?;
+        }
+        self.calm();
+        while !self.is_over() || self.process.as_ref().is_none_or(Process::is_busy) {
+            self.step()?;
+            if self.steps - self.calm_since.unwrap_or(0) > PATIENCE {
+                let ledger = self.setup.ledger.lock();
+                for model in ledger.models.values() {
+                    liveness::closed(model, PATIENCE)?;
+                }
+                return Err(Complaint::new("liveness", "every start is answered", self.describe_starts()));
+            }
+        }
+        self.verify()?;
+        Ok(self.report())
+    }
+
+    fn describe_starts(&self) -> String {
+        let open = self.workload.starts.iter().zip(&self.starts).filter(|(_, state)| !state.exists && !state.given_up);
+        let names: Vec<_> = open.map(|(start, _)| start.name.as_str()).collect();
+        format!("not started: {names:?}; not created: {:?}", self.made)
+    }
+
+    fn is_over(&self) -> bool {
+        if !self.made.is_empty() || !self.starts.iter().all(|state| state.exists || state.given_up) {
+            return false;
+        }
+        let ledger = self.setup.ledger.lock();
+        let rows = &ledger.rows;
+        rows.all(Table::Head).next().is_none() && rows.all(Table::Quarantine).next().is_none()
+    }
+
+    fn faults(&self) -> u64 {
+        self.setup.disk.triggered().values().sum()
+    }
+
+    /// The faults end.
+    fn calm(&mut self) {
+        trace!(self, "the faults end");
+        self.calm_since = Some(self.steps);
+        self.setup.disk.heal();
+        script::break_after(None);
+    }
+
+    /// The last looks at a world in which everything has ended.
+    fn verify(&mut self) -> Step {
+        {
+            let ledger = self.setup.ledger.lock();
+            liveness::nothing_left(&ledger.rows)?;
+            for (start, state) in self.workload.starts.iter().zip(&self.starts) {
+                let arn = execution_arn(&self.workload.machines[start.machine].name, &start.name);
+                let Some(model) = ledger.id_of(&arn).and_then(|id| ledger.models.get(&id)) else { continue };
+                liveness::closed(model, self.steps)?;
+                if let Some(expectation) = &start.expect {
+                    results::expected(model, expectation, state.stopped)?;
+                }
+            }
+        }
+        // Every history, page by page, as a client reads it.
+        let arns: Vec<Arc<str>> = self.arns();
+        for arn in &arns {
+            let size = self.dice.between(10, 300) as usize;
+            let reverse = self.dice.one_in(3);
+            self.ask(Call::Describe { arn: arn.clone() })?;
+            self.ask(Call::History { arn: arn.clone(), size, reverse, token: None, from: 0 })?;
+        }
+        // Once more after a power cut: nothing was only in memory.
+        self.crash(true);
+        while self.process.is_none() {
+            self.open()?;
+        }
+        let ledger = self.setup.ledger.lock();
+        let process = self.process.as_ref().expect("it was opened");
+        store::same(&*process.store, &ledger.rows)?;
+        drop(ledger);
+        self.complaint()
+    }
+
+    fn arns(&self) -> Vec<Arc<str>> {
+        let known = self.workload.starts.iter().zip(&self.starts).filter(|(_, state)| state.exists);
+        known.map(|(start, _)| execution_arn(&self.workload.machines[start.machine].name, &start.name).into()).collect()
+    }
+
+    fn report(&mut self) -> Report {
+        let ledger = self.setup.ledger.lock();
+        let mut report = Report { seeds: 1, tally: ledger.tally.clone(), ..Report::default() };
+        report.tally.steps = self.steps;
+        report.tally.faults = self.setup.disk.triggered();
+        report.faults_of_seeds.insert(report.tally.faults.values().sum(), 1);
+        for model in ledger.models.values() {
+            report.executions += 1;
+            *report.turns_of_executions.entry(model.turn).or_default() += 1;
+            let ending = match model.execution.head.closing.as_ref().map(|closing| closing.status) {
+                Some(Status::Succeeded) => "SUCCEEDED",
+                Some(Status::Failed) => "FAILED",
+                Some(Status::TimedOut) => "TIMED_OUT",
+                Some(Status::Aborted) => "ABORTED",
+                Some(Status::Running) | None => "closed without the interpreter",
+            };
+            Tally::add(&mut report.endings, ending, 1);
+        }
+        report.trace_hash = ledger.hash.value();
+        report
+    }
+
+    fn complaint(&self) -> Step {
+        self.setup.ledger.lock().complaint().map_or(Ok(()), Err)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ledger(&self) -> SharedLedger {
+        self.setup.ledger.clone()
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+}
