@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lsm_tree::compaction::Leveled;
-use lsm_tree::config::{BlockSizePolicy, CompressionPolicy};
+use lsm_tree::config::{BlockSizePolicy, CompressionPolicy, PartitioningPolicy};
 use lsm_tree::{AbstractTree, AnyTree, Cache, CompressionType, Config, Guard, SeqNo, SequenceNumberCounter};
 
 use crate::disk::is_full;
@@ -40,6 +40,10 @@ impl LsmIndex {
             .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
             .data_block_size_policy(BlockSizePolicy::all(4096))
             .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
+            // In parts of a few KiB: whole ones are as large as a part of the cache, are never kept in it, and are read and
+            // checked anew for every row that is looked for.
+            .index_block_partitioning_policy(PartitioningPolicy::all(true))
+            .filter_block_partitioning_policy(PartitioningPolicy::all(true))
             .open()
             .map_err(|e| index_error("opening", path, &e))?;
         // Numbers given out by this opening must be above those in the files.
