@@ -96,13 +96,6 @@ fn drive(store: &dyn Store, mut done: u64, target: u64) -> (u64, u64, Option<Err
     (done, done, None)
 }
 
-/// How a call fails, and whether everything after it does.
-#[derive(Clone, Copy, Debug)]
-struct Style {
-    failure: Failure,
-    forever: bool,
-}
-
 /// A store in use: batches, and between them reads of old and new rows.
 struct Life {
     acknowledged: u64,
@@ -111,7 +104,7 @@ struct Life {
 
 /// Runs a store whose `n`-th call fails; then whatever is wrong is mended. Checks on the way that every error is of
 /// the kind that tells the truth, that what was refused can be done again, and that reads go on.
-fn live(index: &FaultIndex, style: Style, what: &str) -> Life {
+fn live(index: &FaultIndex, failure: Failure, what: &str) -> Life {
     const TARGET: u64 = 70;
     let mut life = Life { acknowledged: 0, tried: 0 };
     // Nothing that fails looks like damage.
@@ -140,7 +133,7 @@ fn live(index: &FaultIndex, style: Style, what: &str) -> Life {
                 assert_eq!(again.kind(), error.kind(), "{what}");
                 return life;
             }
-            assert_eq!(style.failure, Failure::Full, "{what}: there is room, and it says {error}");
+            assert_eq!(failure, Failure::Full, "{what}: there is room, and it says {error}");
             let batch_began = matches!(failed.call, Call::Write | Call::Sync)
                 && failed.file.as_ref().is_some_and(|name| name.ends_with(".log"));
             assert!(!batch_began, "{what}: nothing was changed, it says, and {failed:?}");
@@ -182,13 +175,12 @@ fn the_nth_call_fails() {
     let styles = [(Failure::Broken, true), (Failure::Broken, false), (Failure::Full, true), (Failure::Full, false)];
     let mut failed: BTreeMap<Call, u64> = BTreeMap::new();
     for (failure, forever) in styles {
-        let style = Style { failure, forever };
         for n in 1_u64.. {
             let mut random = Random(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
             let index = new_index();
             index.disk.fail_any_at(n, forever, failure);
-            let what = format!("call {n}, {style:?}");
-            let life = live(&index, style, &what);
+            let what = format!("call {n}, {failure:?}, forever {forever}");
+            let life = live(&index, failure, &what);
             let Some(found) = index.disk.failed() else {
                 assert!(n > 200, "the loop met {n} calls only");
                 break;
