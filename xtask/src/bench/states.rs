@@ -112,7 +112,7 @@ pub(super) fn parked(bench: &mut Bench) -> Result<()> {
         times.push(time.as_secs_f64());
         bench.say(&format!("restarted in {:.0} ms", time.as_secs_f64() * 1e3));
         let still = json!({"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": 1000});
-        let listed = Client::new(address).call("ListExecutions", &still)?;
+        let listed = Client::new(at).call("ListExecutions", &still)?;
         ensure!(listed["executions"].as_array().is_some_and(|all| all.len() == 1_000), "parked executions are gone");
         (process, address) = (again, at);
     }
