@@ -456,7 +456,7 @@ impl<'a> Check<'a> {
                 }
             }
             if subject.row.end.is_none() {
-                waits.frame(FrameId(number), &frame);
+                waits.frame(&frame);
             }
         }
         for number in folded.into_iter().flat_map(|folded| folded.frames.keys()) {
@@ -681,13 +681,12 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    pub(super) fn frame(&mut self, id: FrameId, frame: &Frame) {
+    pub(super) fn frame(&mut self, frame: &Frame) {
         let Position::In(visit) = &frame.position else { return };
         match &visit.work {
             Work::Waiting { timer } => self.timers.push((*timer, TimerKind::Wait)),
             Work::Retrying { timer } => self.timers.push((*timer, TimerKind::Retry)),
             Work::Task(task) => {
-                debug_assert_eq!(task.task.frame, id, "a task's number names its frame");
                 self.timers.extend(task.timeout.map(|set| (set, TimerKind::TaskTimeout)));
                 self.timers.extend(task.heartbeat.map(|set| (set, TimerKind::Heartbeat)));
                 let started = matches!(task.stage, TaskStage::Started | TaskStage::Submitted);

@@ -151,7 +151,7 @@ impl Check<'_> {
         let frame = self.store.get(Table::Frame, &keys::frame(scope, id, set.0.frame.0))?;
         let frame: Option<Frame> = frame.and_then(|bytes| records::decode(Table::Frame, &bytes).ok());
         if let Some(frame) = &frame {
-            waits.frame(set.0.frame, frame);
+            waits.frame(frame);
         }
         Ok(waits.timers.iter().any(|(waiting, _)| *waiting == set))
     }
