@@ -1,13 +1,16 @@
 //! The one place where the store is written. It takes what is ready, makes one batch of it, and only when that is
 //! durable lets replies and effects go, in order. It never computes a turn, and never makes a refused commit again.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use crossbeam_channel::Receiver;
 use stepwright_store::{Commit, ErrorKind};
 
 use crate::{
     error::Error,
+    mailbox::Receiver,
     message::{CommitMessage, ExecutionRef, Pending, ShardMessage},
     shared::Shared,
 };
@@ -16,6 +19,12 @@ use crate::{
 const BATCH_COMMITS: usize = 4_096;
 /// Bytes of one batch after which nothing is added.
 const BATCH_BYTES: usize = 16 << 20;
+
+/// A batch of so many says that the server is busy.
+const CROWD: usize = 4;
+/// About the time in which one of those who were answered comes back with the next request.
+const BREATH_PER_COMMIT: Duration = Duration::from_micros(12);
+const LONGEST_BREATH: Duration = Duration::from_millis(2);
 
 /// The committer.
 pub(crate) struct Committer {
@@ -33,30 +42,32 @@ impl Committer {
 
     /// Runs until told to stop; what came before that is committed.
     pub(crate) fn run(mut self, inbox: &Receiver<CommitMessage>) {
-        while let Ok(message) = inbox.recv() {
-            let mut batch = Vec::new();
-            let mut bytes = 0;
-            let mut next = Some(message);
-            let mut stop = false;
-            while let Some(message) = next.take() {
-                match message {
-                    CommitMessage::Pending(pending) => {
-                        bytes += size(&pending.commit);
-                        batch.push(pending);
-                    }
-                    CommitMessage::Stop => {
-                        stop = true;
-                        break;
-                    }
+        loop {
+            let (mut commits, mut bytes) = (0, 0);
+            let messages = inbox.wait(|message| match message {
+                CommitMessage::Pending(pending) => {
+                    commits += 1;
+                    bytes += size(&pending.commit);
+                    commits >= BATCH_COMMITS || bytes >= BATCH_BYTES
                 }
-                if batch.len() < BATCH_COMMITS && bytes < BATCH_BYTES {
-                    next = inbox.try_recv().ok();
+                CommitMessage::Stop => true,
+            });
+            let mut stop = false;
+            let mut batch = Vec::with_capacity(messages.len());
+            for message in messages {
+                match message {
+                    CommitMessage::Pending(pending) => batch.push(pending),
+                    CommitMessage::Stop => stop = true,
                 }
             }
             let shards = &self.shared.shards;
             self.shared.pace.begin(|shard| !shards[shard].is_empty());
+            let commits = batch.len();
             self.handle(batch);
-            if inbox.is_empty() {
+            if let Some(breath) = breath(commits) {
+                std::thread::sleep(breath);
+            }
+            if inbox.len() == 0 {
                 self.shared.pace.idle();
             }
             if stop {
@@ -147,6 +158,13 @@ impl Committer {
             self.shared.refuse(after, error);
         }
     }
+}
+
+/// How long the next batch may wait for those who were just answered to come back. Each sync costs about as much as
+/// two starts, so under load fewer and larger batches let everybody through sooner; a batch of few is not held up.
+fn breath(commits: usize) -> Option<Duration> {
+    let pause = BREATH_PER_COMMIT.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX));
+    (commits >= CROWD).then(|| pause.min(LONGEST_BREATH))
 }
 
 fn is_something(commit: &Commit) -> bool {

@@ -19,6 +19,7 @@ mod events;
 mod facade;
 mod load;
 mod machines;
+mod mailbox;
 mod maintenance;
 mod message;
 pub mod model;

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, unbounded};
 use stepwright_machine::ExecutionId;
 use stepwright_store::{Store, records::QuarantineRow};
 use tokio::{runtime::Handle, sync::oneshot};
@@ -24,6 +23,7 @@ use crate::{
     connector::Connector,
     dispatch::Dispatch,
     error::{Error, Result},
+    mailbox::{Receiver, mailbox},
     maintenance::Maintenance,
     message::{CommitMessage, ShardMessage},
     options::EngineOptions,
@@ -99,8 +99,8 @@ impl Running {
             quarantined.insert(execution.id);
         })?;
 
-        let (committer, commits) = unbounded();
-        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded()).unzip();
+        let (committer, commits) = mailbox();
+        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox()).unzip();
         let counters = Counters {
             hot_executions: (0..count).map(|_| AtomicU64::new(0)).collect(),
             hot_bytes: (0..count).map(|_| AtomicU64::new(0)).collect(),

@@ -7,7 +7,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use crossbeam_channel::Receiver;
 use stepwright_asl::Resource;
 use stepwright_machine::{
     Closing, Execution, ExecutionId, ExecutionInfo, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
@@ -20,6 +19,7 @@ use stepwright_store::{
 use crate::{
     connector::ConnectorFailure,
     error::{Error, Result},
+    mailbox::{Receiver, at_most},
     message::{After, ExecutionRef, Origin, Pending, QueuedTask, ShardMessage, StartRequest, TaskRef},
     model::Started,
     options::OnLost,
@@ -84,16 +84,13 @@ impl Shard {
     /// Runs until told to stop.
     pub(crate) fn run(mut self, inbox: &Receiver<ShardMessage>) {
         loop {
-            let message = match inbox.try_recv() {
-                Ok(message) => message,
-                Err(_) if self.shared.pace.nap(self.index) => continue,
-                Err(_) => match inbox.recv() {
-                    Ok(message) => message,
-                    Err(_) => return,
-                },
-            };
-            let mut batch = vec![message];
-            batch.extend(inbox.try_iter().take(BATCH - 1));
+            let mut batch = inbox.take(at_most(BATCH));
+            if batch.is_empty() {
+                if self.shared.pace.nap(self.index) {
+                    continue;
+                }
+                batch = inbox.wait(at_most(BATCH));
+            }
             let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
             let now = self.shared.now();
             for pending in self.handle(batch, now) {

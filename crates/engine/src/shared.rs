@@ -8,7 +8,6 @@ use std::{
     },
 };
 
-use crossbeam_channel::Sender;
 use stepwright_machine::{ExecutionId, Input, InputKind, Millis};
 use stepwright_store::{Commit, Store};
 use tokio::{runtime::Handle, sync::oneshot};
@@ -19,6 +18,7 @@ use crate::{
     delivery::Delivery,
     dispatch::Dispatch,
     error::{Error, Result},
+    mailbox::Sender,
     maintenance::Maintenance,
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
     options::EngineOptions,
@@ -120,9 +120,10 @@ impl Shared {
         self.check()?;
         if self.space_short.load(Ordering::Relaxed) {
             return Err(Error::Full {
-                reason: "the disk is full, and the store keeps what is left of its space for executions that run; free \
+                reason:
+                    "the disk is full, and the store keeps what is left of its space for executions that run; free \
                          some space and new work is taken again"
-                    .into(),
+                        .into(),
             });
         }
         Ok(())
@@ -161,7 +162,7 @@ impl Shared {
 
     pub(crate) fn submit(&self, pending: Pending) {
         if let Err(refused) = self.committer.send(CommitMessage::Pending(pending))
-            && let CommitMessage::Pending(pending) = refused.0
+            && let CommitMessage::Pending(pending) = refused
         {
             for after in pending.after {
                 self.refuse(after, &Error::unavailable("the engine stopped"));

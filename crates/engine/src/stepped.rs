@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crossbeam_channel::Receiver;
 use stepwright_machine::{ExecutionId, Millis, TimerId};
 use stepwright_store::Store;
 
@@ -12,6 +11,7 @@ use crate::{
     committer::Committer,
     connector::Connector,
     error::Result,
+    mailbox::{Receiver, at_most as most},
     maintenance,
     message::{CommitMessage, ShardMessage},
     options::EngineOptions,
@@ -102,7 +102,7 @@ impl Stepper {
     /// Lets a shard take at most so many messages at once; how many it took.
     pub fn run_shard(&mut self, shard: usize, at_most: usize) -> usize {
         let lane = &mut self.lanes[shard];
-        let batch: Vec<ShardMessage> = lane.messages.try_iter().take(at_most).collect();
+        let batch: Vec<ShardMessage> = lane.messages.take(most(at_most));
         for message in &batch {
             if let ShardMessage::Fired(timers) = message {
                 let fired = timers.iter().map(|timer| FiredTimer {
@@ -169,8 +169,8 @@ fn commit(committer: &Mutex<Inbox<Committer>>, at_most: usize) -> usize {
     let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
     let batch: Vec<_> = committer
         .messages
-        .try_iter()
-        .take(at_most)
+        .take(most(at_most))
+        .into_iter()
         .filter_map(|message| match message {
             CommitMessage::Pending(pending) => Some(pending),
             CommitMessage::Stop => None,

@@ -17,6 +17,10 @@ use std::{
 use serde_json::{Map, Value, json};
 use stepwright_sim::{Counts, Failure, Options, Report, Tally, run_seed};
 
+/// As in the server: a third of a world's time was the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// After so many complaints nothing new is learned.
 const COMPLAINTS: usize = 20;
 /// The longest text of a complaint, in characters.
