@@ -7,7 +7,7 @@ use std::{
 };
 
 use stepwright_asl::{Pattern, Resource};
-use stepwright_machine::{InputKind, Payload};
+use stepwright_machine::{InputKind, Payload, TaskId};
 use tokio::task::AbortHandle;
 
 use crate::{
@@ -188,7 +188,11 @@ impl Dispatch {
             if known {
                 shared.send(
                     task.execution.id,
-                    ShardMessage::Input { execution: task.execution, kind: input(task, outcome), origin: Origin::Call },
+                    ShardMessage::Input {
+                        execution: task.execution,
+                        kind: input(task, &resource, outcome),
+                        origin: Origin::Call,
+                    },
                 );
             }
             // Only now: whoever waits for the calls to end must find their inputs already submitted.
@@ -221,18 +225,27 @@ fn waits_for_callback(resource: &Resource) -> bool {
     matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
 }
 
-fn input(task: TaskRef, outcome: TaskOutcome) -> InputKind {
+/// What a failed call of a resource is to its execution.
+pub(crate) fn failed(resource: &Resource, task: TaskId, failure: ConnectorFailure) -> InputKind {
+    let ConnectorFailure { error, cause } = failure;
+    if waits_for_callback(resource) {
+        InputKind::SubmitFailed { task, error, cause }
+    } else {
+        InputKind::TaskFailed { task, error, cause }
+    }
+}
+
+fn input(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> InputKind {
     let task = task.task;
     // A connector's text becomes part of the execution: what is no JSON must not get that far.
     let valid = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
     match outcome {
         TaskOutcome::Succeeded(text) if valid(&text) => InputKind::TaskSucceeded { task, output: Payload::new(text) },
         TaskOutcome::Submitted(text) if valid(&text) => InputKind::TaskSubmitted { task, output: Payload::new(text) },
-        TaskOutcome::Succeeded(_) | TaskOutcome::Submitted(_) => InputKind::TaskFailed {
-            task,
-            error: Some("States.Runtime".into()),
-            cause: Some("The service answered with something that is not JSON.".into()),
-        },
-        TaskOutcome::Failed(failure) => InputKind::TaskFailed { task, error: failure.error, cause: failure.cause },
+        TaskOutcome::Succeeded(_) | TaskOutcome::Submitted(_) => {
+            let cause = "The service answered with something that is not JSON.";
+            failed(resource, task, ConnectorFailure::new("States.Runtime", cause))
+        }
+        TaskOutcome::Failed(failure) => failed(resource, task, failure),
     }
 }

@@ -353,8 +353,8 @@ fn join_task(shared: &Shared, hot: &Hot, scheduled: &ScheduleTask, receivers: &m
         },
         resource => match shared.dispatch.connector_for(resource) {
             None => {
-                let ConnectorFailure { error, cause } = unserved(resource);
-                vec![InputKind::TaskStarted { task, worker_name: None }, InputKind::TaskFailed { task, error, cause }]
+                let failed = crate::dispatch::failed(resource, task, unserved(resource));
+                vec![InputKind::TaskStarted { task, worker_name: None }, failed]
             }
             Some(connector) => match shared.dispatch.reserve(shared, connector) {
                 Some(slot) => {

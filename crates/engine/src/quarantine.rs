@@ -357,8 +357,9 @@ pub(crate) fn show(held: &HeldInput) -> String {
         InputKind::TaskStarted { task, .. }
         | InputKind::TaskSubmitted { task, .. }
         | InputKind::TaskSucceeded { task, .. }
+        | InputKind::SubmitLost { task }
         | InputKind::Heartbeat { task } => line.push_str(&format!(" task {}/{}", task.frame.0, task.number)),
-        InputKind::TaskFailed { task, error, cause } => {
+        InputKind::TaskFailed { task, error, cause } | InputKind::SubmitFailed { task, error, cause } => {
             line.push_str(&format!(" task {}/{} {error:?} {cause:?}", task.frame.0, task.number));
         }
         _ => {}

@@ -66,7 +66,11 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
         }
         (TaskTarget::Call | TaskTarget::Submit, false) => ShardMessage::Requeue(queued),
         (TaskTarget::Call, true) => ShardMessage::Lost(queued),
-        (TaskTarget::Activity(_) | TaskTarget::Submit, true) => return Ok(()),
+        // Whoever got the token may answer; nobody will say whether it was sent.
+        (TaskTarget::Submit, true) => {
+            ShardMessage::Input { execution, kind: InputKind::SubmitLost { task }, origin: Origin::Call }
+        }
+        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
     };
     shared.send(id, message);
     Ok(())

@@ -324,7 +324,9 @@ impl Shard {
                 match dispatch.connector_for(&resource) {
                     Some(connector) => dispatch.queue(&self.shared, connector, queued),
                     // A server without this connector now: as when it is scheduled.
-                    None => self.fail_task(queued.task, crate::drive::unserved(&resource), !queued.started, now),
+                    None => {
+                        self.fail_task(queued.task, &resource, crate::drive::unserved(&resource), !queued.started, now);
+                    }
                 }
             }
             // That it is over may yet be refused.
@@ -344,7 +346,7 @@ impl Shard {
         match self.resource_of(queued.task) {
             Ok(Some(resource)) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
-                self.fail_task(queued.task, failure, false, now);
+                self.fail_task(queued.task, &resource, failure, false, now);
             }
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Lost(queued))]),
             Err(error) => {
@@ -354,9 +356,16 @@ impl Shard {
         }
     }
 
-    fn fail_task(&mut self, reference: TaskRef, failure: ConnectorFailure, start: bool, now: Millis) {
+    fn fail_task(
+        &mut self,
+        reference: TaskRef,
+        resource: &Resource,
+        failure: ConnectorFailure,
+        start: bool,
+        now: Millis,
+    ) {
         let task = reference.task;
-        let failed = InputKind::TaskFailed { task, error: failure.error, cause: failure.cause };
+        let failed = crate::dispatch::failed(resource, task, failure);
         let started = start.then_some(InputKind::TaskStarted { task, worker_name: None });
         let taken = started.into_iter().chain([failed]).map(|kind| Taken { kind, origin: Origin::Call }).collect();
         self.take(reference.execution, taken, now);

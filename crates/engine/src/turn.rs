@@ -102,6 +102,8 @@ pub(crate) fn target(resource: &Resource) -> TaskTarget {
 struct TaskChange<'a> {
     scheduled: Option<&'a ScheduleTask>,
     started: bool,
+    /// The call that submits it is over.
+    submitted: bool,
     closed: bool,
 }
 
@@ -277,8 +279,12 @@ fn write_tasks(
         }
     }
     for input in &effects.inputs {
-        if let InputKind::TaskStarted { task, .. } = input.kind {
-            changes.entry(task).or_default().started = true;
+        match input.kind {
+            InputKind::TaskStarted { task, .. } => changes.entry(task).or_default().started = true,
+            InputKind::TaskSubmitted { task, .. } | InputKind::SubmitLost { task } => {
+                changes.entry(task).or_default().submitted = true;
+            }
+            _ => {}
         }
     }
     let mut unsent = Vec::new();
@@ -301,9 +307,11 @@ fn write_tasks(
             continue;
         };
         let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
-        let row = TaskRow { sequence, target: target(&definition.resource), started: change.started };
+        let target = if change.submitted { TaskTarget::Submitted } else { target(&definition.resource) };
+        let started = change.started || change.submitted;
+        let row = TaskRow { sequence, target, started };
         commit.put(Table::Task, key, records::encode(&row));
-        if !change.started {
+        if !started {
             unsent.push(Unsent { queued: QueuedTask { task: reference, sequence, started: false }, state });
         }
     }

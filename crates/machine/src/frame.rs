@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    history::StateNumber,
+    history::{Failure, StateNumber},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
     payload::{Payload, PayloadId},
 };
@@ -133,8 +133,18 @@ pub struct OpenTask {
     pub timeout: Option<SetTimer>,
     /// The heartbeat's timer.
     pub heartbeat: Option<SetTimer>,
-    /// A callback's output that came before the submit call's answer.
-    pub early_answer: Option<Payload>,
+    /// A callback's answer that came before the submit call's. It was acknowledged, so nothing but the end of the
+    /// execution takes it back: the task's timers are cancelled.
+    pub early_answer: Option<Box<EarlyAnswer>>,
+}
+
+/// A callback's answer that waits for the submit call's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EarlyAnswer {
+    /// SendTaskSuccess, with its output.
+    Succeeded(Payload),
+    /// SendTaskFailure.
+    Failed(Failure),
 }
 
 /// Frames that a Parallel or Map state opened: numbers `first .. first + length`.
@@ -180,8 +190,8 @@ impl Frame {
                 visit.input.hydrate_from(source)?;
                 match &mut visit.work {
                     Work::Task(task) => {
-                        if let Some(answer) = &mut task.early_answer {
-                            answer.hydrate_from(source)?;
+                        if let Some(EarlyAnswer::Succeeded(output)) = task.early_answer.as_deref_mut() {
+                            output.hydrate_from(source)?;
                         }
                         task.input.hydrate_from(source)
                     }

@@ -100,4 +100,19 @@ pub enum InputKind {
     /// Tasks that ended badly before this in the turn have their consequences now. Written by the interpreter itself,
     /// in the place of an input that came to nothing but before.
     Settle,
+    /// The call that submits a callback task failed.
+    SubmitFailed {
+        /// The task.
+        task: TaskId,
+        /// Error name.
+        error: Option<Arc<str>>,
+        /// Cause.
+        cause: Option<Arc<str>>,
+    },
+    /// Nobody will hear how the call that submits a callback task ended: the server died meanwhile. Whoever got the
+    /// token may still answer.
+    SubmitLost {
+        /// The task.
+        task: TaskId,
+    },
 }

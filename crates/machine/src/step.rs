@@ -101,6 +101,7 @@ impl Turn<'_> {
         // four task time-outs of one Map). Whatever else happens, happens after.
         let ends_task = match input.kind {
             InputKind::TaskFailed { .. } => true,
+            InputKind::SubmitFailed { task, .. } => !self.is_answered(task),
             InputKind::TimerFired { timer } => {
                 matches!(self.timer(timer), Some((TimerKind::TaskTimeout | TimerKind::Heartbeat, _)))
             }
@@ -157,6 +158,8 @@ impl Turn<'_> {
             | InputKind::TaskSubmitted { task, .. }
             | InputKind::TaskSucceeded { task, .. }
             | InputKind::TaskFailed { task, .. }
+            | InputKind::SubmitFailed { task, .. }
+            | InputKind::SubmitLost { task }
             | InputKind::Heartbeat { task } => self.task_accepts(*task, kind),
         }
     }
@@ -174,6 +177,8 @@ impl Turn<'_> {
             InputKind::TaskSubmitted { task, output } => self.task_submitted(task, output),
             InputKind::TaskSucceeded { task, output } => self.task_succeeded(task, output),
             InputKind::TaskFailed { task, error, cause } => self.task_failed(task, Failure { error, cause }),
+            InputKind::SubmitFailed { task, error, cause } => self.submit_failed(task, Failure { error, cause }),
+            InputKind::SubmitLost { task } => self.submit_is_over(task),
             InputKind::Heartbeat { task } => {
                 self.renew_heartbeat(task.frame);
                 Ok(())

@@ -212,6 +212,8 @@ pub(crate) fn input_name(kind: &InputKind) -> &'static str {
         InputKind::Stop { .. } => "Stop",
         InputKind::Abandon { .. } => "Abandon",
         InputKind::Settle => "Settle",
+        InputKind::SubmitFailed { .. } => "SubmitFailed",
+        InputKind::SubmitLost { .. } => "SubmitLost",
     }
 }
 

@@ -69,7 +69,7 @@ const STATES: [&str; 8] = ["Task", "Pass", "Choice", "Wait", "Succeed", "Fail", 
 const COMMANDS: [&str; 7] =
     ["FindActivity", "ScheduleTask", "CloseTask", "SetTimer", "CancelTimer", "Continue", "Finish"];
 /// An execution's inputs.
-const INPUTS: [&str; 14] = [
+const INPUTS: [&str; 16] = [
     "Start",
     "Continue",
     "ActivityFound",
@@ -84,6 +84,8 @@ const INPUTS: [&str; 14] = [
     "Stop",
     "Abandon",
     "Settle",
+    "SubmitFailed",
+    "SubmitLost",
 ];
 
 impl Tally {

@@ -233,6 +233,8 @@ pub enum TaskTarget {
     Submit,
     /// Nowhere: the execution's turn was cut by its length and goes on. Its task has number 0.
     Continue,
+    /// Nowhere: it was submitted. The end is reported by a callback or a job.
+    Submitted,
 }
 
 /// An open task.

@@ -498,7 +498,7 @@ impl<'a> Check<'a> {
         let arn = Some(&subject.arn);
         let mut open = waits.tasks;
         if waits.cut {
-            open.insert(CONTINUE, OpenTask { state: None, started: false });
+            open.insert(CONTINUE, OpenTask { state: None, started: false, submitted: false });
         }
         while let Some((key, value)) = own.tasks.next_of(&subject.key)? {
             self.report.checked(Rule::Tasks, 1);
@@ -511,6 +511,7 @@ impl<'a> Check<'a> {
             let definition = subject.revision.as_ref().and_then(|revision| revision.definition.as_ref());
             let place = match (task.state, definition) {
                 (None, _) => Some(TaskTarget::Continue),
+                (Some(_), _) if task.submitted => Some(TaskTarget::Submitted),
                 (Some(state), Some(definition)) => {
                     task_state(definition, StateId(state)).map(|state| target(&state.resource))
                 }
@@ -670,6 +671,8 @@ struct OpenTask {
     /// Its state; none for a turn that was cut.
     state: Option<u32>,
     started: bool,
+    /// A job or a callback is to report its end.
+    submitted: bool,
 }
 
 /// What an execution waits for.
@@ -689,8 +692,9 @@ impl Waits {
             Work::Task(task) => {
                 self.timers.extend(task.timeout.map(|set| (set, TimerKind::TaskTimeout)));
                 self.timers.extend(task.heartbeat.map(|set| (set, TimerKind::Heartbeat)));
-                let started = matches!(task.stage, TaskStage::Started | TaskStage::Submitted);
-                self.tasks.insert(task.task, OpenTask { state: Some(visit.state), started });
+                let submitted = task.stage == TaskStage::Submitted;
+                let started = submitted || task.stage == TaskStage::Started;
+                self.tasks.insert(task.task, OpenTask { state: Some(visit.state), started, submitted });
             }
             Work::Beginning | Work::Parallel(_) | Work::Map(_) => {}
         }

@@ -11,7 +11,7 @@ use crate::{
     data_flow::{self, Data},
     effects::{Command, ScheduleTask, TimerKind},
     error_handling::{Class, Raised, too_large},
-    frame::{OpenTask, Position, TaskStage, Work},
+    frame::{EarlyAnswer, OpenTask, Position, TaskStage, Work},
     history::{EventKind, Failure},
     id::{FrameId, TaskId},
     input::InputKind,
@@ -218,11 +218,48 @@ impl<'a> Turn<'a> {
         let id = task.frame;
         let state = self.state_of(id);
         self.chain(id, EventKind::TaskSubmitted { state: state.id.0, output })?;
-        self.open_task_mut(id).stage = TaskStage::Submitted;
-        self.start_heartbeat(id);
-        match self.open_task_mut(id).early_answer.take() {
-            Some(output) => self.task_succeeded(task, output),
-            None => Ok(()),
+        self.submit_is_over(task)
+    }
+
+    /// From now on, a callback's answer ends the task; one that came before does so now.
+    pub(crate) fn submit_is_over(&mut self, task: TaskId) -> Run {
+        let id = task.frame;
+        let open = self.open_task_mut(id);
+        open.stage = TaskStage::Submitted;
+        match open.early_answer.take().map(|answer| *answer) {
+            Some(EarlyAnswer::Succeeded(output)) => self.task_succeeded(task, output),
+            Some(EarlyAnswer::Failed(failure)) => self.task_failed(task, failure),
+            None => {
+                self.start_heartbeat(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// The submit call failed: so does the task, unless whoever got the token has answered it.
+    pub(crate) fn submit_failed(&mut self, task: TaskId, failure: Failure) -> Run {
+        if self.is_answered(task) {
+            return self.submit_is_over(task);
+        }
+        let state = self.state_of(task.frame);
+        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure))
+    }
+
+    /// Whether a task has a callback's answer that waits for the submit call's.
+    pub(crate) fn is_answered(&self, task: TaskId) -> bool {
+        self.task_is_open(task) && self.open_task(task.frame).early_answer.is_some()
+    }
+
+    /// Whether an answer is a callback's that overtook the submit call's: the events keep their order.
+    fn is_early(&self, id: FrameId) -> bool {
+        self.open_task(id).stage == TaskStage::Started && waits_for_callback(&task_of(self.state_of(id)).resource)
+    }
+
+    fn hold(&mut self, id: FrameId, answer: EarlyAnswer) {
+        let open = self.open_task_mut(id);
+        open.early_answer = Some(Box::new(answer));
+        for timer in [open.timeout.take(), open.heartbeat.take()] {
+            self.cancel_timer(timer);
         }
     }
 
@@ -230,9 +267,8 @@ impl<'a> Turn<'a> {
         let id = task.frame;
         let state = self.state_of(id);
         let resource = &task_of(state).resource;
-        if self.open_task(id).stage == TaskStage::Started && waits_for_callback(resource) {
-            // The callback overtook the submit call's answer: the events keep their order.
-            self.open_task_mut(id).early_answer = Some(output);
+        if self.is_early(id) {
+            self.hold(id, EarlyAnswer::Succeeded(output));
             return Ok(());
         }
         if self.is_too_large(&output) {
@@ -254,6 +290,10 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn task_failed(&mut self, task: TaskId, failure: Failure) -> Run {
+        if self.is_early(task.frame) {
+            self.hold(task.frame, EarlyAnswer::Failed(failure));
+            return Ok(());
+        }
         let state = self.state_of(task.frame);
         self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure))
     }
@@ -323,11 +363,12 @@ impl<'a> Turn<'a> {
             InputKind::ActivityFound { .. } | InputKind::ActivityMissing { .. } => open.stage == TaskStage::Finding,
             InputKind::TaskStarted { .. } => open.stage == TaskStage::Scheduled,
             InputKind::TaskSubmitted { .. } => open.stage == TaskStage::Started,
-            InputKind::TaskSucceeded { .. } => {
-                matches!(open.stage, TaskStage::Started | TaskStage::Submitted) && open.early_answer.is_none()
+            InputKind::SubmitFailed { .. } | InputKind::SubmitLost { .. } => {
+                open.stage == TaskStage::Started && waits_for_callback(&task_of(self.state_of(task.frame)).resource)
             }
-            InputKind::TaskFailed { .. } | InputKind::Heartbeat { .. } => {
-                matches!(open.stage, TaskStage::Started | TaskStage::Submitted)
+            // A task is answered once, and has no more to say then.
+            InputKind::TaskSucceeded { .. } | InputKind::TaskFailed { .. } | InputKind::Heartbeat { .. } => {
+                matches!(open.stage, TaskStage::Started | TaskStage::Submitted) && open.early_answer.is_none()
             }
             _ => false,
         }

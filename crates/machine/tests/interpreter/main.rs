@@ -1,6 +1,7 @@
 //! The interpreter in a small world of its own: what it writes, when, and what it keeps.
 
 mod behaviour;
+mod callbacks;
 mod histories;
 mod random;
 mod world;

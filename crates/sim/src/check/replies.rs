@@ -52,16 +52,16 @@ impl Ledger {
         self.find(arn).map(|found| found.row.end.is_some())
     }
 
-    /// Whether a task is over, as far as it is durable.
-    pub(crate) fn is_task_over(&self, id: ExecutionId, task: TaskId) -> bool {
-        self.models.get(&id).is_some_and(|model| tasks::find(model, task).is_none())
+    /// Whether a task is over or has its answer, as far as it is durable.
+    pub(crate) fn is_task_answered(&self, id: ExecutionId, task: TaskId) -> bool {
+        self.models
+            .get(&id)
+            .is_some_and(|model| tasks::find(model, task).is_none_or(|open| open.early_answer.is_some()))
     }
 
-    /// Whether more than one answer of a task may have been taken.
-    pub(crate) fn may_be_answered_twice(&self, id: ExecutionId, task: TaskId) -> bool {
-        self.models.get(&id).is_none_or(|model| {
-            model.was_quarantined || model.answers.get(&task).is_some_and(|answers| answers.len() > 1)
-        })
+    /// Whether an execution was in quarantine, where answers are taken unseen.
+    pub(crate) fn was_quarantined(&self, id: ExecutionId) -> bool {
+        self.models.get(&id).is_none_or(|model| model.was_quarantined)
     }
 
     /// The identity of an execution.

@@ -44,6 +44,7 @@ pub(crate) fn rows(model: &Model, rows: &Rows) -> Checked {
                 Resource::Integration(integration) if integration.pattern == Pattern::RequestResponse => {
                     TaskTarget::Call
                 }
+                Resource::Integration(_) if open.stage == TaskStage::Submitted => TaskTarget::Submitted,
                 Resource::Integration(_) => TaskTarget::Submit,
             };
             expected.insert(open.task, (target, open.stage != TaskStage::Scheduled));

@@ -96,10 +96,10 @@ impl World {
                 let Some(token) = Token::parse(token) else { return Ok(()) };
                 let (execution, task) = (token.execution, token.task);
                 let ledger = self.setup.ledger.lock();
-                if ledger.is_task_over(execution, task) {
-                    let twice = ledger.may_be_answered_twice(execution, task);
+                if ledger.is_task_answered(execution, task) {
+                    let unseen = ledger.was_quarantined(execution);
                     drop(ledger);
-                    self.handed.answered(execution, task, twice)?;
+                    self.handed.answered(execution, task, unseen)?;
                 }
             }
             (Call::Succeed { token, output }, Err(error)) if error.is_transient() => {
