@@ -131,7 +131,13 @@ impl Shared {
 
     /// Looks how much room the store has.
     pub(crate) fn look_at_space(&self) {
-        let short = self.store.stats().space_short;
+        let stats = self.store.stats();
+        if stats.failed && !self.failed.load(Ordering::SeqCst) {
+            // A checkpoint failed in the background. Nobody may be about to commit, and so to learn of it.
+            tracing::error!("the store failed and must be opened again");
+            return self.fail();
+        }
+        let short = stats.space_short;
         if self.space_short.swap(short, Ordering::Relaxed) != short {
             if short {
                 tracing::error!("the store is running out of space: new work is refused until there is some");

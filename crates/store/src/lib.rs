@@ -124,6 +124,9 @@ pub struct Stats {
     /// There was no room to reserve log ahead or to write a checkpoint: commits still succeed
     /// while the reserved space lasts. Refuse new work now.
     pub space_short: bool,
+    /// A write, a sync or a checkpoint failed: no commit will succeed any more, and the store must be opened again.
+    /// Whoever has nothing to commit would not notice otherwise.
+    pub failed: bool,
 }
 
 /// Ordered tables of bytes with atomic, durable, grouped commits.

@@ -361,7 +361,11 @@ fn hand_out(server: &Server, mut polls: Vec<TcpStream>) -> Result<()> {
     }
     // The older half: tasks are given to who waits longest.
     let gone: Vec<TcpStream> = polls.drain(..polls.len() / 2).collect();
-    let vanishing = std::thread::spawn(move || drop(gone));
+    let vanishing = std::thread::spawn(move || {
+        // One that closes after its task has arrived takes it along: nobody can tell that from a worker at work.
+        let took = |socket: TcpStream| socket.set_nonblocking(true).is_ok() && matches!(socket.peek(&mut [0]), Ok(1));
+        gone.into_iter().map(took).filter(|took| *took).count()
+    });
     let mut executions = Vec::new();
     for number in 0..TASKS {
         let machine = &machines[number % ACTIVITIES];
@@ -369,17 +373,16 @@ fn hand_out(server: &Server, mut polls: Vec<TcpStream>) -> Result<()> {
             client.call("StartExecution", &json!({"stateMachineArn": machine, "input": number.to_string()}))?;
         executions.push(started["executionArn"].clone());
     }
-    if vanishing.join().is_err() {
-        bail!("connections could not be closed");
-    }
+    let Ok(taken_along) = vanishing.join() else { bail!("connections could not be closed") };
+    let wanted = TASKS - taken_along;
     let mut received = vec![0_usize; TASKS];
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut open: Vec<(TcpStream, Vec<u8>)> = polls.into_iter().map(|socket| (socket, Vec::new())).collect();
     for (socket, _) in &open {
         socket.set_nonblocking(true)?;
     }
-    while received.iter().sum::<usize>() < TASKS {
-        ensure!(Instant::now() < deadline, "{} of {TASKS} tasks reached a worker", received.iter().sum::<usize>());
+    while received.iter().sum::<usize>() < wanted {
+        ensure!(Instant::now() < deadline, "{} of {wanted} tasks reached a worker", received.iter().sum::<usize>());
         for (socket, bytes) in &mut open {
             let mut buffer = [0; 4_096];
             let Ok(count) = socket.read(&mut buffer) else { continue };
@@ -392,8 +395,8 @@ fn hand_out(server: &Server, mut polls: Vec<TcpStream>) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    ensure!(received.iter().all(|times| *times == 1), "a task reached two workers: {received:?}");
-    for execution in executions {
+    ensure!(received.iter().all(|times| *times <= 1), "a task reached two workers: {received:?}");
+    for (execution, _) in executions.iter().zip(&received).filter(|(_, times)| **times == 1) {
         let status = client.call("DescribeExecution", &json!({"executionArn": execution}))?["status"].take();
         ensure!(status == "SUCCEEDED", "{execution} is {status}");
     }

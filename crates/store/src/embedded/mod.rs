@@ -232,6 +232,7 @@ impl Shared {
             checkpoints: count(&self.checkpoints),
             index_rows: count(&self.index_rows),
             memtable_bytes: memory.active.bytes() + memory.frozen.as_ref().map_or(0, |f| f.bytes()),
+            failed: self.ended.get().is_some_and(|error| !matches!(error, Error::Closed)),
             space_short: self.reserver.is_refused() || locked(&self.checkpoint_refused).is_some(),
         }
     }
