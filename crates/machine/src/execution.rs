@@ -129,6 +129,18 @@ pub struct Execution {
     pub head: Head,
     /// The frames: the execution's own, and one for each open branch or iteration.
     pub frames: BTreeMap<FrameId, Frame>,
+    /// How long the turn at hand is. Means nothing between turns.
+    pub(crate) length: TurnLength,
+}
+
+/// What ends a turn when it grows too long. It goes on counting when inputs join the turn: the fold of a turn's inputs
+/// knows nothing of when each of them came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TurnLength {
+    /// States entered.
+    pub(crate) states: u32,
+    /// Bytes of new payloads and events.
+    pub(crate) bytes: usize,
 }
 
 impl Execution {
@@ -147,7 +159,7 @@ impl Execution {
             ready: Vec::new(),
             closing: None,
         };
-        Self { info, head, frames: BTreeMap::new() }
+        Self { info, head, frames: BTreeMap::new(), length: TurnLength::default() }
     }
 
     /// Its status.

@@ -12,7 +12,7 @@ use crate::{
     context::Environment,
     effects::{Command, Effects, Outcome, TimerKind},
     error_handling::Raised,
-    execution::{Closing, Execution, Status},
+    execution::{Closing, Execution, Status, TurnLength},
     frame::{Frame, Position, SetTimer, Visit, Work},
     history::{EventKind, Failure, HistoryEvent},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
@@ -36,6 +36,8 @@ pub fn step(definition: &Definition, execution: &mut Execution, inputs: &[Input]
     let before = (head.turn, head.turn_payloads, head.last_at);
     head.turn += 1;
     head.turn_payloads = 0;
+    execution.length = TurnLength::default();
+    let head = &mut execution.head;
     head.last_at = inputs.iter().map(|input| input.at).fold(head.last_at, Millis::max);
     let effects = step_on(definition, execution, inputs);
     if effects.inputs.is_empty() {
@@ -56,16 +58,8 @@ pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Inp
         first_event: execution.head.next_event,
         ..Effects::default()
     };
-    let mut turn = Turn {
-        definition,
-        execution,
-        effects,
-        queue: VecDeque::new(),
-        failures: Vec::new(),
-        random: Cell::new(0),
-        states: 0,
-        bytes: 0,
-    };
+    let mut turn =
+        Turn { definition, execution, effects, queue: VecDeque::new(), failures: Vec::new(), random: Cell::new(0) };
     for input in inputs {
         let outcome = turn.take(input);
         turn.effects.outcomes.push(outcome);
@@ -88,8 +82,6 @@ pub(crate) struct Turn<'a> {
     /// Tasks that ended badly, their events written, that no retrier or catcher has seen yet.
     failures: Vec<(TaskId, Raised)>,
     random: Cell<u64>,
-    states: u32,
-    bytes: usize,
 }
 
 impl Turn<'_> {
@@ -217,7 +209,8 @@ impl Turn<'_> {
     /// Lets frames go on until all wait, the execution ends, or the turn is long enough.
     fn run(&mut self) -> Run {
         while let Some(id) = self.queue.pop_front() {
-            if self.states >= STATES_PER_TURN || self.bytes >= BYTES_PER_TURN {
+            let length = self.execution.length;
+            if length.states >= STATES_PER_TURN || length.bytes >= BYTES_PER_TURN {
                 self.queue.push_front(id);
                 if self.execution.head.ready.is_empty() {
                     self.effects.commands.push(Command::Continue);
@@ -447,7 +440,7 @@ impl Turn<'_> {
 
     /// Counts towards the length of the turn.
     pub(crate) fn count_state(&mut self) {
-        self.states += 1;
+        self.execution.length.states += 1;
     }
 
     pub(crate) fn resume(&mut self, id: FrameId) {
@@ -473,7 +466,7 @@ impl Turn<'_> {
         assert!(previous < id, "an event follows another");
         let back = if previous == 0 { 0 } else { id - previous };
         self.execution.head.next_event = id + 1;
-        self.bytes += EVENT_BYTES;
+        self.execution.length.bytes += EVENT_BYTES;
         self.effects.events.push(HistoryEvent { back, kind });
         id
     }
@@ -494,7 +487,7 @@ impl Turn<'_> {
         let id = PayloadId { turn: head.turn, index: head.turn_payloads };
         head.turn_payloads += 1;
         let payload = payload.with_id(id);
-        self.bytes += payload.text().len();
+        self.execution.length.bytes += payload.text().len();
         self.effects.payloads.push(payload.clone());
         payload
     }
