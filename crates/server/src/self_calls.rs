@@ -12,7 +12,6 @@ use stepwright_api::{
 };
 use stepwright_asl::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
-use uuid::Uuid;
 
 use crate::{operations::Call, service::Service};
 
@@ -105,7 +104,7 @@ impl Connector for SelfCalls {
 }
 
 async fn answer(service: &Service, operation: Operation, task: &TaskCall) -> TaskOutcome {
-    let request_id = Uuid::new_v4().to_string();
+    let request_id = crate::ids::random_uuid();
     let shapes = OPERATIONS.iter().find(|info| info.operation == operation).expect("every operation has its shapes");
     let request = match serde_json::from_str(&task.input)
         .map_err(|error| error.to_string())

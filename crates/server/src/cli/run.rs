@@ -135,7 +135,7 @@ async fn execute(
     timeout: Option<Duration>,
 ) -> Result<Value, Failure> {
     // A machine of this run's own, gone when it ends; the history stays readable on a running server.
-    let name = format!("run-{}", uuid::Uuid::new_v4());
+    let name = format!("run-{}", crate::ids::random_uuid());
     let create =
         json!({"name": name, "definition": definition, "roleArn": "arn:aws:iam::000000000000:role/stepwright-run"});
     let created = client.operation("CreateStateMachine", &create).await?;
