@@ -1,10 +1,14 @@
 //! Executions that the interpreter broke on, or whose rows cannot be read. Such an execution stands still: what comes
 //! for it is kept in its quarantine row until somebody retries or fails it. It never harms another execution.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use stepwright_machine::{
-    Closing, EventId, EventKind, Failure, Head, HistoryEvent, Input, InputKind, Millis, Payload, Status, TurnId,
+    Closing, EventId, EventKind, Failure, Head, HistoryEvent, Input, InputKind, Millis, Payload, PayloadId, Status,
+    TurnId,
 };
 use stepwright_store::{
     Commit, Order, Table, keys,
@@ -20,7 +24,7 @@ use crate::{
     secrets::short_hash,
     shard::{Shard, Taken},
     timers::Later,
-    turn::Hot,
+    turn::{self, Hot},
 };
 
 /// Answers of callers that one quarantine keeps at most, and bytes of them.
@@ -166,8 +170,7 @@ impl Shard {
         let Some(row) = self.quarantined.remove(&execution.id) else {
             return drop(reply.send(Err(Error::NotQuarantined { arn: "".into() })));
         };
-        let cause: std::sync::Arc<str> =
-            format!("The execution was in quarantine and was given up: {}", row.cause).into();
+        let cause: Arc<str> = format!("The execution was in quarantine and was given up: {}", row.cause).into();
         let done = match self.load(execution) {
             Ok(Some(hot)) if hot.execution.head.next_event > 1 => {
                 let mut commit = Commit::default();
@@ -176,7 +179,7 @@ impl Shard {
                 let taken = vec![Taken { kind, origin: Origin::Call }];
                 match self.drive(hot, taken, commit, Vec::new(), now) {
                     Driven::Done => Ok(()),
-                    Driven::Broke => self.close_directly(execution, &cause, now),
+                    Driven::Broke => self.close_directly(execution, &row, &cause, now),
                 }
             }
             Ok(None) => {
@@ -185,7 +188,7 @@ impl Shard {
                 self.emit(None, commit, Vec::new());
                 Ok(())
             }
-            Ok(Some(_)) | Err(Error::Corrupt { .. }) => self.close_directly(execution, &cause, now),
+            Ok(Some(_)) | Err(Error::Corrupt { .. }) => self.close_directly(execution, &row, &cause, now),
             Err(error) => Err(error),
         };
         match done {
@@ -198,8 +201,15 @@ impl Shard {
         }
     }
 
-    /// Ends an execution that the interpreter cannot even end: one closing event, and its rows as of a failed one.
-    fn close_directly(&mut self, execution: ExecutionRef, cause: &std::sync::Arc<str>, now: Millis) -> Result<()> {
+    /// Ends an execution that the interpreter cannot even end: one closing event, and its rows as of a failed one. If
+    /// not even its first turn was done, that it started is told too, with the input that waited in quarantine.
+    fn close_directly(
+        &mut self,
+        execution: ExecutionRef,
+        quarantined: &QuarantineRow,
+        cause: &Arc<str>,
+        now: Millis,
+    ) -> Result<()> {
         let ExecutionRef { scope, id } = execution;
         let store = self.shared.store.clone();
         let key = keys::execution(scope, id);
@@ -211,18 +221,24 @@ impl Shard {
             store.get(Table::Head, &key)?.and_then(|bytes| records::decode(Table::Head, &bytes).ok());
         let (error, cause) = (failure.error.clone(), failure.cause.clone());
         let closing = Closing { status: Status::Failed, at: now, output: None, error, cause };
-        let back = if next_event > 1 { 1 } else { 0 };
-        let event = HistoryEvent { back, kind: EventKind::ExecutionFailed(failure) };
 
         let mut commit = Commit::default();
-        let events = [event];
-        let turn_row =
-            TurnRowRef { first_event: next_event, at: now, events: &events, payloads: Vec::new(), inputs: &[] };
+        let mut events = Vec::new();
+        let mut payloads = Vec::new();
+        let input = if turn == 0 { start_input(quarantined) } else { None };
+        if let Some(text) = &input {
+            row.input = Payload::numbered(PayloadId { turn: 1, index: 0 }, text.clone());
+            events.push(HistoryEvent { back: 0, kind: EventKind::ExecutionStarted { input: row.input.clone() } });
+            payloads.push(turn::payload(&mut commit, execution, row.input.id(), text));
+        }
+        let back = if next_event > 1 || input.is_some() { 1 } else { 0 };
+        events.push(HistoryEvent { back, kind: EventKind::ExecutionFailed(failure) });
+        let turn_row = TurnRowRef { first_event: next_event, at: now, events: &events, payloads, inputs: &[] };
         commit.put(Table::Turn, keys::turn(scope, id, turn + 1), records::encode(&turn_row));
         row.end = Some(EndRow {
             closing,
             turn: turn + 1,
-            next_event: next_event + 1,
+            next_event: next_event + events.len() as EventId,
             next_frame: head.as_ref().map_or(1, |head| head.next_frame),
             next_number: head.as_ref().map_or(1, |head| head.next_number),
         });
@@ -261,7 +277,7 @@ impl Shard {
         Ok((turn, row.first_event + row.events.len() as u64))
     }
 
-    fn arn_of(&self, execution: ExecutionRef) -> Result<std::sync::Arc<str>> {
+    fn arn_of(&self, execution: ExecutionRef) -> Result<Arc<str>> {
         let key = keys::execution(execution.scope, execution.id);
         let bytes = self.shared.store.get(Table::Execution, &key)?.ok_or_else(|| corrupt("the execution"))?;
         let row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
@@ -335,7 +351,7 @@ pub(crate) fn release(held: HeldInput) -> Input {
 }
 
 /// The start input that an execution in quarantine still waits to take.
-pub(crate) fn start_input(row: &QuarantineRow) -> Option<std::sync::Arc<str>> {
+pub(crate) fn start_input(row: &QuarantineRow) -> Option<Arc<str>> {
     row.inputs.iter().find_map(|held| match held.input.kind {
         InputKind::Start { .. } => held.text.clone(),
         _ => None,

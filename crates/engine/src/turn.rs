@@ -8,8 +8,8 @@ use std::{
 
 use stepwright_asl::{Pattern, Resource, StateId, StateKind, Task};
 use stepwright_machine::{
-    Closing, Command, Definition, Effects, Execution, InputKind, Millis, ScheduleTask, Status, TaskId, TimerId,
-    TimerKind,
+    Closing, Command, Definition, Effects, Execution, InputKind, Millis, PayloadId, ScheduleTask, Status, TaskId,
+    TimerId, TimerKind,
     frame::{OpenTask, Position, Visit, Work},
 };
 use stepwright_store::{
@@ -176,14 +176,9 @@ fn write_turn(hot: &mut Hot, effects: &Effects, commit: &mut Commit) {
     for (index, payload) in effects.payloads.iter().enumerate() {
         let text = payload.text();
         hot.bytes += text.len() + 96;
-        if text.len() <= INLINE_BYTES {
-            payloads.push(Some(&**text));
-        } else {
-            payloads.push(None);
-            let index = u32::try_from(index).expect("fewer than 2^32 payloads in one turn");
-            let row = PayloadRow { text: text.clone() };
-            commit.put(Table::Payload, keys::payload(scope, id, effects.turn, index), records::encode(&row));
-        }
+        let index = u32::try_from(index).expect("fewer than 2^32 payloads in one turn");
+        let number = PayloadId { turn: effects.turn, index };
+        payloads.push(self::payload(commit, hot.reference(), number, text));
     }
     hot.bytes += effects.changed.len() * 256;
     let row = TurnRowRef {
@@ -194,6 +189,21 @@ fn write_turn(hot: &mut Hot, effects: &Effects, commit: &mut Commit) {
         inputs: &effects.inputs,
     };
     commit.put(Table::Turn, keys::turn(scope, id, effects.turn), records::encode(&row));
+}
+
+/// A payload as its turn's row holds it: the text, or none if it got a row of its own.
+pub(crate) fn payload<'a>(
+    commit: &mut Commit,
+    execution: ExecutionRef,
+    number: PayloadId,
+    text: &'a Arc<str>,
+) -> Option<&'a str> {
+    if text.len() <= INLINE_BYTES {
+        return Some(text);
+    }
+    let key = keys::payload(execution.scope, execution.id, number.turn, number.index);
+    commit.put(Table::Payload, key, records::encode(&PayloadRow { text: text.clone() }));
+    None
 }
 
 /// The execution's row, its name and its places in the lists: at the start and at the end.

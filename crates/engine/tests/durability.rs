@@ -755,6 +755,24 @@ async fn a_broken_execution_can_be_failed_even_when_the_interpreter_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_never_had_a_turn_keeps_its_input_when_it_is_failed() {
+    for input in ["\"break\"".to_owned(), format!("[\"break\",\"{}\"]", "x".repeat(5_000))] {
+        let mut world = World::new();
+        world.options.step.begin = broken;
+        let engine = world.open();
+        world.create(&engine, "m", &chain(1)).await;
+        let started = world.start(&engine, "m", "e", &input).await.unwrap();
+        assert!(world.describe(&engine, &started.arn).await.quarantined);
+        engine.quarantine_fail(&started.arn).await.unwrap();
+        drop(engine);
+        let engine = world.open();
+        let described = world.describe(&engine, &started.arn).await;
+        assert_eq!((described.status, &*described.input), (Status::Failed, &*input));
+        assert_eq!(world.event_names(&engine, &started.arn).await, ["ExecutionStarted", "ExecutionFailed"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_waits_for_quarantined_executions_to_end_writes_nothing_meanwhile() {
     let mut world = World::new();
     world.options.step.begin = fragile;

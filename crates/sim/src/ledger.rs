@@ -143,13 +143,16 @@ impl Ledger {
         self.tally.turns += 1;
         turns::next(model, turn, row)?;
         let id = model.execution.info.id;
+        let damaged = |what: String| Complaint::new("turns", "what a turn needs is stored with it", what);
         if row.inputs.is_empty() {
-            // Nothing brought it about: the end of an execution that the interpreter cannot end.
+            // Nothing brought it about: the end of an execution that the interpreter cannot end, and its start if it
+            // had none yet.
             model.closed_directly = true;
-            let before = model.append(turn, row, row.events.clone());
+            let texts =
+                model.texts(&self.rows, turn, row).map_err(|what| damaged(format!("{}: {what}", model.label)))?;
+            let before = model.append_directly(turn, row, &texts);
             return history::appended(model, before);
         }
-        let damaged = |what: String| Complaint::new("turns", "what a turn needs is stored with it", what);
         let texts = model.texts(&self.rows, turn, row).map_err(|what| damaged(format!("{}: {what}", model.label)))?;
         let set = timers::open(&model.execution);
         timers::fired(model, &set, row, self.latest)?;

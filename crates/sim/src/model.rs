@@ -128,6 +128,11 @@ impl Model {
         })
     }
 
+    /// Whether it is over, by the interpreter's word or without it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.execution.head.closing.is_some() || self.closed_directly
+    }
+
     /// The texts of a turn's payloads.
     pub(crate) fn texts(&self, rows: &Rows, turn: TurnId, row: &TurnRow) -> Result<Vec<Arc<str>>, String> {
         let large = |index: usize| {
@@ -176,6 +181,20 @@ impl Model {
         }
         self.execution.head.turn = turn - 1;
         stepwright_machine::step(&self.definition, &mut self.execution, &inputs)
+    }
+
+    /// Appends the events of a turn that no input brought about; how many there were before.
+    pub(crate) fn append_directly(&mut self, turn: TurnId, row: &TurnRow, texts: &[Arc<str>]) -> usize {
+        let mut events = row.events.clone();
+        for event in &mut events {
+            if let EventKind::ExecutionStarted { input } = &mut event.kind
+                && let Some(text) = texts.get(input.id().index as usize)
+            {
+                *input = Payload::numbered(input.id(), text.clone());
+                self.execution.head.input = input.clone();
+            }
+        }
+        self.append(turn, row, events)
     }
 
     /// Appends a turn's events; how many there were before.

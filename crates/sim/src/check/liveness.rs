@@ -7,15 +7,10 @@ use crate::{model::Model, rows::Rows};
 
 /// An execution that should have closed.
 pub(crate) fn closed(model: &Model, steps: u64) -> Checked {
-    ensure(
-        model.execution.head.closing.is_some() || model.closed_directly,
-        "liveness",
-        "every execution closes",
-        || {
-            let frames: Vec<_> = model.execution.frames.values().map(|frame| &frame.position).collect();
-            format!("{} is open after {steps} steps without faults: {frames:?}", model.label)
-        },
-    )
+    ensure(model.is_closed(), "liveness", "every execution closes", || {
+        let frames: Vec<_> = model.execution.frames.values().map(|frame| &frame.position).collect();
+        format!("{} is open after {steps} steps without faults: {frames:?}", model.label)
+    })
 }
 
 /// Rows that only open executions have.

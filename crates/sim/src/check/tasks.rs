@@ -20,9 +20,12 @@ const OUTBOX: &str = "the tasks that are stored are those that the execution wai
 
 /// The open task with this number.
 pub(crate) fn find(model: &Model, task: TaskId) -> Option<&OpenTask> {
+    if model.is_closed() {
+        return None;
+    }
     match &model.execution.frames.get(&task.frame)?.position {
         Position::In(visit) => match &visit.work {
-            Work::Task(open) if open.task == task && model.execution.head.closing.is_none() => Some(open),
+            Work::Task(open) if open.task == task => Some(open),
             _ => None,
         },
         _ => None,
