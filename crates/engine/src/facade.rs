@@ -18,7 +18,7 @@ use crate::{
     connector::Connector,
     delivery::Delivery,
     error::{Error, Result},
-    message::{ExecutionRef, Origin, Reply, ShardMessage, StartRequest},
+    message::{ExecutionRef, Leave, Origin, ShardMessage, StartRequest, Way},
     model::{
         Activity, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewExecution,
         NewStateMachine, Page, PageRequest, Progress, QuarantinedExecution, Scope, Started, StateMachine,
@@ -421,7 +421,7 @@ impl Engine {
     /// # Errors
     /// `NotQuarantined`; `Quarantined` when it broke again at once.
     pub async fn quarantine_retry(&self, arn: &str) -> Result<()> {
-        self.release(arn, |execution, reply| ShardMessage::Retry { execution, reply }).await
+        self.leave_quarantine(arn, Way::Retry).await
     }
 
     /// Takes it out and ends it as failed.
@@ -429,7 +429,7 @@ impl Engine {
     /// # Errors
     /// `NotQuarantined`.
     pub async fn quarantine_fail(&self, arn: &str) -> Result<()> {
-        self.release(arn, |execution, reply| ShardMessage::Fail { execution, reply }).await
+        self.leave_quarantine(arn, Way::Fail).await
     }
 
     // What the operations share
@@ -484,13 +484,13 @@ impl Engine {
         answered(answer).await
     }
 
-    async fn release(&self, arn: &str, message: impl FnOnce(ExecutionRef, Reply<()>) -> ShardMessage) -> Result<()> {
+    async fn leave_quarantine(&self, arn: &str, way: Way) -> Result<()> {
         let shared = self.shared();
         shared.check()?;
         let named = arn.to_owned();
         let (execution, _) = self.read(move |shared| shared.find_quarantined(&named)).await?;
         let (reply, answer) = oneshot::channel();
-        shared.send(execution.id, message(execution, reply));
+        shared.send(execution.id, ShardMessage::Leave(Leave { execution, way, reply }));
         answered(answer).await.map_err(|error| match error {
             Error::NotQuarantined { .. } => Error::NotQuarantined { arn: arn.into() },
             other => other,

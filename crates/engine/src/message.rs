@@ -78,10 +78,8 @@ pub(crate) enum ShardMessage {
     Requeue(QueuedTask),
     /// A started call was lost with the process that made it.
     Lost(QueuedTask),
-    /// Take an execution out of quarantine and give it its inputs again.
-    Retry { execution: ExecutionRef, reply: Reply<()> },
-    /// Take an execution out of quarantine and end it.
-    Fail { execution: ExecutionRef, reply: Reply<()> },
+    /// Take an execution out of quarantine.
+    Leave(Leave),
     /// Turns of these executions are durable.
     Committed(Vec<ExecutionRef>),
     /// Commits of this shard were refused; forget what is not durable and go on with this generation.
@@ -90,6 +88,22 @@ pub(crate) enum ShardMessage {
     Flush(Reply<()>),
     /// End the thread.
     Stop,
+}
+
+/// How an execution leaves quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is given its inputs again.
+    Retry,
+    /// It ends as failed.
+    Fail,
+}
+
+/// An execution that is to leave quarantine.
+pub(crate) struct Leave {
+    pub(crate) execution: ExecutionRef,
+    pub(crate) way: Way,
+    pub(crate) reply: Reply<()>,
 }
 
 /// Who waits for what becomes of an input.
@@ -169,6 +183,8 @@ pub(crate) enum After {
     StartOver(StartPermit),
     /// Tasks of an execution that left quarantine are looked at as after a crash.
     RecoverTasks(ExecutionRef),
+    /// Take an execution out of quarantine as is asked, now that everything about it is durable.
+    Leave(Leave),
 }
 
 /// A commit to make.

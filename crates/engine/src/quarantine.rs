@@ -7,8 +7,8 @@ use std::{
 };
 
 use stepwright_machine::{
-    Closing, EventId, EventKind, Failure, Head, HistoryEvent, Input, InputKind, Millis, Payload, PayloadId, Status,
-    TurnId,
+    Closing, EventId, EventKind, ExecutionId, Failure, Head, HistoryEvent, Input, InputKind, Millis, Payload,
+    PayloadId, Status, TurnId,
 };
 use stepwright_store::{
     Commit, Order, Table, keys,
@@ -19,7 +19,7 @@ use crate::{
     catalog::corrupt,
     drive::Driven,
     error::{Error, Result},
-    message::{After, ExecutionRef, Origin, Reply, TaskRef},
+    message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
@@ -30,6 +30,27 @@ use crate::{
 /// Answers of callers that one quarantine keeps at most, and bytes of them.
 const HELD_INPUTS: usize = 1_000;
 const HELD_BYTES: usize = 1 << 20;
+
+/// An execution in quarantine, in its shard's memory.
+pub(crate) struct Quarantined {
+    row: QuarantineRow,
+    /// Commits of it under way. As long as there are any, the store does not say yet where it stands.
+    uncommitted: u32,
+}
+
+impl Quarantined {
+    /// One that the store holds.
+    pub(crate) fn durable(row: QuarantineRow) -> Self {
+        Self { row, uncommitted: 0 }
+    }
+}
+
+/// An execution that was ended without the interpreter.
+pub(crate) struct GivenUp {
+    pub(crate) closing: Closing,
+    /// Commits of it under way.
+    uncommitted: u32,
+}
 
 impl Shard {
     /// Puts an execution into quarantine with what it was to take in. Its memory is gone.
@@ -54,8 +75,9 @@ impl Shard {
             record_start(hot, &taken, &mut commit);
         }
         let row = QuarantineRow { arn: arn.clone(), cause: cause.into(), at: now, inputs: Vec::new(), dropped: 0 };
+        let uncommitted = hot.map_or(0, |hot| hot.uncommitted);
         self.take_hot(execution.id);
-        self.quarantined.insert(execution.id, row);
+        self.quarantined.insert(execution.id, Quarantined { row, uncommitted });
         let mut after: Vec<After> = Vec::new();
         for one in first {
             match one {
@@ -85,7 +107,7 @@ impl Shard {
         mut after: Vec<After>,
     ) {
         let shared = self.shared.clone();
-        let Some(row) = self.quarantined.get_mut(&execution.id) else { return };
+        let Some(Quarantined { row, uncommitted }) = self.quarantined.get_mut(&execution.id) else { return };
         let before = (row.inputs.len(), row.dropped);
         let mut bytes: usize = row.inputs.iter().map(|held| held.text.as_ref().map_or(0, |text| text.len())).sum();
         for Taken { kind, origin } in taken {
@@ -118,25 +140,57 @@ impl Shard {
                         after.push(After::Otherwise(Later::Input(execution, kind)));
                     }
                 }
-                // Its row in the table of tasks brings it again.
-                Origin::Worker { poller, .. } => shared.activities.put_back_poller(&shared, poller),
-                Origin::Continue | Origin::Slot { .. } | Origin::Stop(None) => {}
+                // Their rows in the table of tasks bring these again when it leaves quarantine. If the quarantine is
+                // refused it never was in one, and they go on at once.
+                Origin::Continue => after.push(After::Otherwise(Later::Input(execution, kind))),
+                Origin::Worker { poller, queued } => {
+                    after.push(After::Otherwise(Later::ForWorker(poller.activity.clone(), queued)));
+                    shared.activities.put_back_poller(&shared, poller);
+                }
+                Origin::Slot { slot, queued } => {
+                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
+                }
+                Origin::Stop(None) => {}
             }
         }
         // A machine that is being deleted asks its executions to stop again and again; that changes nothing.
         if new || (row.inputs.len(), row.dropped) != before {
             commit.put(Table::Quarantine, keys::execution(execution.scope, execution.id), records::encode(row));
         }
-        if !commit.mutations.is_empty() || !after.is_empty() {
-            self.emit(None, commit, after);
+        let own = (!commit.mutations.is_empty()).then_some(execution);
+        *uncommitted += u32::from(own.is_some());
+        if own.is_some() || !after.is_empty() {
+            self.emit(own, commit, after);
         }
     }
 
-    /// Takes an execution out of quarantine and gives it its inputs again.
-    pub(crate) fn retry(&mut self, execution: ExecutionRef, reply: Reply<()>, now: Millis) {
-        let Some(row) = self.quarantined.remove(&execution.id) else {
-            return drop(reply.send(Err(Error::NotQuarantined { arn: "".into() })));
-        };
+    /// A commit is durable of an execution that is in quarantine or was given up.
+    pub(crate) fn quarantine_committed(&mut self, id: ExecutionId) {
+        if let Some(quarantined) = self.quarantined.get_mut(&id) {
+            quarantined.uncommitted = quarantined.uncommitted.saturating_sub(1);
+        } else if let Some(given_up) = self.given_up.get_mut(&id) {
+            given_up.uncommitted = given_up.uncommitted.saturating_sub(1);
+            if given_up.uncommitted == 0 {
+                self.given_up.remove(&id);
+            }
+        }
+    }
+
+    /// Takes an execution out of quarantine, as soon as all that is known of it is durable: it is read back.
+    pub(crate) fn leave(&mut self, leave: Leave, now: Millis) {
+        let Leave { execution, way, reply } = leave;
+        match self.quarantined.remove(&execution.id) {
+            Some(quarantined) if quarantined.uncommitted > 0 => {
+                self.quarantined.insert(execution.id, quarantined);
+                self.emit(None, Commit::default(), vec![After::Leave(Leave { execution, way, reply })]);
+            }
+            Some(Quarantined { row, .. }) if way == Way::Retry => self.retry(execution, row, reply, now),
+            Some(Quarantined { row, .. }) => self.fail(execution, row, reply, now),
+            None => drop(reply.send(Err(Error::NotQuarantined { arn: "".into() }))),
+        }
+    }
+
+    fn retry(&mut self, execution: ExecutionRef, row: QuarantineRow, reply: Reply<()>, now: Millis) {
         let mut commit = Commit::default();
         commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));
         let answer = After::Answered { reply, result: Ok(()) };
@@ -157,7 +211,7 @@ impl Shard {
             }
             Ok(None) => self.emit(None, commit, vec![answer]),
             Err(error) => {
-                self.quarantined.insert(execution.id, row);
+                self.quarantined.insert(execution.id, Quarantined::durable(row));
                 if let After::Answered { reply, .. } = answer {
                     drop(reply.send(Err(error)));
                 }
@@ -165,11 +219,7 @@ impl Shard {
         }
     }
 
-    /// Takes an execution out of quarantine and ends it as failed.
-    pub(crate) fn fail(&mut self, execution: ExecutionRef, reply: Reply<()>, now: Millis) {
-        let Some(row) = self.quarantined.remove(&execution.id) else {
-            return drop(reply.send(Err(Error::NotQuarantined { arn: "".into() })));
-        };
+    fn fail(&mut self, execution: ExecutionRef, row: QuarantineRow, reply: Reply<()>, now: Millis) {
         let cause: Arc<str> = format!("The execution was in quarantine and was given up: {}", row.cause).into();
         let done = match self.load(execution) {
             Ok(Some(hot)) if hot.execution.head.next_event > 1 => {
@@ -195,7 +245,7 @@ impl Shard {
             // In order: only when the commit before it is durable.
             Ok(()) => self.emit(None, Commit::default(), vec![After::Answered { reply, result: Ok(()) }]),
             Err(error) => {
-                self.quarantined.entry(execution.id).or_insert(row);
+                self.quarantined.entry(execution.id).or_insert(Quarantined::durable(row));
                 drop(reply.send(Err(error)));
             }
         }
@@ -236,7 +286,7 @@ impl Shard {
         let turn_row = TurnRowRef { first_event: next_event, at: now, events: &events, payloads, inputs: &[] };
         commit.put(Table::Turn, keys::turn(scope, id, turn + 1), records::encode(&turn_row));
         row.end = Some(EndRow {
-            closing,
+            closing: closing.clone(),
             turn: turn + 1,
             next_event: next_event + events.len() as EventId,
             next_frame: head.as_ref().map_or(1, |head| head.next_frame),
@@ -260,8 +310,9 @@ impl Shard {
         commit.delete_range(Table::Task, key.clone(), keys::prefix_end(&key));
         after.push(After::Closed);
         after.push(After::Changed(execution));
-        self.quarantined.remove(&id);
-        self.emit(None, commit, after);
+        let before = self.quarantined.remove(&id).map_or(0, |quarantined| quarantined.uncommitted);
+        self.given_up.insert(id, GivenUp { closing, uncommitted: before + 1 });
+        self.emit(Some(execution), commit, after);
         Ok(())
     }
 
@@ -292,7 +343,7 @@ impl Shard {
         let mut found = HashMap::new();
         each_row(&*self.shared.store, |execution, row| {
             if self.shared.shard_of(execution.id) == self.index() {
-                found.insert(execution.id, row);
+                found.insert(execution.id, Quarantined::durable(row));
             }
         })?;
         self.quarantined = found;

@@ -23,6 +23,7 @@ use crate::{
     message::{After, ExecutionRef, Origin, Pending, QueuedTask, ShardMessage, StartRequest, TaskRef},
     model::Started,
     options::OnLost,
+    quarantine::{GivenUp, Quarantined},
     secrets::{partition, short_hash},
     shared::{RETRY_MS, Shared},
     timers::Later,
@@ -56,13 +57,16 @@ pub(crate) struct Shard {
     uses: u64,
     bytes: usize,
     names: HashMap<Vec<u8>, TakenName>,
-    /// Executions that take nothing in, with their rows.
-    pub(crate) quarantined: HashMap<ExecutionId, QuarantineRow>,
+    /// Executions that take nothing in.
+    pub(crate) quarantined: HashMap<ExecutionId, Quarantined>,
+    /// Executions whose quarantine ended with them, in commits that are under way: nothing else in memory knows.
+    pub(crate) given_up: HashMap<ExecutionId, GivenUp>,
     out: Vec<Pending>,
 }
 
 impl Shard {
     pub(crate) fn new(shared: Arc<Shared>, index: usize, quarantined: HashMap<ExecutionId, QuarantineRow>) -> Self {
+        let quarantined = quarantined.into_iter().map(|(id, row)| (id, Quarantined::durable(row))).collect();
         Self {
             shared,
             index,
@@ -73,6 +77,7 @@ impl Shard {
             bytes: 0,
             names: HashMap::new(),
             quarantined,
+            given_up: HashMap::new(),
             out: Vec::new(),
         }
     }
@@ -128,8 +133,7 @@ impl Shard {
                 ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
-                ShardMessage::Retry { execution, reply } => self.retry(execution, reply, now),
-                ShardMessage::Fail { execution, reply } => self.fail(execution, reply, now),
+                ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Committed(executions) => self.committed(&executions),
                 ShardMessage::Rejected { generation } => self.rejected(generation),
                 ShardMessage::Flush(reply) => flushes.push(After::Answered { reply, result: Ok(()) }),
@@ -182,6 +186,7 @@ impl Shard {
         let running = match self.hot.get(&id) {
             Some(hot) => hot.execution.head.closing.is_none(),
             None if self.quarantined.contains_key(&id) => true,
+            None if self.given_up.contains_key(&id) => false,
             None => match self.shared.store.get(Table::Execution, &keys::execution(request.scope, id))? {
                 Some(bytes) => records::decode::<ExecutionRow>(Table::Execution, &bytes)?.end.is_none(),
                 // Retention took it; its name is not free yet.
@@ -376,7 +381,7 @@ impl Shard {
     /// An execution, from memory or read back; none if it is unknown, closed or in quarantine. One that cannot be
     /// read goes into quarantine.
     pub(crate) fn find(&mut self, execution: ExecutionRef) -> Result<Option<&mut Hot>> {
-        if self.quarantined.contains_key(&execution.id) {
+        if self.quarantined.contains_key(&execution.id) || self.given_up.contains_key(&execution.id) {
             return Ok(None);
         }
         if !self.hot.contains_key(&execution.id) {
@@ -410,9 +415,12 @@ impl Shard {
     }
 
     fn committed(&mut self, executions: &[ExecutionRef]) {
-        self.shared.counters.turns.fetch_add(executions.len() as u64, Ordering::Relaxed);
         for execution in executions {
-            let Some(hot) = self.hot.get_mut(&execution.id) else { continue };
+            let Some(hot) = self.hot.get_mut(&execution.id) else {
+                self.quarantine_committed(execution.id);
+                continue;
+            };
+            self.shared.counters.turns.fetch_add(1, Ordering::Relaxed);
             hot.uncommitted = hot.uncommitted.saturating_sub(1);
             if hot.uncommitted > 0 {
                 continue;
@@ -434,6 +442,7 @@ impl Shard {
             self.take_hot(id);
         }
         self.names.clear();
+        self.given_up.clear();
         // Quarantines that were not committed did not happen.
         if let Err(error) = self.reload_quarantine() {
             tracing::error!(%error, "the list of executions in quarantine could not be read again");
@@ -461,6 +470,9 @@ impl Shard {
     pub(crate) fn ended(&self, execution: ExecutionRef) -> Result<Option<Closing>> {
         if let Some(hot) = self.hot.get(&execution.id) {
             return Ok(hot.execution.head.closing.clone());
+        }
+        if let Some(given_up) = self.given_up.get(&execution.id) {
+            return Ok(Some(given_up.closing.clone()));
         }
         let key = keys::execution(execution.scope, execution.id);
         match self.shared.store.get(Table::Execution, &key)? {

@@ -222,6 +222,7 @@ impl Shared {
                 self.counters.closed.fetch_add(1, Ordering::Relaxed);
             }
             After::RecoverTasks(execution) => recovery::recover_tasks_of(self, execution),
+            After::Leave(leave) => self.send(leave.execution.id, ShardMessage::Leave(leave)),
         }
     }
 
@@ -231,6 +232,7 @@ impl Shared {
             After::Started { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Answered { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Stopped { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::Leave(leave) => drop(leave.reply.send(Err(error.clone()))),
             After::TimerTaken(timer) => {
                 let at = self.now() + RETRY_MS;
                 self.timers.later(at, Later::Timer(timer));

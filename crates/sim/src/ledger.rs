@@ -111,6 +111,12 @@ impl Ledger {
                     {
                         timers.remove(&timer);
                     }
+                    if *table == Table::Quarantine
+                        && let Some((_, execution)) = keys::parse_execution(key)
+                        && let Some(model) = self.models.get_mut(&execution)
+                    {
+                        model.left_quarantine = true;
+                    }
                 }
                 Mutation::DeleteRange { from, to, .. } => {
                     self.hash.add(from);

@@ -140,9 +140,15 @@ pub(crate) fn check(ledger: &Ledger, call: &Call, reply: &Reply) -> Checked {
         }
         (Call::RetryQuarantined { arn } | Call::FailQuarantined { arn }, Ok(_)) => {
             let found = ledger.find(arn);
-            let left = found.as_ref().is_some_and(|found| !ledger.is_quarantined(found.scope, found.id));
-            let ended = found.is_some_and(|found| found.row.end.is_some());
-            let wanted = left && (ended || !matches!(call, Call::FailQuarantined { .. }));
+            let ended = found.as_ref().is_some_and(|found| found.row.end.is_some());
+            let wanted = found.is_some_and(|found| match call {
+                Call::FailQuarantined { .. } => ended && !ledger.is_quarantined(found.scope, found.id),
+                // It may have broken again since.
+                _ => {
+                    let left = ledger.models.get(&found.id).is_some_and(|model| model.left_quarantine);
+                    left || !ledger.is_quarantined(found.scope, found.id)
+                }
+            });
             ensure(wanted, "replies", DURABLE, || format!("{} of {arn} is done, and stored it is not", call.name()))
         }
         _ => Ok(()),
