@@ -33,6 +33,7 @@
 mod error;
 mod expression;
 pub mod intrinsic;
+pub mod jsonata;
 mod path;
 mod reference;
 mod scope;

@@ -1,0 +1,99 @@
+//! Functions as values.
+
+use super::context::Context;
+use super::error::Error;
+use super::regex::Pattern;
+use super::signature::Signature;
+use super::value::Value;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+/// What a built-in function runs: it may take its arguments out of the slice.
+pub type Native = fn(&mut Context<'_>, &mut [Value]) -> Result<Value, Error>;
+
+/// A function written in Rust. The language's own and the caller's are alike.
+pub struct Builtin {
+    /// Its name, without the `$`.
+    pub name: &'static str,
+    /// Its signature, `<s-nn?:s>`; empty if the arguments come as they are.
+    pub signature: &'static str,
+    /// How many arguments it declares: `$map` and its like pass it that many,
+    /// and the slice it gets is never shorter.
+    pub arity: usize,
+    native: Native,
+    parsed: OnceLock<Option<Signature>>,
+}
+
+impl Builtin {
+    /// Declares a function.
+    #[must_use]
+    pub const fn new(name: &'static str, signature: &'static str, arity: usize, native: Native) -> Self {
+        Self { name, signature, arity, native, parsed: OnceLock::new() }
+    }
+
+    /// The signature, parsed once.
+    pub(crate) fn parsed_signature(&self) -> Option<&Signature> {
+        self.parsed.get_or_init(|| Signature::parse(self.signature).ok()).as_ref()
+    }
+
+    /// Runs it on arguments that its signature has passed.
+    pub(crate) fn run(&self, context: &mut Context<'_>, mut arguments: Vec<Value>) -> Result<Value, Error> {
+        if arguments.len() < self.arity {
+            arguments.resize(self.arity, Value::Undefined);
+        }
+        (self.native)(context, &mut arguments)
+    }
+}
+
+impl fmt::Debug for Builtin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "${}{}", self.name, self.signature)
+    }
+}
+
+/// A function value.
+#[derive(Debug)]
+pub struct Function {
+    pub(crate) kind: FunctionKind,
+    depth: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum FunctionKind {
+    /// Written in Rust.
+    Builtin(&'static Builtin),
+    /// A regular expression: called with a text, gives its first match.
+    Regex(Arc<Pattern>),
+}
+
+impl Function {
+    pub(crate) fn new(kind: FunctionKind, depth: u32) -> Self {
+        Self { kind, depth: depth + 1 }
+    }
+
+    /// How many arguments it takes.
+    #[must_use]
+    pub fn arity(&self) -> usize {
+        match &self.kind {
+            FunctionKind::Builtin(builtin) => builtin.arity,
+            FunctionKind::Regex(_) => 2,
+        }
+    }
+
+    /// The regular expression, if it is one: use it directly, not by calling it.
+    #[must_use]
+    pub fn as_regex(&self) -> Option<&Arc<Pattern>> {
+        if let FunctionKind::Regex(pattern) = &self.kind { Some(pattern) } else { None }
+    }
+
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+}
+
+impl From<&'static Builtin> for Value {
+    fn from(builtin: &'static Builtin) -> Self {
+        Self::Function(Rc::new(Function::new(FunctionKind::Builtin(builtin), 0)))
+    }
+}

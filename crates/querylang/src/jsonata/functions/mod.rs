@@ -1,0 +1,86 @@
+//! The functions of the language, written in Rust.
+//!
+//! **Declaring one.** Each file holds a `pub(super) static FUNCTIONS: [Builtin; N]`
+//! of `Builtin::new(name, signature, arity, function)` and is listed in
+//! [`TABLES`]:
+//!
+//! * `name` is without the `$`;
+//! * `signature` is the reference's text (`<s-nn?:s>`). The evaluator has
+//!   checked and completed the arguments by it before the function runs: single
+//!   values have become arrays where it says `a`, the context item stands in
+//!   where it says `-`. An argument that it lets pass may still be undefined;
+//! * `arity` is the number of parameters that the reference's JavaScript
+//!   function *declares before the first one with a default*
+//!   (`Function.length`): `$map` and its like pass that many (at most three).
+//!   The slice of arguments has at least that many places and, beyond them, as
+//!   many as the signature has parameters or the caller gave; read optional
+//!   ones with `arguments.get(n)`;
+//! * the function is `fn(&mut Context<'_>, &mut [Value]) -> Result<Value, Error>`.
+//!   It may take an argument out of its place (`std::mem::take`), so that a
+//!   container that nobody else holds can be changed without a copy
+//!   (`Rc::try_unwrap`, `Rc::make_mut`).
+//!
+//! **Results.** Make texts and containers with [`Context::string`],
+//! [`Context::array`], [`Context::sequence`], [`Context::object`]: they charge
+//! for memory and refuse what is nested too deep. A result whose size is known
+//! beforehand (`$pad`, a range) is charged for *before* it is built
+//! ([`Context::charge`]; then make the value with `Value::from`). What the
+//! reference makes with `createSequence` is a sequence, the rest are arrays;
+//! the evaluator unwraps sequences afterwards.
+//!
+//! **Work.** A loop calls [`Context::steps`] (once with the number of items is
+//! enough). No function may take more than linear time without it.
+//!
+//! **Calling functions.** `context.apply(&function, arguments)` calls any
+//! function value; `context.call_with_item(&function, &item, index, &whole)`
+//! calls it with as many of the three as it takes (`$map`, `$filter`, `$sift`
+//! …). A regular expression is a function too: `function.as_regex()` gives the
+//! [`Pattern`](super::regex::Pattern), to be used directly instead of calling
+//! it (offsets are bytes; the language counts UTF-16 units). Any other function
+//! given as a matcher is called with the text and answers the object
+//! `{match, start, end, groups, next}`; T1010 if it does not.
+//!
+//! **Time and chance** are [`Context::now_millis`], [`Context::random`] and
+//! [`Context::random_u64`], nothing else.
+//!
+//! **Errors** are `Error::new("D3030").with_value(..)`, with the inserts that
+//! the message has. Position and name of the function are added by the caller.
+//! `$error` and `$assert` use `with_message`.
+//!
+//! **Shared helpers:** [`merge_sort`](super::sort::merge_sort),
+//! [`compare_text`](super::value::compare_text), `Value::{equals, is_truthy,
+//! symbol}`, [`number::to_text`](super::number::to_text). `$eval` is the
+//! evaluator's and not declared here. [`text`] is what `&` uses.
+
+use super::context::Context;
+use super::error::Error;
+use super::function::Builtin;
+use super::value::{Text, Value};
+
+/// The tables of all files.
+static TABLES: &[&[Builtin]] = &[&FUNCTIONS];
+
+static FUNCTIONS: [Builtin; 1] = [Builtin::new("count", "<a:n>", 1, count)];
+
+/// The language's function of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
+    TABLES.iter().flat_map(|table| table.iter()).find(|builtin| builtin.name == name)
+}
+
+/// A value cast to a text as `$string` does: what `&` puts together. Undefined
+/// is the empty text.
+pub(crate) fn text(_context: &mut Context<'_>, value: &Value) -> Result<Text, Error> {
+    Ok(match value {
+        Value::String(text) => Text::clone(text),
+        Value::Number(number) if !number.is_finite() => return Err(Error::new("D3001").with_value(value)),
+        Value::Number(number) => super::number::to_text(super::number::to_precision_15(*number)).into(),
+        Value::Boolean(boolean) => boolean.to_string().into(),
+        Value::Null => "null".into(),
+        _ => "".into(),
+    })
+}
+
+fn count(_context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
+    #[expect(clippy::cast_precision_loss, reason = "no array is that long")]
+    Ok(Value::Number(arguments[0].as_array().map_or(0, |array| array.len()) as f64))
+}
