@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::regex::Pattern;
+use super::regex::Regex;
 use super::signature::Signature;
 use super::value::Value;
 use std::fmt;
@@ -64,7 +64,7 @@ pub(crate) enum FunctionKind {
     /// Written in Rust.
     Builtin(&'static Builtin),
     /// A regular expression: called with a text, gives its first match.
-    Regex(Arc<Pattern>),
+    Regex(Arc<Regex>),
 }
 
 impl Function {
@@ -83,8 +83,8 @@ impl Function {
 
     /// The regular expression, if it is one: use it directly, not by calling it.
     #[must_use]
-    pub fn as_regex(&self) -> Option<&Arc<Pattern>> {
-        if let FunctionKind::Regex(pattern) = &self.kind { Some(pattern) } else { None }
+    pub(crate) fn as_regex(&self) -> Option<&Arc<Regex>> {
+        if let FunctionKind::Regex(regex) = &self.kind { Some(regex) } else { None }
     }
 
     pub(crate) fn depth(&self) -> u32 {

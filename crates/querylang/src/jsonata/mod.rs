@@ -12,7 +12,7 @@ mod error;
 mod function;
 mod functions;
 mod number;
-pub mod regex;
+mod regex;
 mod signature;
 mod sort;
 mod value;

@@ -35,7 +35,7 @@
 //! function value; `context.call_with_item(&function, &item, index, &whole)`
 //! calls it with as many of the three as it takes (`$map`, `$filter`, `$sift`
 //! …). A regular expression is a function too: `function.as_regex()` gives the
-//! [`Pattern`](super::regex::Pattern), to be used directly instead of calling
+//! [`Regex`](super::regex::Regex), to be used directly instead of calling
 //! it (offsets are bytes; the language counts UTF-16 units). Any other function
 //! given as a matcher is called with the text and answers the object
 //! `{match, start, end, groups, next}`; T1010 if it does not.

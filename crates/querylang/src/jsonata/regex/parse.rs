@@ -84,7 +84,10 @@ pub(super) struct Parser {
     position: usize,
     ignore_case: bool,
     multi_line: bool,
+    /// How many groups of the whole pattern capture.
     groups: usize,
+    /// Whether a group of the pattern has a name; if none has, `\k` is the letter.
+    named: bool,
     names: Vec<String>,
 }
 
@@ -92,9 +95,7 @@ impl Parser {
     pub(super) fn new(pattern: &str, ignore_case: bool, multi_line: bool) -> Self {
         let text: Vec<char> = pattern.chars().collect();
         let (groups, named) = count_groups(&text);
-        // Without named groups `\k` is the letter, so the names matter before any is read.
-        let names = Vec::with_capacity(usize::from(named));
-        Self { text, position: 0, ignore_case, multi_line, groups, names }
+        Self { text, position: 0, ignore_case, multi_line, groups, named, names: Vec::new() }
     }
 
     pub(super) fn parse(mut self) -> Result<Node, RegexError> {
@@ -260,7 +261,7 @@ impl Parser {
             None => return Err(RegexError::syntax("`\\` at the end of the pattern", position)),
             Some('b') => frame.sequence.push(Node::Assertion(Assertion::Boundary)),
             Some('B') => frame.sequence.push(Node::Assertion(Assertion::NoBoundary)),
-            Some('k') if self.names.capacity() > 0 => {
+            Some('k') if self.named => {
                 return Err(RegexError::unsupported("back-reference `\\k`", position));
             }
             Some('1'..='9') if self.refers_back() => {
