@@ -274,6 +274,9 @@ fn random_numbers_stay_in_range_and_seeds_repeat() {
         .map(|seed| evaluate(&format!("States.MathRandom(1, 1000000, {seed})"), &input).unwrap().to_string())
         .collect();
     assert!(seeds.len() > 90, "seeds differ");
+    // new java.util.Random(42).nextInt(10) is 0, nextInt(100) is 30.
+    check("States.MathRandom(5, 15, 42)", json!({}), json!(5));
+    check("States.MathRandom(-100, 0, 42)", json!({}), json!(-70));
     check("States.MathRandom(7, 8)", json!({}), json!(7));
     check(
         "States.MathRandom(9223372036854775806, 9223372036854775807)",

@@ -1,6 +1,6 @@
 //! The functions themselves: what each takes and yields.
 
-use super::{Failure, format, text};
+use super::{Failure, format, random, text};
 use crate::Environment;
 use crate::value::{canonical, equal, to_integer};
 use serde_json::{Map, Value};
@@ -200,10 +200,13 @@ impl Function {
                 }
                 Ok(Value::Object(merged))
             }
-            (Self::MathRandom, [start, end]) => self.random(start, end, environment.random()),
+            (Self::MathRandom, [start, end]) => {
+                // The high half of the product spreads the bits evenly over the width.
+                self.random(start, end, |width| ((u128::from(environment.random()) * u128::from(width)) >> 64) as u64)
+            }
             (Self::MathRandom, [start, end, seed]) => {
                 let seed = self.whole(seed, "the seed")?;
-                self.random(start, end, scramble(seed.cast_unsigned()))
+                self.random(start, end, |width| random::below(seed, width))
             }
             (Self::MathAdd, [first, second]) => self.add(first, second),
             (Self::StringSplit, [text, delimiters]) => {
@@ -286,16 +289,15 @@ impl Function {
             .ok_or_else(|| self.refuse_values("the numbers are too large"))
     }
 
-    fn random(self, start: &Value, end: &Value, bits: u64) -> Result<Value, Failure> {
+    /// `draw` gives a number below the one it is given.
+    fn random(self, start: &Value, end: &Value, draw: impl FnOnce(u64) -> u64) -> Result<Value, Failure> {
         let start = self.whole(start, "the start")?;
         let end = self.whole(end, "the end")?;
         let width = i128::from(end) - i128::from(start);
         let Some(width) = u64::try_from(width).ok().filter(|width| *width > 0) else {
             return Err(self.refuse_values("the start must be less than the end"));
         };
-        // The high half of the product spreads the bits evenly over the width.
-        let offset = (u128::from(bits) * u128::from(width)) >> 64;
-        i64::try_from(i128::from(start) + offset.cast_signed())
+        i64::try_from(i128::from(start) + i128::from(draw(width)))
             .map(Value::from)
             .map_err(|_| self.refuse_values("the numbers are too large"))
     }
@@ -339,12 +341,4 @@ fn unsign_zeros(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(unsign_zeros),
         _ => {}
     }
-}
-
-/// SplitMix64: spreads a seed over 64 bits.
-fn scramble(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }

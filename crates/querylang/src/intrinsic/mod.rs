@@ -8,6 +8,7 @@
 mod format;
 mod functions;
 mod parse;
+mod random;
 mod text;
 
 use crate::path::Path;

@@ -1,6 +1,7 @@
 //! Evaluating steps on a document, with a bound on the nodes visited, and the
 //! words for a path that selects nothing.
 
+use super::filter::Memo;
 use super::{Origin, Segment, Steps};
 use crate::value::{MAX_NODES, MAX_VISITS, MAX_WEIGHT, weight};
 use crate::{Environment, Scope};
@@ -98,8 +99,11 @@ impl Miss {
                 _ => None,
             })
         });
+        if met.is_some_and(Value::is_null) {
+            return format!("The path {} is null", steps.normalized(origin, self.at));
+        }
         let mut text = String::from("Filter: ");
-        if let Some(segment) = steps.segments.get(self.at) {
+        for segment in steps.segments.iter().skip(self.at) {
             segment.write(&mut text);
         }
         text.push_str(" can only be applied to arrays. Current context is: ");
@@ -221,10 +225,37 @@ impl Steps {
     ) -> Result<Cow<'a, Value>, Miss> {
         let mut value =
             if self.is_definite() { self.walk(start, 0, budget)? } else { self.fan_out(start, document, budget)? };
+        // `$..book.length()` is how many books there are in all, not how many arrays of that name.
+        if let (Some(Segment::Descend), Some(function)) = (self.segments.first(), self.functions.first())
+            && function.is_length()
+        {
+            value = Cow::Owned(children(&value));
+        }
         for function in &self.functions {
             value = Cow::Owned(function.apply(&value, document, budget)?);
         }
         Ok(value)
+    }
+
+    /// Whether what stands before the first step with several matches is there, and is of a kind this step can be
+    /// asked of. In a filter a path of which this does not hold selects nothing, and not an empty list.
+    pub(super) fn has_parents(&self, start: &Value) -> bool {
+        let mut value = start;
+        for segment in &self.segments {
+            let found = match segment {
+                Segment::Name(name) => value.get(&**name),
+                Segment::Index(index) => value.as_array().and_then(|elements| element(elements, *index)),
+                Segment::Names(_) => return value.is_object(),
+                Segment::Indexes(_) | Segment::Slice { .. } => return value.is_array(),
+                Segment::Filter(_) => return value.is_object() || value.is_array(),
+                Segment::Wildcard | Segment::Descend => return true,
+            };
+            match found {
+                Some(found) => value = found,
+                None => return false,
+            }
+        }
+        true
     }
 
     /// One value at a time, from `start`, which the first `taken` segments lead to.
@@ -262,11 +293,15 @@ impl Steps {
             if let Segment::Names(names) = segment
                 && at + 1 == self.segments.len()
             {
-                return self.pick_each(&nodes, names, budget);
+                return pick_each(&nodes, names, descended, budget);
             }
+            let memo = match segment {
+                Segment::Filter(condition) => condition.memo(),
+                _ => Memo::default(),
+            };
             for node in nodes {
                 let before = next.len();
-                apply(segment, node, descended, document, budget, &mut next)?;
+                apply(segment, node, descended, (document, &memo), budget, &mut next)?;
                 budget.spend(1 + next.len() - before)?;
                 if next.len() > MAX_NODES {
                     return Err(Miss::too_much());
@@ -284,29 +319,43 @@ impl Steps {
         }
         Ok(Cow::Owned(nodes.into_iter().cloned().collect()))
     }
+}
 
-    /// `…[*]['a','b']`: one object for each match.
-    fn pick_each<'a>(
-        &self,
-        nodes: &[&'a Value],
-        names: &[Box<str>],
-        budget: &mut Budget,
-    ) -> Result<Cow<'a, Value>, Miss> {
-        let mut total = 0;
-        let mut picked = Vec::new();
-        for members in nodes.iter().filter_map(|node| node.as_object()) {
-            budget.spend(names.len())?;
-            let object = pick(members, names);
-            total += budget.spend_on(&object)?;
-            if total > MAX_WEIGHT {
-                return Err(Miss::too_much());
-            }
-            if object.as_object().is_some_and(|members| !members.is_empty()) {
-                picked.push(object);
-            }
+/// `…[*]['a','b']`: one object for each match; behind `..` only of objects that have all of the names.
+fn pick_each<'a>(
+    nodes: &[&'a Value],
+    names: &[Box<str>],
+    descended: bool,
+    budget: &mut Budget,
+) -> Result<Cow<'a, Value>, Miss> {
+    let mut total = 0;
+    let mut picked = Vec::new();
+    for members in nodes.iter().filter_map(|node| node.as_object()) {
+        budget.spend(names.len())?;
+        if descended && !names.iter().all(|name| members.contains_key(&**name)) {
+            continue;
         }
-        Ok(Cow::Owned(Value::Array(picked)))
+        let object = pick(members, names);
+        total += budget.spend_on(&object)?;
+        if total > MAX_WEIGHT {
+            return Err(Miss::too_much());
+        }
+        if object.as_object().is_some_and(|members| !members.is_empty()) {
+            picked.push(object);
+        }
     }
+    Ok(Cow::Owned(Value::Array(picked)))
+}
+
+/// One value for each child of each match.
+fn children(matches: &Value) -> Value {
+    let matches = matches.as_array().map_or(&[][..], Vec::as_slice);
+    let count = matches.iter().map(|found| match found {
+        Value::Array(elements) => elements.len(),
+        Value::Object(members) => members.len(),
+        _ => 0,
+    });
+    Value::Array(vec![Value::Null; count.sum()])
 }
 
 /// The members of these names that are there.
@@ -340,7 +389,7 @@ fn apply<'a>(
     segment: &Segment,
     node: &'a Value,
     descended: bool,
-    document: &'a Value,
+    (document, memo): (&'a Value, &Memo<'a>),
     budget: &mut Budget,
     out: &mut Vec<&'a Value>,
 ) -> Result<(), Miss> {
@@ -378,15 +427,15 @@ fn apply<'a>(
                 }
             }
         }
-        // Behind `..` every value is asked itself; asking the elements of its
-        // arrays too would find them twice.
-        (Segment::Filter(filter), _) if descended || node.is_object() => {
-            let accepted = filter.accepts(node, document, budget)?;
+        (Segment::Filter(condition), Value::Object(_)) => {
+            let accepted = condition.accepts(node, document, memo, budget)?;
             out.extend(accepted.then_some(node));
         }
-        (Segment::Filter(filter), Value::Array(elements)) => {
+        // Behind `..` only objects are asked, each when its own turn comes; asking the elements of arrays too would find
+        // them twice.
+        (Segment::Filter(condition), Value::Array(elements)) if !descended => {
             for element in elements {
-                if filter.accepts(element, document, budget)? {
+                if condition.accepts(element, document, memo, budget)? {
                     out.push(element);
                 }
             }

@@ -1,19 +1,33 @@
 //! Filters: `[?(@.price < 10 && !(@.sold))]`.
 //!
 //! Comparisons never fail: values that cannot be compared do not match, and a
-//! path that selects nothing is unequal to everything.
+//! path that selects nothing is unequal to everything. `compare.rs` says what the
+//! operators mean. A path from the root of the document is walked once for a whole
+//! array, not once for each element.
 
+use super::compare::{Operator, SYMBOLS, Verdict, compare, exists, matches};
 use super::evaluate::{Budget, Miss};
-use super::{Parser, Place, Steps};
+use super::{Parser, Place, Segment, Steps, pattern};
 use crate::SyntaxError;
-use crate::value::{MAX_WEIGHT, compare_numbers, equal, weight};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use serde_json::{Number, Value};
 use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::cell::OnceCell;
 
-/// The most memory one compiled regular expression may take.
-const MAX_REGEX: usize = 4 << 20;
+/// A filter as it stands in a path: `[?(…)]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    filter: Filter,
+    /// How many paths from the root of the document it has.
+    documents: usize,
+}
+
+/// What the paths from the root of the document select: the same for all values that one filter is asked about, so
+/// that each is walked once.
+#[derive(Debug, Default)]
+pub(super) struct Memo<'d> {
+    found: Box<[OnceCell<Option<Cow<'d, Value>>>]>,
+}
 
 /// A condition on one value.
 #[derive(Debug, Clone)]
@@ -22,43 +36,44 @@ pub(crate) enum Filter {
     And(Vec<Filter>),
     Not(Box<Filter>),
     Compare(Operand, Operator, Operand),
-    /// A path alone: it selects something, `null` included.
+    /// A path alone.
     Exists(Operand),
     Constant(bool),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Equal,
-    NotEqual,
-    /// `===`: no conversion between text and number.
-    Same,
-    NotSame,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    Matches,
-    In,
-    NotIn,
-    Contains,
-    Size,
-    Empty,
-    Exists,
-    SubsetOf,
-    AnyOf,
-    NoneOf,
-    All,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) enum Operand {
     /// `@…`: from the value in question.
     Current(Steps),
-    /// `$…`: from the root of the document.
-    Document(Steps),
+    /// `$…`: from the root of the document; its place in the [`Memo`].
+    Document(Steps, usize),
     Literal(Value),
     Pattern(Regex),
+}
+
+impl Condition {
+    /// `(…)`, behind the `?`.
+    pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Self, SyntaxError> {
+        let mut filter = Filter::parse(parser)?;
+        let mut documents = 0;
+        filter.number(&mut documents);
+        Ok(Self { filter, documents })
+    }
+
+    pub(super) fn memo<'d>(&self) -> Memo<'d> {
+        Memo { found: (0..self.documents).map(|_| OnceCell::new()).collect() }
+    }
+
+    /// The memo is one of this condition, for this document.
+    pub(super) fn accepts<'d>(
+        &self,
+        current: &Value,
+        document: &'d Value,
+        memo: &Memo<'d>,
+        budget: &mut Budget,
+    ) -> Result<bool, Miss> {
+        Ok(self.filter.judge(current, document, memo, budget)? == Some(true))
+    }
 }
 
 impl Filter {
@@ -105,9 +120,9 @@ impl Filter {
         let start = parser.position();
         let left = Operand::parse(parser)?;
         parser.skip_blanks();
-        let Some(operator) = Operator::parse(parser)? else {
+        let Some(operator) = operator(parser)? else {
             return match left {
-                Operand::Current(_) | Operand::Document(_) => Ok(Self::Exists(left)),
+                Operand::Current(_) | Operand::Document(..) => Ok(Self::Exists(left)),
                 Operand::Literal(Value::Bool(constant)) => Ok(Self::Constant(constant)),
                 _ => Err(SyntaxError::new(start, "A literal alone is no condition")),
             };
@@ -123,41 +138,58 @@ impl Filter {
         Ok(Self::Compare(left, operator, right))
     }
 
-    pub(super) fn accepts(&self, current: &Value, document: &Value, budget: &mut Budget) -> Result<bool, Miss> {
+    /// Gives the paths from the root of the document their places in the memo.
+    fn number(&mut self, next: &mut usize) {
+        let mut operand = |operand: &mut Operand| {
+            if let Operand::Document(_, place) = operand {
+                *place = *next;
+                *next += 1;
+            }
+        };
+        match self {
+            Self::Compare(left, _, right) => {
+                operand(left);
+                operand(right);
+            }
+            Self::Exists(path) => operand(path),
+            Self::Or(terms) | Self::And(terms) => terms.iter_mut().for_each(|term| term.number(next)),
+            Self::Not(inner) => inner.number(next),
+            Self::Constant(_) => {}
+        }
+    }
+
+    fn judge<'d>(
+        &self,
+        current: &Value,
+        document: &'d Value,
+        memo: &Memo<'d>,
+        budget: &mut Budget,
+    ) -> Result<Verdict, Miss> {
         budget.spend(1)?;
         Ok(match self {
-            Self::Or(terms) => {
+            Self::Or(terms) | Self::And(terms) => {
+                let decisive = matches!(self, Self::Or(_));
                 for term in terms {
-                    if term.accepts(current, document, budget)? {
-                        return Ok(true);
+                    let verdict = term.judge(current, document, memo, budget)?;
+                    if verdict != Some(!decisive) {
+                        return Ok(verdict);
                     }
                 }
-                false
+                Some(!decisive)
             }
-            Self::And(terms) => {
-                for term in terms {
-                    if !term.accepts(current, document, budget)? {
-                        return Ok(false);
-                    }
-                }
-                true
+            Self::Not(inner) => inner.judge(current, document, memo, budget)?.map(|holds| !holds),
+            Self::Constant(constant) => Some(*constant),
+            Self::Exists(operand) => {
+                let value = operand.value(current, document, memo, budget)?;
+                Some(exists(value.as_deref()) && !operand.lacks_properties(value.as_deref()))
             }
-            Self::Not(inner) => !inner.accepts(current, document, budget)?,
-            Self::Constant(constant) => *constant,
-            Self::Exists(operand) => operand.value(current, document, budget)?.is_some(),
             Self::Compare(Operand::Pattern(pattern), _, text) | Self::Compare(text, _, Operand::Pattern(pattern)) => {
-                let value = text.value(current, document, budget)?;
-                match value.as_deref().and_then(scalar_text) {
-                    Some(text) => {
-                        budget.spend(text.len() / 16)?;
-                        pattern.is_match(&text)
-                    }
-                    None => false,
-                }
+                let value = text.value(current, document, memo, budget)?;
+                Some(matches(pattern, value.as_deref(), budget)?)
             }
             Self::Compare(left, operator, right) => {
-                let left = left.value(current, document, budget)?;
-                let right = right.value(current, document, budget)?;
+                let left = left.value(current, document, memo, budget)?;
+                let right = right.value(current, document, memo, budget)?;
                 compare(left.as_deref(), *operator, right.as_deref(), budget)?
             }
         })
@@ -174,43 +206,20 @@ fn single_or(mut terms: Vec<Filter>, join: impl FnOnce(Vec<Filter>) -> Filter) -
     }
 }
 
-impl Operator {
-    fn parse(parser: &mut Parser<'_>) -> Result<Option<Self>, SyntaxError> {
-        // Longer ones first.
-        const SYMBOLS: [(&str, Operator); 10] = [
-            ("===", Operator::Same),
-            ("!==", Operator::NotSame),
-            ("==", Operator::Equal),
-            ("!=", Operator::NotEqual),
-            ("<=", Operator::LessOrEqual),
-            (">=", Operator::GreaterOrEqual),
-            ("=~", Operator::Matches),
-            ("<>", Operator::NotEqual),
-            ("<", Operator::Less),
-            (">", Operator::Greater),
-        ];
-        for (symbol, operator) in SYMBOLS {
-            if parser.take(symbol) {
-                return Ok(Some(operator));
-            }
+/// The operator behind the left operand, if there is one.
+fn operator(parser: &mut Parser<'_>) -> Result<Option<Operator>, SyntaxError> {
+    for (symbol, operator) in SYMBOLS {
+        if parser.take(symbol) {
+            return Ok(Some(operator));
         }
-        let start = parser.position();
-        let word = parser.take_while(|c| c.is_ascii_alphabetic());
-        let operator = match word.to_ascii_lowercase().as_str() {
-            "" => return Ok(None),
-            "in" => Self::In,
-            "nin" => Self::NotIn,
-            "contains" => Self::Contains,
-            "size" => Self::Size,
-            "empty" => Self::Empty,
-            "exists" => Self::Exists,
-            "subsetof" => Self::SubsetOf,
-            "anyof" => Self::AnyOf,
-            "noneof" => Self::NoneOf,
-            "all" => Self::All,
-            _ => return Err(SyntaxError::new(start, format!("No operator '{word}'"))),
-        };
-        Ok(Some(operator))
+    }
+    let start = parser.position();
+    match parser.take_while(|c| c.is_ascii_alphabetic()) {
+        "" => Ok(None),
+        word => match Operator::word(word) {
+            Some(operator) => Ok(Some(operator)),
+            None => Err(SyntaxError::new(start, format!("No operator '{word}'"))),
+        },
     }
 }
 
@@ -223,70 +232,82 @@ impl Operand {
             }
             Some('$') => {
                 parser.next();
-                parser.nested(|parser| parser.steps(Place::Filter)).map(Self::Document)
+                let steps = parser.nested(|parser| parser.steps(Place::Filter))?;
+                Ok(Self::Document(steps, 0))
             }
-            Some('/') => pattern(parser).map(Self::Pattern),
+            Some('/') => regex(parser).map(Self::Pattern),
             _ => literal(parser).map(Self::Literal),
         }
     }
 
-    fn value<'v>(
+    fn value<'v, 'd: 'v>(
         &'v self,
         current: &'v Value,
-        document: &'v Value,
+        document: &'d Value,
+        memo: &'v Memo<'d>,
         budget: &mut Budget,
     ) -> Result<Option<Cow<'v, Value>>, Miss> {
-        let (steps, start) = match self {
-            Self::Current(steps) => (steps, current),
-            Self::Document(steps) => (steps, document),
-            Self::Literal(value) => return Ok(Some(Cow::Borrowed(value))),
-            Self::Pattern(_) => return Ok(None),
-        };
-        budget.spend(1 + steps.segments.len())?;
-        match steps.evaluate_within(start, document, budget) {
-            Ok(value) => Ok(Some(value)),
-            Err(miss) if miss.stops_everything() => Err(miss),
-            Err(_) => Ok(None),
+        match self {
+            Self::Current(steps) => select(steps, current, document, budget),
+            Self::Document(steps, place) => {
+                let found = &memo.found[*place];
+                if found.get().is_none() {
+                    let value = select(steps, document, document, budget)?;
+                    found.set(value).expect("it was empty just before");
+                }
+                Ok(found.get().and_then(Option::as_deref).map(Cow::Borrowed))
+            }
+            Self::Literal(value) => Ok(Some(Cow::Borrowed(value))),
+            Self::Pattern(_) => Ok(None),
         }
+    }
+
+    /// A path with several matches that found none of the properties it names: asked whether it exists, it does not.
+    /// With a wildcard, a list or a filter at its end it would, if its parents do.
+    fn lacks_properties(&self, value: Option<&Value>) -> bool {
+        let (Self::Current(steps) | Self::Document(steps, _)) = self else {
+            return false;
+        };
+        let named = matches!(steps.segments.last(), Some(Segment::Name(_) | Segment::Names(_)));
+        let none = value.and_then(Value::as_array).is_some_and(Vec::is_empty);
+        named && none && !steps.is_definite() && steps.functions.is_empty()
     }
 }
 
-/// `/…/flags`. The whole text must match, as in the service.
-fn pattern(parser: &mut Parser<'_>) -> Result<Regex, SyntaxError> {
+/// What a path in a filter selects; `None` if it selects nothing or its parents are missing.
+fn select<'v>(
+    steps: &Steps,
+    start: &'v Value,
+    document: &'v Value,
+    budget: &mut Budget,
+) -> Result<Option<Cow<'v, Value>>, Miss> {
+    budget.spend(1 + steps.segments.len())?;
+    if !steps.is_definite() && !steps.has_parents(start) {
+        return Ok(None);
+    }
+    match steps.evaluate_within(start, document, budget) {
+        Ok(value) => Ok(Some(value)),
+        Err(miss) if miss.stops_everything() => Err(miss),
+        Err(_) => Ok(None),
+    }
+}
+
+/// `/…/flags`
+fn regex(parser: &mut Parser<'_>) -> Result<Regex, SyntaxError> {
     let start = parser.position();
     parser.expect("/")?;
-    let mut source = String::new();
+    let content = parser.position();
     loop {
         match parser.next() {
             Some('/') => break,
-            Some('\\') => match parser.next() {
-                Some('/') => source.push('/'),
-                Some(escaped) => {
-                    source.push('\\');
-                    source.push(escaped);
-                }
-                None => return Err(parser.error("The pattern is never closed")),
-            },
-            Some(character) => source.push(character),
+            Some('\\') => drop(parser.next()),
+            Some(_) => {}
             None => return Err(parser.error("The pattern is never closed")),
         }
     }
+    let source = &parser.since(content)[..parser.position() - content - 1];
     let flags = parser.take_while(|c| c.is_ascii_alphabetic());
-    let mut builder = RegexBuilder::new(&format!(r"\A(?:{source})\z"));
-    builder.size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX);
-    for flag in flags.chars() {
-        match flag {
-            'i' => builder.case_insensitive(true),
-            'm' => builder.multi_line(true),
-            's' => builder.dot_matches_new_line(true),
-            'x' => builder.ignore_whitespace(true),
-            // Java's UNIX_LINES, UNICODE_CASE and UNICODE_CHARACTER_CLASS: the
-            // way this engine works anyway.
-            'd' | 'u' | 'U' => &mut builder,
-            _ => return Err(parser.error(format!("No pattern flag '{flag}'"))),
-        };
-    }
-    builder.build().map_err(|error| SyntaxError::new(start, format!("The pattern is not valid: {error}")))
+    pattern::compile(source, flags).map_err(|reason| SyntaxError::new(start, reason))
 }
 
 /// A JSON value; strings may stand in single quotes too.
@@ -372,114 +393,4 @@ fn string(parser: &mut Parser<'_>, quote: char) -> Result<String, SyntaxError> {
         }
     }
     Err(SyntaxError::new(start, "The quote is never closed"))
-}
-
-/// What a pattern is matched with: the text of a scalar.
-fn scalar_text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
-        _ => None,
-    }
-}
-
-fn compare(left: Option<&Value>, operator: Operator, right: Option<&Value>, budget: &mut Budget) -> Result<bool, Miss> {
-    if let (Some(left @ (Value::Array(_) | Value::Object(_))), Some(_)) = (left, right) {
-        budget.spend_on(left)?;
-    }
-    let loosely = || left.zip(right).is_some_and(|(l, r)| loosely_equal(l, r));
-    let strictly = || left.zip(right).is_some_and(|(l, r)| equal(l, r));
-    let order = || left.zip(right).and_then(|(l, r)| order(l, r));
-    let truth = right.and_then(Value::as_bool);
-    Ok(match operator {
-        Operator::Equal => loosely(),
-        Operator::NotEqual => !loosely(),
-        Operator::Same => strictly(),
-        Operator::NotSame => !strictly(),
-        Operator::Less => order() == Some(Ordering::Less),
-        Operator::LessOrEqual => matches!(order(), Some(Ordering::Less | Ordering::Equal)),
-        Operator::Greater => order() == Some(Ordering::Greater),
-        Operator::GreaterOrEqual => matches!(order(), Some(Ordering::Greater | Ordering::Equal)),
-        // Parsing has made sure that `=~` has a pattern, which is handled apart.
-        Operator::Matches => false,
-        Operator::In => all_in(left.map(std::slice::from_ref), right, budget)?.unwrap_or(false),
-        Operator::NotIn => !all_in(left.map(std::slice::from_ref), right, budget)?.unwrap_or(false),
-        Operator::Contains => match (left, right) {
-            (Some(Value::String(text)), Some(Value::String(part))) => {
-                budget.spend(text.len() / 16)?;
-                text.contains(part.as_str())
-            }
-            (Some(Value::Array(_)), Some(_)) => all_in(right.map(std::slice::from_ref), left, budget)?.unwrap_or(false),
-            _ => false,
-        },
-        Operator::Size => {
-            left.and_then(length).zip(right).is_some_and(|(length, right)| loosely_equal(&Value::from(length), right))
-        }
-        Operator::Empty => match left {
-            Some(Value::Null) | None => false,
-            Some(value) => length(value).map(|length| length == 0) == truth && truth.is_some(),
-        },
-        Operator::Exists => Some(left.is_some()) == truth,
-        Operator::SubsetOf => all_in(elements(left), right, budget)?.unwrap_or(false),
-        Operator::All => all_in(elements(right), left, budget)?.unwrap_or(false),
-        Operator::AnyOf => any_in(elements(left), right, budget)?.unwrap_or(false),
-        Operator::NoneOf => any_in(elements(left), right, budget)?.is_some_and(|any| !any),
-    })
-}
-
-fn elements(value: Option<&Value>) -> Option<&[Value]> {
-    value.and_then(Value::as_array).map(Vec::as_slice)
-}
-
-/// Whether all `members` are elements of the array `set`; `None` without an array.
-fn all_in(members: Option<&[Value]>, set: Option<&Value>, budget: &mut Budget) -> Result<Option<bool>, Miss> {
-    let (Some(members), Some(set)) = (members, elements(set)) else {
-        return Ok(None);
-    };
-    budget.spend(cost(members, set))?;
-    let found = |member: &Value| set.iter().any(|element| loosely_equal(element, member));
-    Ok(Some(members.iter().all(found)))
-}
-
-fn any_in(members: Option<&[Value]>, set: Option<&Value>, budget: &mut Budget) -> Result<Option<bool>, Miss> {
-    let (Some(members), Some(set)) = (members, elements(set)) else {
-        return Ok(None);
-    };
-    budget.spend(cost(members, set))?;
-    let found = |member: &Value| set.iter().any(|element| loosely_equal(element, member));
-    Ok(Some(members.iter().any(found)))
-}
-
-/// What looking for all `members` in a set costs. A comparison never takes longer
-/// than the member is large, and comparing scalars is cheap.
-fn cost(members: &[Value], set: &[Value]) -> usize {
-    let sizes: usize = members.iter().map(|member| 1 + weight(member, MAX_WEIGHT) / 16).sum();
-    sizes.saturating_mul(set.len() / 8 + 1)
-}
-
-fn length(value: &Value) -> Option<usize> {
-    match value {
-        Value::String(text) => Some(text.chars().count()),
-        Value::Array(elements) => Some(elements.len()),
-        Value::Object(members) => Some(members.len()),
-        _ => None,
-    }
-}
-
-/// `==`: a text equals the number it spells.
-fn loosely_equal(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
-            text.parse::<Number>().is_ok_and(|other| crate::value::same_number(number, &other))
-        }
-        _ => equal(left, right),
-    }
-}
-
-fn order(left: &Value, right: &Value) -> Option<Ordering> {
-    match (left, right) {
-        (Value::Number(left), Value::Number(right)) => compare_numbers(left, right),
-        (Value::String(left), Value::String(right)) => Some(left.cmp(right)),
-        _ => None,
-    }
 }

@@ -85,6 +85,10 @@ impl Function {
         Ok(Self { name, arguments: arguments.into() })
     }
 
+    pub(super) fn is_length(&self) -> bool {
+        self.name == Name::Length
+    }
+
     /// `document` is what `$` in the arguments means.
     pub(super) fn apply(&self, value: &Value, document: &Value, budget: &mut Budget) -> Result<Value, Miss> {
         let arguments = self.arguments(document, budget)?;

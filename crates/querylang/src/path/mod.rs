@@ -6,14 +6,16 @@
 //! a parent is missing. A path is compiled once; evaluating it visits a bounded
 //! number of nodes and never changes the document.
 
+mod compare;
 mod evaluate;
 mod filter;
 mod function;
 mod parse;
+mod pattern;
 
 use crate::{EvaluationError, Root, Scope, SyntaxError};
 pub(crate) use evaluate::{Miss, position};
-use filter::Filter;
+use filter::Condition;
 use function::Function;
 pub(crate) use parse::{Parser, Place};
 use serde_json::Value;
@@ -37,7 +39,7 @@ pub(crate) enum Segment {
     /// `..`: the value itself and all below it; the next segment applies to each.
     Descend,
     /// `[?(…)]`
-    Filter(Box<Filter>),
+    Filter(Box<Condition>),
 }
 
 /// The steps of a path behind its root.

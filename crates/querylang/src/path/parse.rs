@@ -255,8 +255,8 @@ impl<'t> Parser<'t> {
             Some('?') => {
                 self.next();
                 self.skip_blanks();
-                let filter = self.nested(super::Filter::parse)?;
-                Segment::Filter(Box::new(filter))
+                let condition = self.nested(super::Condition::parse)?;
+                Segment::Filter(Box::new(condition))
             }
             Some('-' | ':' | '0'..='9') => self.numbers()?,
             _ => return Err(self.unexpected("a name in quotes, a number, '*', ':' or '?'")),
