@@ -9,7 +9,7 @@ mod format;
 mod functions;
 mod parse;
 mod random;
-mod text;
+pub(crate) mod text;
 
 use crate::path::Path;
 use crate::value::{MAX_WEIGHT, weight};
@@ -41,14 +41,14 @@ use std::borrow::Cow;
 #[derive(Debug, Clone)]
 pub struct Call {
     text: Box<str>,
-    invocation: Invocation,
+    pub(crate) invocation: Invocation,
 }
 
 /// One function with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
-    function: Function,
-    arguments: Box<[Argument]>,
+    pub(crate) function: Function,
+    pub(crate) arguments: Box<[Argument]>,
 }
 
 #[derive(Debug, Clone)]

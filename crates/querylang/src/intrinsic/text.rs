@@ -38,7 +38,7 @@ pub(super) fn base64_decode(text: &str) -> String {
 }
 
 /// The digest in lower-case hexadecimal, or `None` for an unknown algorithm.
-pub(super) fn hash(data: &str, algorithm: &str) -> Option<String> {
+pub(crate) fn hash(data: &str, algorithm: &str) -> Option<String> {
     Some(match algorithm {
         "MD5" => hexadecimal(&Md5::digest(data)),
         "SHA-1" => hexadecimal(&Sha1::digest(data)),
@@ -58,7 +58,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// A version 4 UUID of 128 random bits.
-pub(super) fn uuid(high: u64, low: u64) -> String {
+pub(crate) fn uuid(high: u64, low: u64) -> String {
     let high = (high & !0xF000) | 0x4000;
     let low = (low & (u64::MAX >> 2)) | (1 << 63);
     format!(

@@ -52,35 +52,69 @@
 //! symbol}`, [`number::to_text`](super::number::to_text). `$eval` is the
 //! evaluator's and not declared here. [`text`] is what `&` uses.
 
+mod array;
+mod distinct;
+mod encoding;
+mod higher_order;
+mod json_text;
+mod logic;
+mod matching;
+mod numeric;
+mod object;
+mod step_functions;
+mod string;
+
+pub(crate) use json_text::{append_text, text};
+
 use super::context::Context;
 use super::error::Error;
 use super::function::Builtin;
-use super::value::{Text, Value};
+use super::value::Value;
 
 /// The tables of all files.
-static TABLES: &[&[Builtin]] = &[&FUNCTIONS];
-
-static FUNCTIONS: [Builtin; 1] = [Builtin::new("count", "<a:n>", 1, count)];
+static TABLES: &[&[Builtin]] = &[
+    &string::FUNCTIONS,
+    &matching::FUNCTIONS,
+    &encoding::FUNCTIONS,
+    &numeric::FUNCTIONS,
+    &logic::FUNCTIONS,
+    &array::FUNCTIONS,
+    &object::FUNCTIONS,
+    &higher_order::FUNCTIONS,
+];
 
 /// The language's function of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     TABLES.iter().flat_map(|table| table.iter()).find(|builtin| builtin.name == name)
 }
 
-/// A value cast to a text as `$string` does: what `&` puts together. Undefined
-/// is the empty text.
-pub(crate) fn text(_context: &mut Context<'_>, value: &Value) -> Result<Text, Error> {
-    Ok(match value {
-        Value::String(text) => Text::clone(text),
-        Value::Number(number) if !number.is_finite() => return Err(Error::new("D3001").with_value(value)),
-        Value::Number(number) => super::number::to_text(super::number::to_precision_15(*number)).into(),
-        Value::Boolean(boolean) => boolean.to_string().into(),
-        Value::Null => "null".into(),
-        _ => "".into(),
-    })
+/// What Step Functions has under this name besides, or instead of, the
+/// language's own function.
+pub(crate) fn find_step_functions(name: &str) -> Option<&'static Builtin> {
+    step_functions::FUNCTIONS.iter().find(|builtin| builtin.name == name)
 }
 
-fn count(_context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
-    #[expect(clippy::cast_precision_loss, reason = "no array is that long")]
-    Ok(Value::Number(arguments[0].as_array().map_or(0, |array| array.len()) as f64))
+/// Takes note of the work of passing over a text of so many bytes.
+fn scan(context: &mut Context<'_>, bytes: usize) -> Result<(), Error> {
+    context.steps(bytes as u64 / 64)
+}
+
+/// A number of things as a value.
+fn count(number: usize) -> Value {
+    #[expect(clippy::cast_precision_loss, reason = "nothing in memory is that many")]
+    Value::Number(number as f64)
+}
+
+/// [`Value::is_truthy`], with the steps it takes counted: an array may hold the
+/// same empty array many times over.
+fn is_truthy(context: &mut Context<'_>, value: &Value) -> Result<bool, Error> {
+    let Value::Array(array) = value else { return Ok(value.is_truthy()) };
+    context.steps(1)?;
+    for item in array.iter() {
+        context.steps(1)?;
+        if is_truthy(context, item)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

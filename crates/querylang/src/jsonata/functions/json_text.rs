@@ -1,0 +1,178 @@
+//! Values as text: what `$string` and `&` make of them.
+//!
+//! Text is charged for as it grows: a value that holds the same array many
+//! times over may be far longer as text than in memory.
+
+use crate::jsonata::context::Context;
+use crate::jsonata::error::Error;
+use crate::jsonata::number;
+use crate::jsonata::value::{Text, Value};
+use std::fmt::Write;
+
+/// How much text is charged for at once.
+const CHUNK: usize = 4 << 10;
+
+/// A value cast to a text; undefined and functions are the empty text.
+///
+/// # Errors
+/// D3001 for a number that is none, D1001 for one within a container, U1001.
+pub(crate) fn text(context: &mut Context<'_>, value: &Value) -> Result<Text, Error> {
+    if let Value::String(text) = value {
+        return Ok(Text::clone(text));
+    }
+    let mut out = String::new();
+    append_text(context, &mut out, value)?;
+    context.charge(out.len() + 16)?;
+    Ok(Text::from(out))
+}
+
+/// Adds what [`text`] gives to the end of another text.
+///
+/// # Errors
+/// As [`text`].
+pub(crate) fn append_text(context: &mut Context<'_>, out: &mut String, value: &Value) -> Result<(), Error> {
+    match value {
+        Value::Undefined | Value::Function(_) => Ok(()),
+        Value::String(text) => {
+            context.charge(text.len())?;
+            out.push_str(text);
+            Ok(())
+        }
+        Value::Number(number) if !number.is_finite() => Err(Error::new("D3001").with_value(value)),
+        _ => append_json(context, out, value, false),
+    }
+}
+
+/// Adds a value as JSON, with line breaks and two spaces of indentation if asked.
+pub(super) fn append_json(
+    context: &mut Context<'_>,
+    out: &mut String,
+    value: &Value,
+    pretty: bool,
+) -> Result<(), Error> {
+    let start = out.len();
+    let mut writer = Writer { context, out, charged: start, pretty };
+    match value {
+        Value::Array(array) if array.kind.outer_wrapper => {
+            array.first().map_or(Ok(()), |document| writer.value(document, 0))
+        }
+        _ => writer.value(value, 0),
+    }
+}
+
+struct Writer<'w, 'e> {
+    context: &'w mut Context<'e>,
+    out: &'w mut String,
+    charged: usize,
+    pretty: bool,
+}
+
+impl Writer<'_, '_> {
+    /// Recurses as deep as the value is nested, which is bounded.
+    fn value(&mut self, value: &Value, level: usize) -> Result<(), Error> {
+        match value {
+            Value::Undefined | Value::Null => self.out.push_str("null"),
+            Value::Boolean(true) => self.out.push_str("true"),
+            Value::Boolean(false) => self.out.push_str("false"),
+            Value::Number(number) if number.is_nan() => self.out.push_str("null"),
+            Value::Number(number) if number.is_infinite() => return Err(Error::new("D1001").with_value(value)),
+            Value::Number(number) => push_number(self.out, *number),
+            Value::String(text) => self.string(text),
+            Value::Function(_) => self.out.push_str("\"\""),
+            Value::Array(array) => {
+                self.out.push('[');
+                for (index, item) in array.iter().enumerate() {
+                    self.separate(index > 0, level + 1);
+                    self.value(item, level + 1)?;
+                }
+                if !array.is_empty() {
+                    self.break_line(level);
+                }
+                self.out.push(']');
+            }
+            Value::Object(object) => {
+                self.out.push('{');
+                let mut any = false;
+                for (key, member) in object.iter().filter(|(_, member)| !member.is_undefined()) {
+                    self.separate(any, level + 1);
+                    any = true;
+                    self.string(key);
+                    self.out.push_str(if self.pretty { ": " } else { ":" });
+                    self.value(member, level + 1)?;
+                }
+                if any {
+                    self.break_line(level);
+                }
+                self.out.push('}');
+            }
+        }
+        self.settle()
+    }
+
+    fn separate(&mut self, follows: bool, level: usize) {
+        if follows {
+            self.out.push(',');
+        }
+        self.break_line(level);
+    }
+
+    fn break_line(&mut self, level: usize) {
+        if self.pretty {
+            self.out.push('\n');
+            for _ in 0..level {
+                self.out.push_str("  ");
+            }
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.push('"');
+        let mut done = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            if byte >= b' ' && byte != b'"' && byte != b'\\' {
+                continue;
+            }
+            self.out.push_str(&text[done..at]);
+            done = at + 1;
+            match byte {
+                b'"' => self.out.push_str("\\\""),
+                b'\\' => self.out.push_str("\\\\"),
+                b'\n' => self.out.push_str("\\n"),
+                b'\r' => self.out.push_str("\\r"),
+                b'\t' => self.out.push_str("\\t"),
+                0x08 => self.out.push_str("\\b"),
+                0x0C => self.out.push_str("\\f"),
+                _ => write!(self.out, "\\u{byte:04x}").expect("writing to a string cannot fail"),
+            }
+        }
+        self.out.push_str(&text[done..]);
+        self.out.push('"');
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        if self.out.len() > self.charged {
+            let more = self.out.len() - self.charged + CHUNK;
+            self.context.charge(more)?;
+            self.context.steps(more as u64 / 64)?;
+            self.charged += more;
+        }
+        Ok(())
+    }
+}
+
+/// A finite number as the reference's `$string` writes it: fractions have at
+/// most fifteen significant digits.
+pub(super) fn push_number(out: &mut String, number: f64) {
+    if number.fract() == 0.0 {
+        out.push_str(&number::to_text(number));
+        return;
+    }
+    let text = number::to_text(number);
+    let mantissa = text.split('e').next().unwrap_or_default();
+    let digits = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    if digits <= 15 {
+        out.push_str(&text);
+    } else {
+        out.push_str(&number::to_text(number::to_precision_15(number)));
+    }
+}
