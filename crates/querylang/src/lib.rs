@@ -34,6 +34,7 @@ mod error;
 mod expression;
 pub mod intrinsic;
 pub mod jsonata;
+pub mod migrate;
 mod path;
 mod reference;
 mod scope;
@@ -48,8 +49,8 @@ pub use scope::{Environment, Root, Scope};
 pub use template::{Template, TemplateError};
 pub use value::depth;
 
-/// Whether `name` may name a variable: a Unicode identifier (a letter, then
-/// letters, digits and `_`), without the `$`. The service's length limit and
+/// Whether `name` may name a variable: a Unicode identifier (UAX 31: a letter,
+/// then letters, marks, digits and `_`), without the `$`. The service's length limit and
 /// the reserved name `states` are not judged here.
 ///
 /// ```
@@ -60,6 +61,5 @@ pub use value::depth;
 /// ```
 #[must_use]
 pub fn is_variable_name(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters.next().is_some_and(path::starts_variable) && characters.all(path::continues_variable)
+    !name.is_empty() && path::variable_name(name) == name.len()
 }

@@ -355,6 +355,13 @@ fn context_and_variables() {
     check("$größe_2.a[1]", json!(20));
     check("$größe_2.a[*]", json!([10, 20]));
     check("$nothing", json!(null));
+    for name in ["a", "größe_2", "名前", "a\u{301}b", "क\u{93f}", "x\u{203f}y", "Ⅷ"] {
+        assert!(stepwright_querylang::is_variable_name(name), "{name}");
+        assert_eq!(Path::parse(&format!("${name}.x")).unwrap().root(), Root::Variable(name));
+    }
+    for name in ["", "_a", "2a", "a-b", "a½", "\u{93f}a", "a b", "a.b", "$a"] {
+        assert!(!stepwright_querylang::is_variable_name(name), "{name}");
+    }
     assert_eq!(Path::parse("$answer.x").unwrap().variables().collect::<Vec<_>>(), ["answer"]);
     assert_eq!(Path::parse("$.answer").unwrap().variables().count(), 0);
     assert_eq!(Path::parse("$answer").unwrap().root(), Root::Variable("answer"));

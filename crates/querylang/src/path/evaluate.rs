@@ -2,7 +2,7 @@
 //! words for a path that selects nothing.
 
 use super::filter::Memo;
-use super::{Origin, Segment, Steps};
+use super::{FunctionName, Origin, Segment, Steps};
 use crate::value::{MAX_NODES, MAX_VISITS, MAX_WEIGHT, weight};
 use crate::{Environment, Scope};
 use serde_json::{Map, Value};
@@ -227,7 +227,7 @@ impl Steps {
             if self.is_definite() { self.walk(start, 0, budget)? } else { self.fan_out(start, document, budget)? };
         // `$..book.length()` is how many books there are in all, not how many arrays of that name.
         if let (Some(Segment::Descend), Some(function)) = (self.segments.first(), self.functions.first())
-            && function.is_length()
+            && function.name == FunctionName::Length
         {
             value = Cow::Owned(children(&value));
         }

@@ -17,7 +17,7 @@ use std::cell::OnceCell;
 /// A filter as it stands in a path: `[?(…)]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
-    filter: Filter,
+    pub(crate) filter: Filter,
     /// How many paths from the root of the document it has.
     documents: usize,
 }
@@ -48,7 +48,15 @@ pub(crate) enum Operand {
     /// `$…`: from the root of the document; its place in the [`Memo`].
     Document(Steps, usize),
     Literal(Value),
-    Pattern(Regex),
+    Pattern(Pattern),
+}
+
+/// A regular expression, and how it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Pattern {
+    pub(crate) source: Box<str>,
+    pub(crate) flags: Box<str>,
+    regex: Regex,
 }
 
 impl Condition {
@@ -185,7 +193,7 @@ impl Filter {
             }
             Self::Compare(Operand::Pattern(pattern), _, text) | Self::Compare(text, _, Operand::Pattern(pattern)) => {
                 let value = text.value(current, document, memo, budget)?;
-                Some(matches(pattern, value.as_deref(), budget)?)
+                Some(matches(&pattern.regex, value.as_deref(), budget)?)
             }
             Self::Compare(left, operator, right) => {
                 let left = left.value(current, document, memo, budget)?;
@@ -293,7 +301,7 @@ fn select<'v>(
 }
 
 /// `/…/flags`
-fn regex(parser: &mut Parser<'_>) -> Result<Regex, SyntaxError> {
+fn regex(parser: &mut Parser<'_>) -> Result<Pattern, SyntaxError> {
     let start = parser.position();
     parser.expect("/")?;
     let content = parser.position();
@@ -307,7 +315,8 @@ fn regex(parser: &mut Parser<'_>) -> Result<Regex, SyntaxError> {
     }
     let source = &parser.since(content)[..parser.position() - content - 1];
     let flags = parser.take_while(|c| c.is_ascii_alphabetic());
-    pattern::compile(source, flags).map_err(|reason| SyntaxError::new(start, reason))
+    let regex = pattern::compile(source, flags).map_err(|reason| SyntaxError::new(start, reason))?;
+    Ok(Pattern { source: source.into(), flags: flags.into(), regex })
 }
 
 /// A JSON value; strings may stand in single quotes too.

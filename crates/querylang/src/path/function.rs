@@ -14,12 +14,12 @@ use std::cmp::Ordering;
 /// A function with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Function {
-    name: Name,
-    arguments: Box<[Argument]>,
+    pub(crate) name: Name,
+    pub(crate) arguments: Box<[Argument]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Name {
+pub(crate) enum Name {
     Length,
     Keys,
     Min,
@@ -35,7 +35,7 @@ enum Name {
 }
 
 #[derive(Debug, Clone)]
-enum Argument {
+pub(crate) enum Argument {
     /// `$…`: from the root of the document.
     Path(Steps),
     Literal(Value),
@@ -83,10 +83,6 @@ impl Function {
             return Err(SyntaxError::new(name_at, "'index()' takes one argument"));
         }
         Ok(Self { name, arguments: arguments.into() })
-    }
-
-    pub(super) fn is_length(&self) -> bool {
-        self.name == Name::Length
     }
 
     /// `document` is what `$` in the arguments means.

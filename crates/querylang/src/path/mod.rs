@@ -14,12 +14,15 @@ mod parse;
 mod pattern;
 
 use crate::{EvaluationError, Root, Scope, SyntaxError};
+pub(crate) use compare::Operator;
 pub(crate) use evaluate::{Miss, position};
-use filter::Condition;
-use function::Function;
+pub(crate) use filter::{Condition, Filter, Operand};
+pub(crate) use function::{Argument as FunctionArgument, Function, Name as FunctionName};
 pub(crate) use parse::{Parser, Place};
+use regex::Regex;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// One step from a value to others.
 #[derive(Debug, Clone)]
@@ -112,8 +115,8 @@ impl Origin {
 #[derive(Debug, Clone)]
 pub struct Path {
     text: Box<str>,
-    origin: Origin,
-    steps: Steps,
+    pub(crate) origin: Origin,
+    pub(crate) steps: Steps,
 }
 
 impl Path {
@@ -207,10 +210,9 @@ pub(crate) fn invalid_path(text: &str, reason: &str) -> EvaluationError {
     EvaluationError::runtime(format!("Invalid path '{text}' : {reason}"))
 }
 
-pub(crate) fn starts_variable(character: char) -> bool {
-    character.is_alphabetic()
-}
-
-pub(crate) fn continues_variable(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
+/// How many bytes at the start of the text name a variable: a Unicode identifier (UAX 31).
+pub(crate) fn variable_name(text: &str) -> usize {
+    static NAME: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\A\p{ID_Start}\p{ID_Continue}*").expect("the pattern is a constant"));
+    NAME.find(text).map_or(0, |name| name.len())
 }

@@ -3,7 +3,7 @@
 //! filters, parentheses) is counted and bounded.
 
 use super::function::Function;
-use super::{Origin, Segment, Steps, continues_variable, starts_variable};
+use super::{Origin, Segment, Steps, variable_name};
 use crate::SyntaxError;
 use crate::value::MAX_TEXT;
 
@@ -129,8 +129,14 @@ impl<'t> Parser<'t> {
                 self.next();
                 Origin::Context
             }
-            Some(first) if starts_variable(first) => Origin::Variable(self.take_while(continues_variable).into()),
-            _ => Origin::Input,
+            _ => match variable_name(self.rest()) {
+                0 => Origin::Input,
+                length => {
+                    let start = self.position;
+                    self.position += length;
+                    Origin::Variable(self.since(start).into())
+                }
+            },
         };
         Ok((origin, self.steps(place)?))
     }
