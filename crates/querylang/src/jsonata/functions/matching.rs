@@ -98,16 +98,14 @@ impl<'m> Matcher<'m> {
     fn advance(&mut self, context: &mut Context<'_>) -> Result<Option<Range<usize>>, Error> {
         match &mut self.source {
             Source::Regex(regex, matches) => {
-                let found = matches
-                    .advance()
-                    .map_err(|EmptyMatch| Error::new("D1004").with_text_value(regex.pattern()))?;
+                let found =
+                    matches.advance().map_err(|EmptyMatch| Error::new("D1004").with_text_value(regex.pattern()))?;
                 context.steps(STEPS_PER_SEARCH)?;
                 Ok(found)
             }
             Source::Function { next, first, matched, groups, object } => {
                 let Some(function) = next.take() else { return Err(Error::new("T1010")) };
-                let argument =
-                    if std::mem::take(first) { context.string(self.text)? } else { Value::Undefined };
+                let argument = if std::mem::take(first) { context.string(self.text)? } else { Value::Undefined };
                 let answer = context.apply(&function, vec![argument])?;
                 let answer = match &answer {
                     Value::Undefined => return Ok(None),

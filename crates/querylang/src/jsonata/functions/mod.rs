@@ -63,6 +63,8 @@ mod numeric;
 mod object;
 mod step_functions;
 mod string;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use json_text::{append_text, text};
 

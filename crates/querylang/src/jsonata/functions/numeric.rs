@@ -34,9 +34,7 @@ fn number(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, E
         _ => return Err(Error::new("D3030").with_value(&arguments[0]).with_index(1)),
     };
     scan(context, text.len())?;
-    parse_number(text)
-        .map(Value::Number)
-        .ok_or_else(|| Error::new("D3030").with_value(&arguments[0]).with_index(1))
+    parse_number(text).map(Value::Number).ok_or_else(|| Error::new("D3030").with_value(&arguments[0]).with_index(1))
 }
 
 /// A number as JSON writes it (leading zeros may be there), or in base 16, 8 or

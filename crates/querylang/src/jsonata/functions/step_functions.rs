@@ -33,7 +33,9 @@ fn partition(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value
     let Some(size) = arguments[1].as_number() else { return Ok(Value::Undefined) };
     let size = size.floor();
     if size < 1.0 {
-        return Err(refuse(format!("The second argument of the partition function must be at least 1, but was {size}")));
+        return Err(refuse(format!(
+            "The second argument of the partition function must be at least 1, but was {size}"
+        )));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as is meant")]
     let size = size as usize;
@@ -156,7 +158,6 @@ mod tests {
     #[test]
     fn seeds_give_what_java_gives() {
         assert_eq!(java_random(0), 0.730_967_787_376_657);
-        assert_eq!(java_random(42), 0.727_563_640_313_476_6);
-        assert_eq!(java_random(-1), java_random(-1));
+        assert_eq!(java_random(42), 0.727_563_680_032_868_1);
     }
 }

@@ -77,13 +77,7 @@ fn substring(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value
 }
 
 /// From one place to another, in code points.
-fn slice(
-    context: &mut Context<'_>,
-    text: &Text,
-    ascii: bool,
-    start: f64,
-    end: Option<f64>,
-) -> Result<Value, Error> {
+fn slice(context: &mut Context<'_>, text: &Text, ascii: bool, start: f64, end: Option<f64>) -> Result<Value, Error> {
     let (start, end) = (index(start), end.map_or(usize::MAX, index));
     if end <= start {
         return context.string("");

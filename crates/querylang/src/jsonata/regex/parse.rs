@@ -108,10 +108,7 @@ impl Parser {
                 '|' => frame.close_alternative(),
                 '(' => {
                     if open.len() == MAX_DEPTH {
-                        return Err(RegexError::limit(
-                            format!("groups nest deeper than {MAX_DEPTH} levels"),
-                            position,
-                        ));
+                        return Err(RegexError::limit(format!("groups nest deeper than {MAX_DEPTH} levels"), position));
                     }
                     let captures = self.group_captures(position)?;
                     open.push(std::mem::replace(&mut frame, Frame::new(captures, position)));
@@ -239,13 +236,7 @@ impl Parser {
         count
     }
 
-    fn repeat(
-        &mut self,
-        frame: &mut Frame,
-        least: u32,
-        most: Option<u32>,
-        position: usize,
-    ) -> Result<(), RegexError> {
+    fn repeat(&mut self, frame: &mut Frame, least: u32, most: Option<u32>, position: usize) -> Result<(), RegexError> {
         let lazy = self.take('?');
         match frame.sequence.pop() {
             Some(body @ (Node::Set(_) | Node::Group { .. })) => {
