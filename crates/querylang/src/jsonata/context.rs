@@ -4,8 +4,14 @@
 //! memory are counted as they are used, so the same evaluation always ends at
 //! the same place; only the caller's `should_stop` may end it earlier.
 
+use super::Expression;
+use super::compile::{Library, Reference, Scope};
 use super::error::{Error, Limit};
-use super::value::{Array, MAX_DEPTH, Object, Text, Value};
+use super::frame::Frame;
+use super::function::Function;
+use super::value::{Array, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
 
 /// The bounds of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,32 +43,182 @@ pub struct Environment<'e> {
     pub limits: Limits,
     /// Asked every few thousand steps: true ends the evaluation.
     pub should_stop: Option<&'e dyn Fn() -> bool>,
+    /// The values of the variables that the expression does not bind itself.
+    pub bindings: Option<&'e dyn Bindings>,
+}
+
+/// Values for variables. Each is asked for once, when it is first needed.
+pub trait Bindings {
+    /// The value of the variable of this name, without the `$`.
+    fn get(&self, name: &str) -> Option<Value>;
+}
+
+impl Bindings for [(&str, Value)] {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.iter().find(|(bound, _)| *bound == name).map(|(_, value)| value.clone())
+    }
+}
+
+impl<const N: usize> Bindings for [(&str, Value); N] {
+    fn get(&self, name: &str) -> Option<Value> {
+        Bindings::get(self.as_slice(), name)
+    }
+}
+
+impl Bindings for Object {
+    fn get(&self, name: &str) -> Option<Value> {
+        Object::get(self, name).cloned()
+    }
 }
 
 /// How many steps pass between two questions whether to stop.
 const STEPS_BETWEEN_CHECKS: u64 = 4_096;
 
+/// How many frames are kept to be used again.
+const SPARE_FRAMES: usize = 64;
+
+/// What is known of a variable that the caller may have bound.
+#[derive(Debug, Clone, Default)]
+enum External {
+    #[default]
+    Unasked,
+    Unbound,
+    Bound(Value),
+}
+
 /// An evaluation under way.
 pub struct Context<'e> {
     environment: Environment<'e>,
+    pub(crate) library: &'e Library,
+    /// The input: `$$`.
+    pub(crate) root: Value,
     steps_left: u64,
     next_check: u64,
     memory_left: usize,
     random: u64,
+    pub(crate) depth: u32,
+    /// Where the stack was when the evaluation began.
+    stack_base: usize,
+    /// The names of variables that the caller may have bound.
+    names: &'e [Text],
+    /// The same of expressions that `$eval` compiled.
+    more_names: Vec<Text>,
+    externals: Vec<External>,
+    spare_frames: Vec<Rc<Frame>>,
+    /// Frames that closures hold.
+    held_frames: Vec<Weak<Frame>>,
+    prune_at: usize,
+    /// Where `$eval` was called: the frames there, and the item.
+    pub(crate) caller: Option<(Vec<Arc<Scope>>, Rc<Frame>, Value)>,
+}
+
+/// About where the stack is.
+fn stack_address() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(std::hint::black_box(&here)).addr()
 }
 
 impl<'e> Context<'e> {
-    /// A new evaluation.
-    #[must_use]
-    pub fn new(environment: Environment<'e>) -> Self {
+    pub(crate) fn new(expression: &'e Expression, root: Value, environment: Environment<'e>) -> Self {
         let steps = environment.limits.steps;
         Self {
             environment,
+            library: expression.library(),
+            root,
             steps_left: steps,
             next_check: steps.saturating_sub(STEPS_BETWEEN_CHECKS),
             memory_left: environment.limits.memory_bytes,
             random: environment.seed,
+            depth: 0,
+            stack_base: stack_address(),
+            names: expression.externals(),
+            more_names: Vec::new(),
+            externals: Vec::new(),
+            spare_frames: Vec::new(),
+            held_frames: Vec::new(),
+            prune_at: 256,
+            caller: None,
         }
+    }
+
+    /// Goes one node deeper; [`Context::leave`] comes back.
+    #[inline]
+    pub(crate) fn enter(&mut self) -> Result<(), Error> {
+        self.depth += 1;
+        self.steps(1)?;
+        let limits = &self.environment.limits;
+        if self.depth > limits.depth || stack_address().abs_diff(self.stack_base) > limits.stack_bytes {
+            return Err(Error::limit(Limit::Depth));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// A frame for the variables of a scope.
+    pub(crate) fn frame(&mut self, scope: &Scope, parent: &Rc<Frame>) -> Result<Rc<Frame>, Error> {
+        let slots = scope.names.len();
+        if let Some(mut spare) = self.spare_frames.pop() {
+            if let Some(frame) = Rc::get_mut(&mut spare) {
+                frame.renew(slots, Rc::clone(parent));
+                return Ok(spare);
+            }
+        }
+        self.charge(96 + slots * size_of::<Option<Value>>())?;
+        Ok(Rc::new(Frame::new(slots, Some(Rc::clone(parent)))))
+    }
+
+    /// Takes a frame back that has done its work, unless a closure holds it.
+    pub(crate) fn release(&mut self, mut frame: Rc<Frame>) {
+        if let Some(unused) = Rc::get_mut(&mut frame) {
+            unused.retire();
+            if self.spare_frames.len() < SPARE_FRAMES {
+                self.spare_frames.push(frame);
+            }
+        }
+    }
+
+    /// Takes note that a closure holds a frame.
+    pub(crate) fn hold(&mut self, frame: &Rc<Frame>) {
+        if frame.list() {
+            return;
+        }
+        if self.held_frames.len() >= self.prune_at {
+            self.held_frames.retain(|frame| frame.strong_count() > 0);
+            self.prune_at = self.held_frames.len() * 2 + 256;
+        }
+        self.held_frames.push(Rc::downgrade(frame));
+    }
+
+    /// The names that may be bound from outside, those of `$eval` included.
+    pub(crate) fn external_names(&self) -> Vec<Text> {
+        self.names.iter().chain(&self.more_names).cloned().collect()
+    }
+
+    pub(crate) fn set_external_names(&mut self, names: Vec<Text>) {
+        self.more_names = names;
+        self.more_names.drain(..self.names.len());
+    }
+
+    /// The value of a variable that no frame binds.
+    pub(crate) fn external(&mut self, reference: &Reference) -> Option<Value> {
+        if reference.root {
+            return Some(self.root.clone());
+        }
+        let bindings = self.environment.bindings?;
+        if self.externals.len() <= reference.external {
+            self.externals.resize(reference.external.checked_add(1)?, External::Unasked);
+        }
+        let known = &mut self.externals[reference.external];
+        if let External::Unasked = known {
+            let first = self.names.get(reference.external);
+            let name = first.or_else(|| self.more_names.get(reference.external - self.names.len()))?;
+            *known = bindings.get(name).map_or(External::Unbound, External::Bound);
+        }
+        if let External::Bound(value) = known { Some(value.clone()) } else { None }
     }
 
     /// The time of this evaluation, in milliseconds since 1970: always the same.
@@ -158,6 +314,9 @@ impl<'e> Context<'e> {
         if array.depth() > MAX_DEPTH {
             return Err(Error::limit(Limit::Depth));
         }
+        if array.weight() > MAX_WEIGHT {
+            return Err(Error::limit(Limit::Memory));
+        }
         Ok(Value::from(array))
     }
 
@@ -170,6 +329,28 @@ impl<'e> Context<'e> {
         if object.depth() > MAX_DEPTH {
             return Err(Error::limit(Limit::Depth));
         }
+        if object.weight() > MAX_WEIGHT {
+            return Err(Error::limit(Limit::Memory));
+        }
         Ok(Value::from(object))
+    }
+
+    /// A new function value, charged for.
+    pub(crate) fn function(&mut self, function: Function) -> Result<Value, Error> {
+        self.charge(128)?;
+        if function.depth() > MAX_DEPTH {
+            return Err(Error::limit(Limit::Depth));
+        }
+        Ok(Value::Function(Rc::new(function)))
+    }
+}
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        for frame in std::mem::take(&mut self.held_frames) {
+            if let Some(frame) = frame.upgrade() {
+                frame.clear();
+            }
+        }
     }
 }

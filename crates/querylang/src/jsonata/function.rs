@@ -1,10 +1,12 @@
 //! Functions as values.
 
+use super::compile::{Lambda, Transform};
 use super::context::Context;
 use super::error::Error;
+use super::frame::Frame;
 use super::regex::Regex;
 use super::signature::Signature;
-use super::value::Value;
+use super::value::{Text, Value};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -63,13 +65,39 @@ pub struct Function {
 pub(crate) enum FunctionKind {
     /// Written in Rust.
     Builtin(&'static Builtin),
+    /// A lambda, with the item and the variables around it.
+    Lambda(Closure),
+    /// Another function with some arguments given: `None` are those to come.
+    Partial(Rc<Function>, Vec<Option<Value>>),
+    /// `f ~> g`
+    Composition(Rc<Function>, Rc<Function>),
     /// A regular expression: called with a text, gives its first match.
     Regex(Arc<Regex>),
+    /// The `next` of a match: the text, and where to go on, in bytes.
+    Next(Arc<Regex>, Text, usize),
+    /// `|pattern|update|`
+    Transform(Arc<Transform>, Rc<Frame>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Closure {
+    pub(crate) lambda: Arc<Lambda>,
+    pub(crate) item: Value,
+    pub(crate) frame: Rc<Frame>,
 }
 
 impl Function {
-    pub(crate) fn new(kind: FunctionKind, depth: u32) -> Self {
-        Self { kind, depth: depth + 1 }
+    pub(crate) fn new(kind: FunctionKind) -> Self {
+        let below = match &kind {
+            FunctionKind::Lambda(closure) => closure.item.depth(),
+            FunctionKind::Partial(function, arguments) => {
+                let deepest = arguments.iter().flatten().map(Value::depth).max();
+                deepest.unwrap_or(0).max(function.depth)
+            }
+            FunctionKind::Composition(first, second) => first.depth.max(second.depth),
+            _ => 0,
+        };
+        Self { kind, depth: below + 1 }
     }
 
     /// How many arguments it takes.
@@ -77,7 +105,11 @@ impl Function {
     pub fn arity(&self) -> usize {
         match &self.kind {
             FunctionKind::Builtin(builtin) => builtin.arity,
+            FunctionKind::Lambda(closure) => closure.lambda.parameters.len(),
+            FunctionKind::Partial(_, arguments) => arguments.iter().filter(|argument| argument.is_none()).count(),
             FunctionKind::Regex(_) => 2,
+            FunctionKind::Next(..) => 0,
+            FunctionKind::Composition(..) | FunctionKind::Transform(..) => 1,
         }
     }
 
@@ -94,6 +126,6 @@ impl Function {
 
 impl From<&'static Builtin> for Value {
     fn from(builtin: &'static Builtin) -> Self {
-        Self::Function(Rc::new(Function::new(FunctionKind::Builtin(builtin), 0)))
+        Self::Function(Rc::new(Function::new(FunctionKind::Builtin(builtin))))
     }
 }

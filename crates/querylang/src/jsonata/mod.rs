@@ -5,19 +5,47 @@
 //! Evaluation is pure, bounded in steps, depth and memory, and never panics.
 //! Nothing here may read a clock, draw a random number or touch the world:
 //! time and seed come with the [`Environment`].
+//!
+//! A text goes through `lexer.rs` and `parse.rs` to an [`Ast`], which `print.rs`
+//! writes back; `compile/` makes of it what `evaluate/` runs on [`Value`]s with
+//! the functions in `functions/`.
+//!
+//! ```
+//! use serde_json::json;
+//! use stepwright_querylang::jsonata::{Environment, Expression, Value};
+//!
+//! let total = Expression::compile("$sum(items.(price * quantity))").unwrap();
+//! let order = Value::from_json(&json!({"items": [
+//!     {"price": 2.5, "quantity": 4},
+//!     {"price": 1, "quantity": 3},
+//! ]}));
+//! let value = total.evaluate(&order, Environment::default()).unwrap();
+//! assert_eq!(value.to_json(1_000).unwrap(), Some(json!(13)));
+//! ```
 
-mod apply;
+mod ast;
+mod compile;
 mod context;
 mod error;
+mod evaluate;
+mod expression;
+mod frame;
 mod function;
 mod functions;
+mod json;
+mod lexer;
 mod number;
+mod parse;
+mod print;
 mod regex;
 mod signature;
 mod sort;
 mod value;
 
-pub use context::{Context, Environment, Limits};
+pub use ast::{Ast, AstKind, Operator, Pair, RegexLiteral, SortTerm};
+pub use context::{Bindings, Context, Environment, Limits};
 pub use error::{Error, Limit};
+pub use expression::{Compiler, Dialect, Expression, FreeName, FreeNameKind};
 pub use function::{Builtin, Function, Native};
-pub use value::{Array, Kind, MAX_DEPTH, Object, Text, Value, compare_text};
+pub use json::NotJson;
+pub use value::{Array, Kind, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value, compare_text};

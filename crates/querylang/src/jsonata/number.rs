@@ -38,6 +38,17 @@ pub fn to_precision_15(number: f64) -> f64 {
     format!("{number:.14e}").parse().unwrap_or(number)
 }
 
+/// A number as JSON has it: without a fraction where there is none, null if JSON
+/// has no such number.
+#[must_use]
+pub(crate) fn to_json(number: f64) -> serde_json::Value {
+    if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
+        #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^53")]
+        return serde_json::Value::from(number as i64);
+    }
+    serde_json::Value::from(number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,10 @@
 //! Containers are shared by reference count, so that passing one on never
 //! copies it, and belong to one thread; text is shared across threads, so that
 //! a compiled expression can hold its literals. Every container knows how deep
-//! it is nested, and [`Context`](super::Context) refuses to make one deeper
-//! than [`MAX_DEPTH`]: whoever walks a value may recurse, and dropping one
-//! never overflows the stack.
+//! it is nested and how much a walk over it meets (a member counts as often as
+//! it is shared), and [`Context`](super::Context) refuses to make one deeper
+//! than [`MAX_DEPTH`] or heavier than [`MAX_WEIGHT`]: whoever walks a value may
+//! recurse and comes to an end, and dropping one never overflows the stack.
 
 use super::function::Function;
 use std::cmp::Ordering;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 pub type Text = Arc<str>;
 
 /// How deep arrays, objects and functions may be nested in one another.
-pub const MAX_DEPTH: u32 = 1_000;
+pub const MAX_DEPTH: u32 = 500;
+
+/// How many values a container may hold in all, with those inside of others.
+pub const MAX_WEIGHT: u32 = 1 << 24;
 
 /// An object with more members than this keeps an index of its keys.
 const INDEXED_FROM: usize = 16;
@@ -68,6 +72,7 @@ pub struct Array {
     /// What it is besides its items.
     pub kind: Kind,
     depth: u32,
+    weight: u32,
 }
 
 /// An object; its members keep the order in which they came.
@@ -76,6 +81,7 @@ pub struct Object {
     members: Vec<(Text, Value)>,
     index: Option<Box<HashMap<Text, u32>>>,
     depth: u32,
+    weight: u32,
 }
 
 impl Value {
@@ -93,6 +99,17 @@ impl Value {
             Self::Object(object) => object.depth,
             Self::Function(function) => function.depth(),
             _ => 0,
+        }
+    }
+
+    /// How many values a walk over it meets, itself included. A walk over a
+    /// value costs that many steps ([`Context::steps`](super::Context::steps)).
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Array(array) => array.weight,
+            Self::Object(object) => object.weight,
+            _ => 1,
         }
     }
 
@@ -238,8 +255,12 @@ impl Array {
     /// [`Context::array`](super::Context::array), which charges for it.
     #[must_use]
     pub fn new(items: Vec<Value>) -> Self {
-        let depth = 1 + items.iter().map(Value::depth).max().unwrap_or(0);
-        Self { items, kind: Kind::default(), depth }
+        let mut array = Self { items, kind: Kind::default(), depth: 1, weight: 1 };
+        for item in &array.items {
+            array.depth = array.depth.max(item.depth() + 1);
+            array.weight = array.weight.saturating_add(item.weight());
+        }
+        array
     }
 
     /// A sequence of these items.
@@ -252,6 +273,10 @@ impl Array {
     #[must_use]
     pub fn with_kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        if kind.tuples {
+            // Nobody walks over what tuples carry, and they all carry the same.
+            self.weight = u32::try_from(self.items.len()).unwrap_or(u32::MAX);
+        }
         self
     }
 
@@ -267,19 +292,17 @@ impl Array {
         self.depth
     }
 
+    /// How many values a walk over it meets, itself included.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
     /// Adds an item at the end.
     pub fn push(&mut self, item: Value) {
         self.depth = self.depth.max(item.depth() + 1);
+        self.weight = self.weight.saturating_add(item.weight());
         self.items.push(item);
-    }
-
-    /// Replaces an item.
-    ///
-    /// # Panics
-    /// If there is no such item.
-    pub fn set(&mut self, index: usize, item: Value) {
-        self.depth = self.depth.max(item.depth() + 1);
-        self.items[index] = item;
     }
 }
 
@@ -295,13 +318,13 @@ impl Object {
     /// An object without members.
     #[must_use]
     pub fn new() -> Self {
-        Self { members: Vec::new(), index: None, depth: 1 }
+        Self { members: Vec::new(), index: None, depth: 1, weight: 1 }
     }
 
     /// An object without members, and room for some.
     #[must_use]
     pub fn with_capacity(members: usize) -> Self {
-        Self { members: Vec::with_capacity(members), index: None, depth: 1 }
+        Self { members: Vec::with_capacity(members), index: None, depth: 1, weight: 1 }
     }
 
     /// How many members there are.
@@ -320,6 +343,12 @@ impl Object {
     #[must_use]
     pub fn depth(&self) -> u32 {
         self.depth
+    }
+
+    /// How many values a walk over it meets, itself included.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.weight
     }
 
     /// The members in their order.
@@ -352,9 +381,18 @@ impl Object {
     pub fn insert(&mut self, key: Text, value: Value) {
         self.depth = self.depth.max(value.depth() + 1);
         if let Some(at) = self.position(&key) {
-            self.members[at].1 = value;
+            let old = std::mem::replace(&mut self.members[at].1, value);
+            let new = &self.members[at].1;
+            self.weight = self.weight.saturating_sub(old.weight()).saturating_add(new.weight());
             return;
         }
+        self.push_new(key, value);
+    }
+
+    /// Adds a member whose name is not there yet.
+    pub(crate) fn push_new(&mut self, key: Text, value: Value) {
+        self.depth = self.depth.max(value.depth() + 1);
+        self.weight = self.weight.saturating_add(value.weight());
         self.members.push((key, value));
         self.index_last();
     }
@@ -374,16 +412,6 @@ impl Object {
     #[must_use]
     pub fn into_members(self) -> Vec<(Text, Value)> {
         self.members
-    }
-
-    /// A value to change in place; [`Object::deepened`] must follow.
-    pub(crate) fn value_mut(&mut self, position: usize) -> Option<&mut Value> {
-        self.members.get_mut(position).map(|(_, value)| value)
-    }
-
-    /// Takes note that a member has become this deep.
-    pub(crate) fn deepened(&mut self, depth: u32) {
-        self.depth = self.depth.max(depth + 1);
     }
 
     fn index_last(&mut self) {

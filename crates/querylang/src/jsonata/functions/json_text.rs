@@ -3,6 +3,7 @@
 //! Text is charged for as it grows: a value that holds the same array many
 //! times over may be far longer as text than in memory.
 
+use crate::jsonata::Dialect;
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::number;
@@ -76,7 +77,7 @@ impl Writer<'_, '_> {
             Value::Boolean(false) => self.out.push_str("false"),
             Value::Number(number) if number.is_nan() => self.out.push_str("null"),
             Value::Number(number) if number.is_infinite() => return Err(Error::new("D1001").with_value(value)),
-            Value::Number(number) => push_number(self.out, *number),
+            Value::Number(number) => push_number(self.out, *number, self.context.library.dialect),
             Value::String(text) => self.string(text),
             Value::Function(_) => self.out.push_str("\"\""),
             Value::Array(array) => {
@@ -161,18 +162,59 @@ impl Writer<'_, '_> {
 }
 
 /// A finite number as the reference's `$string` writes it: fractions have at
-/// most fifteen significant digits.
-pub(super) fn push_number(out: &mut String, number: f64) {
-    if number.fract() == 0.0 {
-        out.push_str(&number::to_text(number));
+/// most fifteen significant digits, in 2.0.6 whole numbers too.
+pub(super) fn push_number(out: &mut String, number: f64, dialect: Dialect) {
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number that fits is the same")]
+    let whole = number as i64;
+    #[expect(clippy::cast_precision_loss, reason = "a loss is found by the comparison")]
+    if whole as f64 == number && whole.unsigned_abs() < 1_000_000_000_000_000 {
+        write!(out, "{whole}").expect("writing to a string cannot fail");
         return;
     }
     let text = number::to_text(number);
     let mantissa = text.split('e').next().unwrap_or_default();
     let digits = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
-    if digits <= 15 {
+    if digits <= 15 || (dialect == Dialect::Reference && number.fract() == 0.0) {
         out.push_str(&text);
-    } else {
-        out.push_str(&number::to_text(number::to_precision_15(number)));
+        return;
+    }
+    let mut rounded: f64 = format!("{number:.14e}").parse().unwrap_or(number);
+    // The digits behind the sixteenth, exactly.
+    let is_tie = || format!("{:.40e}", number.abs())[17..].trim_start_matches('0').starts_with('e');
+    if digits == 16 && mantissa.ends_with('5') && is_tie() {
+        // Exactly halfway: JavaScript goes up where Rust goes to the even digit.
+        let up = format!("{:.14e}", number + number.signum() * (number - rounded).abs());
+        rounded = up.parse().unwrap_or(rounded);
+    }
+    out.push_str(&number::to_text(rounded));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_fifteen_digits() {
+        for (number, reference, before) in [
+            (0.0, "0", "0"),
+            (-0.0, "0", "0"),
+            (-42.0, "-42", "-42"),
+            (0.1 + 0.2, "0.3", "0.3"),
+            (-1.0 / 3.0, "-0.333333333333333", "-0.333333333333333"),
+            (123_456_789_012_345.0, "123456789012345", "123456789012345"),
+            (1_234_567_890_123_456.0, "1234567890123456", "1234567890123460"),
+            (1e21, "1e+21", "1e+21"),
+            (1.5e-9, "1.5e-9", "1.5e-9"),
+            (100_000_000_000_000.5, "100000000000001", "100000000000001"),
+            (-100_000_000_000_000.5, "-100000000000001", "-100000000000001"),
+            (100_000_000_000_001.5, "100000000000002", "100000000000002"),
+            (0.123_456_789_012_345_5, "0.123456789012345", "0.123456789012345"),
+        ] {
+            for (dialect, expected) in [(Dialect::Reference, reference), (Dialect::V2_0_6, before)] {
+                let mut text = String::new();
+                push_number(&mut text, number, dialect);
+                assert_eq!(text, expected, "{dialect:?}");
+            }
+        }
     }
 }

@@ -41,13 +41,8 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys {
     groups: "groups".into(),
 });
 
-/// Steps that one search counts for, besides the length of what it finds: the
-/// searches between two questions whether to stop take a moment only.
-const STEPS_PER_SEARCH: u64 = 8;
-
 /// Refuses a search that could take too long.
-fn afford(context: &mut Context<'_>, regex: &Regex, text: &str) -> Result<(), Error> {
-    scan(context, text.len())?;
+fn afford(regex: &Regex, text: &str) -> Result<(), Error> {
     if regex.affords(text.len()) {
         return Ok(());
     }
@@ -78,9 +73,9 @@ enum Source<'m> {
 }
 
 impl<'m> Matcher<'m> {
-    fn new(context: &mut Context<'_>, pattern: &'m Rc<Function>, text: &'m str) -> Result<Self, Error> {
+    fn new(pattern: &'m Rc<Function>, text: &'m str) -> Result<Self, Error> {
         let source = if let Some(regex) = pattern.as_regex() {
-            afford(context, regex, text)?;
+            afford(regex, text)?;
             Source::Regex(regex, regex.matches(text))
         } else {
             Source::Function {
@@ -98,10 +93,9 @@ impl<'m> Matcher<'m> {
     fn advance(&mut self, context: &mut Context<'_>) -> Result<Option<Range<usize>>, Error> {
         match &mut self.source {
             Source::Regex(regex, matches) => {
-                let found =
-                    matches.advance().map_err(|EmptyMatch| Error::new("D1004").with_text_value(regex.pattern()))?;
-                context.steps(STEPS_PER_SEARCH)?;
-                Ok(found)
+                // Any search may have to look at all that is left.
+                context.steps(regex.steps(matches.left()))?;
+                matches.advance().map_err(|EmptyMatch| Error::new("D1004").with_text_value(regex.pattern()))
             }
             Source::Function { next, first, matched, groups, object } => {
                 let Some(function) = next.take() else { return Err(Error::new("T1010")) };
@@ -236,10 +230,11 @@ fn contains(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value,
         }
         Value::Function(pattern) => {
             if let Some(regex) = pattern.as_regex() {
-                afford(context, regex, &text)?;
+                afford(regex, &text)?;
+                context.steps(regex.steps(text.len()))?;
                 return Ok(Value::Boolean(regex.is_match(&text)));
             }
-            let found = Matcher::new(context, pattern, &text)?.advance(context)?;
+            let found = Matcher::new(pattern, &text)?.advance(context)?;
             Ok(Value::Boolean(found.is_some()))
         }
         _ => Ok(Value::Undefined),
@@ -268,7 +263,7 @@ fn r#match(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, 
     let text = text_or_undefined!(arguments);
     let limit = at_most(limit(arguments, 2, "D3040")?);
     let Value::Function(pattern) = &arguments[1] else { return Err(Error::new("T0410").with_index(2)) };
-    let mut matcher = Matcher::new(context, pattern, &text)?;
+    let mut matcher = Matcher::new(pattern, &text)?;
     let mut units = Units::new(&text);
     let mut found = Vec::new();
     while found.len() < limit {
@@ -370,7 +365,7 @@ fn replace_pattern(
     replacement: &Value,
     limit: usize,
 ) -> Result<Value, Error> {
-    let mut matcher = Matcher::new(context, pattern, &text)?;
+    let mut matcher = Matcher::new(pattern, &text)?;
     let mut units = Units::new(&text);
     let mut template: Option<(usize, Vec<Piece<'_>>)> = None;
     let mut out = String::new();
@@ -444,7 +439,7 @@ fn split(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
         }
         Value::Function(pattern) => {
             let limit = at_most(limit);
-            let mut matcher = Matcher::new(context, pattern, &text)?;
+            let mut matcher = Matcher::new(pattern, &text)?;
             let mut done = 0;
             while pieces.len() < limit {
                 let Some(range) = matcher.advance(context)? else { break };

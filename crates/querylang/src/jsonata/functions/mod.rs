@@ -90,10 +90,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     TABLES.iter().flat_map(|table| table.iter()).find(|builtin| builtin.name == name)
 }
 
-/// What Step Functions has under this name besides, or instead of, the
-/// language's own function.
-pub(crate) fn find_step_functions(name: &str) -> Option<&'static Builtin> {
-    step_functions::FUNCTIONS.iter().find(|builtin| builtin.name == name)
+/// What Step Functions has besides, or instead of, the language's own functions.
+pub(crate) fn step_functions() -> &'static [Builtin] {
+    &step_functions::FUNCTIONS
 }
 
 /// Takes note of the work of passing over a text of so many bytes.

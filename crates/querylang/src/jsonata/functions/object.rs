@@ -169,10 +169,10 @@ fn plain(context: &mut Context<'_>, value: &Value) -> Result<Option<Value>, Erro
         Value::Undefined => Some(Value::Null),
         Value::Number(number) if number.is_nan() => Some(Value::Null),
         Value::Number(number) if number.is_infinite() => return Err(Error::new("D1001").with_value(value)),
-        Value::Number(number) if number.fract() == 0.0 => None,
+        Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => None,
         Value::Number(number) => {
             let mut text = String::new();
-            push_number(&mut text, *number);
+            push_number(&mut text, *number, context.library.dialect);
             text.parse().ok().filter(|rounded| rounded != number).map(Value::Number)
         }
         Value::Function(_) => Some(context.string("")?),

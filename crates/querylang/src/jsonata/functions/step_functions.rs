@@ -6,6 +6,7 @@
 
 use super::scan;
 use super::string::text_or_undefined;
+use crate::intrinsic::random::fraction;
 use crate::intrinsic::text;
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
@@ -89,29 +90,14 @@ fn hash(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Err
     }
 }
 
+/// With a seed, the first number of a `java.util.Random`.
 fn random(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let Some(seed) = arguments.first().and_then(Value::as_number) else {
         return Ok(Value::Number(context.random()));
     };
     #[expect(clippy::cast_possible_truncation, reason = "saturates, as Java does")]
     let seed = seed.floor() as i64;
-    Ok(Value::Number(java_random(seed)))
-}
-
-/// The first `nextDouble()` of a `java.util.Random` with this seed: its
-/// specification fixes the numbers (AWS: recorded).
-fn java_random(seed: i64) -> f64 {
-    const MULTIPLIER: u64 = 0x5_DEEC_E66D;
-    const MASK: u64 = (1 << 48) - 1;
-    let mut state = (seed.cast_unsigned() ^ MULTIPLIER) & MASK;
-    let mut next = |bits: u32| {
-        state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
-        state >> (48 - bits)
-    };
-    let bits = (next(26) << 27) + next(27);
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let number = bits as f64 / 9_007_199_254_740_992.0;
-    number
+    Ok(Value::Number(fraction(seed)))
 }
 
 fn uuid(context: &mut Context<'_>, _arguments: &mut [Value]) -> Result<Value, Error> {
@@ -149,15 +135,4 @@ fn from_json(context: &mut Context<'_>, value: serde_json::Value) -> Result<Valu
             context.object(object)?
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seeds_give_what_java_gives() {
-        assert_eq!(java_random(0), 0.730_967_787_376_657);
-        assert_eq!(java_random(42), 0.727_563_680_032_868_1);
-    }
 }
