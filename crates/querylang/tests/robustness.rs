@@ -6,7 +6,7 @@ mod common;
 use common::within;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use stepwright_querylang::{Expression, Path, ReferencePath, Root, SyntaxError, Template, depth};
+use stepwright_querylang::{Expression, Path, ReferencePath, Root, SyntaxError, Template, depth, migrate};
 
 fn value() -> impl Strategy<Value = Value> {
     let scalar = prop_oneof![
@@ -59,6 +59,16 @@ fn text() -> impl Strategy<Value = String> {
         "<",
         "=~",
         "/a.*/i",
+        " =~ /",
+        "[^\\d-]",
+        "\\Q",
+        "\\p{L}",
+        "(?i",
+        "{1,2}",
+        "&&",
+        "/)]",
+        " nin ",
+        " subsetof ",
         " in ",
         "['a', 1]",
         " && ",
@@ -132,6 +142,10 @@ fn good_text() -> impl Strategy<Value = String> {
         "[?(@ == 1)]",
         "[?(@.a < @.b || !(@.c))]",
         "[?(@ =~ /a.?/i)]",
+        "[?(@ =~ /[\\w&&[^b]]+|\\p{Lu}{1,3}/)]",
+        "[?(@.a nin $.b)]",
+        "[?(!(@ noneof @.a) && @.b empty false)]",
+        "[?($..a.length() > 1 || @..b)]",
         "[?(@.a in $)]",
         "[?(@ in ['a', 1, null])]",
         "[?(@.a.length() > 1)]",
@@ -200,6 +214,10 @@ proptest! {
         if let Ok(expression) = Expression::parse(&text) {
             prop_assert_eq!(expression.text(), &text);
             within(&input, |scope| drop(expression.evaluate(scope)));
+            match migrate::expression(&expression, migrate::Root("$states.input")) {
+                Ok(migrated) => prop_assert!(!migrated.value.is_empty(), "{}", text),
+                Err(refusal) => prop_assert_eq!(refusal.text, text),
+            }
         }
     }
 

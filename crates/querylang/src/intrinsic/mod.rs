@@ -8,7 +8,7 @@
 mod format;
 mod functions;
 mod parse;
-mod random;
+pub(crate) mod random;
 pub(crate) mod text;
 
 use crate::path::Path;

@@ -42,9 +42,18 @@ pub(super) fn below(seed: i64, width: u64) -> u64 {
     }
 }
 
+/// The first number from 0 up to but not including 1 that this seed gives: that of `nextDouble()`.
+pub(crate) fn fraction(seed: i64) -> f64 {
+    let mut random = Random::new(seed);
+    let bits = (random.next(26) << 27) + random.next(27);
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let bits = bits as f64;
+    bits / 9_007_199_254_740_992.0
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Random, below};
+    use super::{Random, below, fraction};
 
     #[test]
     fn the_numbers_are_those_of_java() {
@@ -55,6 +64,9 @@ mod tests {
         assert_eq!(below(42, 10), 0);
         assert_eq!(below(42, 16), 11);
         assert_eq!(below(42, 1), 0);
+        // new Random(42).nextDouble() is 0.7275636800328681, that of 0 is 0.730967787376657.
+        assert_eq!(fraction(42), 0.727_563_680_032_868_1);
+        assert_eq!(fraction(0), 0.730_967_787_376_657);
     }
 
     #[test]

@@ -1,0 +1,318 @@
+//! JSONPath rewritten to JSONata: what it reads like, and what is refused.
+
+mod common;
+
+use common::within;
+use serde_json::{Value, json};
+use stepwright_querylang::{Expression, migrate};
+
+const INPUT: migrate::Root<'static> = migrate::Root("$states.input");
+
+/// The input of every case.
+fn input() -> Value {
+    json!({
+        "name": "Ada", "count": 3, "price": 2.5, "flag": true, "empty": [], "csv": "a,b;c", "json": "{\"k\":[1]}",
+        "null": null, "one": [7], "nested": [[1, 2], [3]], "single": [[9]], "with space": {"a-b": 1, "and": 2},
+        "items": [
+            {"id": 1, "price": 10, "tags": ["x", "y"], "kind": "book", "size": {"w": 1}},
+            {"id": 2, "price": 5.5, "tags": ["z"], "kind": "pen", "sold": true},
+            {"id": 3, "tags": [], "kind": "bookmark", "sold": null},
+            {"id": 4, "price": "12", "kind": 7, "list": [{"v": 1}, {"v": 2}]},
+        ],
+        "left": {"a": 1, "b": {"x": 1}}, "right": {"b": {"y": 2}, "c": 3}, "limit": 6, "tag": ["x"],
+        "numbers": [4, 8, 15, 16, 23, 42], "text64": "SGVsbG8=",
+    })
+}
+
+/// What each text becomes. All of them yield the same value in both languages for the input above.
+const ALIKE: &[(&str, &str)] = &[
+    ("$", "$states.input"),
+    ("$.name", "$states.input.name"),
+    ("$.one", "$states.input.one"),
+    ("$.nested[0]", "$states.input.nested[0]"),
+    ("$.nested[0][1]", "$states.input.nested[0][1]"),
+    ("$.items[-1].id", "$states.input.items[-1].id"),
+    ("$.items[0].tags", "$states.input.items[0].tags"),
+    ("$.items[1].tags", "$states.input.items[1].tags"),
+    ("$['with space']['a-b']", "$states.input.`with space`.`a-b`"),
+    ("$['with space'].and", "$states.input.`with space`.`and`"),
+    ("$.left['a','zz']", "{\"a\": $states.input.left.a, \"zz\": $states.input.left.zz}"),
+    ("$$.Execution.Name", "$states.context.Execution.Name"),
+    ("$answer", "$answer"),
+    ("$größe_2.a[1]", "$größe_2.a[1]"),
+    ("$.items[*]", "[$states.input.items]"),
+    ("$.empty[*]", "[$states.input.empty]"),
+    ("$.missing[*]", "[$states.input.missing]"),
+    ("$.nested[*]", "[$states.input.nested]"),
+    ("$.items[*].price", "[$map($states.input.items, function($item) { $item.price })[]]"),
+    ("$.items[*].tags", "[$map($states.input.items, function($item) { $item.tags })[]]"),
+    ("$.items[*].size.w", "[$map($states.input.items, function($item) { $item.size.w })[]]"),
+    ("$.items[*].none", "[$map($states.input.items, function($item) { $item.none })[]]"),
+    ("$.items[*].tags[*]", "[$reduce($map($states.input.items, function($item) { $item.tags })[], $append)[]]"),
+    ("$.nested[*][*]", "[$reduce($map($states.input.nested, function($item) { $item })[], $append)[]]"),
+    ("$.nested[*][0]", "[$map($states.input.nested, function($item) { $item[0] })[]]"),
+    (
+        "$.items[*]['id','kind']",
+        "[$map($states.input.items, function($item) { {\"id\": $item.id, \"kind\": $item.kind} })[]]",
+    ),
+    (
+        "$.items[*].list[?(@.v > 1)].v",
+        "[$map($reduce($map($states.input.items, function($item) { $filter($item.list, function($item2) \
+         { $type($item2.v) = \"number\" and $item2.v > 1 }) })[], $append), function($item) { $item.v })[]]",
+    ),
+    (
+        "$.numbers[1:3]",
+        "[$filter($states.input.numbers, function($item, $item_at) { $item_at >= 1 and $item_at < 3 })[]]",
+    ),
+    (
+        "$.numbers[-2:]",
+        "[$filter($states.input.numbers, function($item, $item_at, $item_of) { $item_at >= $count($item_of) - 2 })[]]",
+    ),
+    ("$.numbers[:1]", "[$filter($states.input.numbers, function($item, $item_at) { $item_at < 1 })[]]"),
+    (
+        "$.numbers[1::2]",
+        "[$filter($states.input.numbers, function($item, $item_at) { $item_at >= 1 and ($item_at - 1) % 2 = 0 })[]]",
+    ),
+    ("$.numbers[0,2,99]", "[$filter($states.input.numbers, function($item, $item_at) { $item_at in [0, 2, 99] })[]]"),
+    (
+        "$.items[?(@.price)].id",
+        "[$map($filter($states.input.items, function($item) { $exists($item.price) and $item.price != null }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(!@.sold)].id",
+        "[$map($filter($states.input.items, function($item) { $not($exists($item.sold) and $item.sold != null) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.price > 6)].id",
+        "[$map($filter($states.input.items, function($item) { $type($item.price) = \"number\" and $item.price > 6 }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind == 'pen' || @.id == 3 && @.tags)].id",
+        "[$map($filter($states.input.items, function($item) { ($item.kind = \"pen\") or (($item.id = 3) and ($exists($item.tags) and $item.tags != null)) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind != 'pen')].id",
+        "[$map($filter($states.input.items, function($item) { $not($item.kind = \"pen\") }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.price != null)].id",
+        "[$map($filter($states.input.items, function($item) { $not($item.price = null) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind =~ /BOOK.*/i)].id",
+        "[$map($filter($states.input.items, function($item) { $type($item.kind) = \"string\" and $contains($item.kind, /^(?:BOOK.*)$/i) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind in ['pen', 7])].id",
+        "[$map($filter($states.input.items, function($item) { $item.kind in [\"pen\",7] }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind nin ['pen'])].id",
+        "[$map($filter($states.input.items, function($item) { $not($item.kind in [\"pen\"]) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.tags contains 'z')].id",
+        "[$map($filter($states.input.items, function($item) { ($type($item.tags) = \"string\" ? $contains($item.tags, \"z\") : \"z\" in $item.tags) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.kind contains 'book')].id",
+        "[$map($filter($states.input.items, function($item) { ($type($item.kind) = \"string\" ? $contains($item.kind, \"book\") : \"book\" in $item.kind) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.tags size 2)].id",
+        "[$map($filter($states.input.items, function($item) { ($type($item.tags) = \"string\" ? $length($item.tags) : $type($item.tags) = \"array\" ? $count($item.tags)) = 2 }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.tags empty true)].id",
+        "[$map($filter($states.input.items, function($item) { $item.tags = \"\" or $item.tags = [] or $item.tags = {} }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.tags empty false)].id",
+        "[$map($filter($states.input.items, function($item) { $type($item.tags) in [\"string\", \"array\", \"object\"] and $not($item.tags = \"\" or $item.tags = [] or $item.tags = {}) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.items[?(@.list[?(@.v == 2)] empty false)].id",
+        "[$map($filter($states.input.items, function($item) { $type([$filter($item.list, function($item2) { $item2.v = 2 })[]]) in [\"string\", \"array\", \"object\"] and $not([$filter($item.list, function($item2) { $item2.v = 2 })[]] = \"\" or [$filter($item.list, function($item2) { $item2.v = 2 })[]] = [] or [$filter($item.list, function($item2) { $item2.v = 2 })[]] = {}) }), function($item) { $item.id })[]]",
+    ),
+    (
+        "$.numbers[?(@ >= $.limit)]",
+        "[$filter($states.input.numbers, function($item) { $item >= $states.input.limit })[]]",
+    ),
+    ("$.items[?(@.id == 2)]", "[$filter($states.input.items, function($item) { $item.id = 2 })[]]"),
+    ("$.single[?(@)]", "[$filter($states.input.single, function($item) { $exists($item) and $item != null })[]]"),
+    ("$..v", "[$map($states.input.**, function($item) { $item.v })[]]"),
+    ("$..tags", "[$map($states.input.**, function($item) { $item.tags })[]]"),
+    ("$.items..w", "[$map($states.input.items.**, function($item) { $item.w })[]]"),
+    ("$..[?(@.v == 2)]", "[$filter($states.input.**, function($item) { $item.v = 2 })[]]"),
+    ("$.items.length()", "$count($states.input.items)"),
+    (
+        "$.items[?(@.sold == true)].length()",
+        "$count([$filter($states.input.items, function($item) { $item.sold = true })[]])",
+    ),
+    ("$.numbers.max()", "$max($states.input.numbers)"),
+    ("$.numbers.sum()", "$sum($states.input.numbers)"),
+    ("$.numbers.avg()", "$average($states.input.numbers)"),
+    ("$.left.keys()", "[$keys($states.input.left)]"),
+    ("$.numbers.last()", "$states.input.numbers[-1]"),
+    (
+        "States.Format('Hello {}, {} of {}', $.name, $.count, $.price)",
+        "\"Hello \" & $states.input.name & \", \" & $states.input.count & \" of \" & $states.input.price",
+    ),
+    ("States.Format('{}', $.null)", "$string($states.input.`null`)"),
+    ("States.Format('{}{}', $.flag, $.null)", "$states.input.flag & $states.input.`null`"),
+    (r"States.Format('\{{}\} it\'s \\', $.name)", r#""{" & $states.input.name & "} it's \\""#),
+    ("States.Format('plain')", "\"plain\""),
+    ("States.Format('')", "\"\""),
+    ("States.Format('{}', States.Format('{}-{}', $.name, 1))", "$string(($states.input.name & \"-\" & 1))"),
+    ("States.Format('{}!', States.MathAdd(1, 2))", "(1 + 2) & \"!\""),
+    ("States.StringToJson($.json)", "$parse($states.input.json)"),
+    ("States.JsonToString($.items)", "$string($states.input.items)"),
+    ("States.Array()", "[]"),
+    ("States.Array(1, 'a', null, States.UUID())", "[1, \"a\", null, $uuid()]"),
+    (
+        "States.Array($.one, $.single, 1)",
+        "[$each({\"0\": $states.input.one, \"1\": $states.input.single, \"2\": 1}, function($member) { $member })[]]",
+    ),
+    ("States.Array($.name)", "[$each({\"0\": $states.input.name}, function($member) { $member })[]]"),
+    ("States.Array($.one)", "[$each({\"0\": $states.input.one}, function($member) { $member })[]]"),
+    ("States.ArrayPartition($.numbers, 4)", "[$partition($states.input.numbers, 4)[]]"),
+    ("States.ArrayPartition($.one, 4)", "[$partition($states.input.one, 4)[]]"),
+    ("States.ArrayContains($.numbers, 15)", "15 in $states.input.numbers"),
+    ("States.ArrayContains($.numbers, 1)", "1 in $states.input.numbers"),
+    (
+        "States.ArrayContains($.nested, $.single[0])",
+        "$exists($filter($states.input.nested, function($element) { $element = $states.input.single[0] }))",
+    ),
+    (
+        "States.ArrayContains($.single, $.single[0])",
+        "$exists($filter($states.input.single, function($element) { $element = $states.input.single[0] }))",
+    ),
+    ("States.ArrayRange(1, 9, 2)", "[$range(1, 9, 2)]"),
+    ("States.ArrayRange(1, 1, 2)", "[$range(1, 1, 2)]"),
+    ("States.ArrayGetItem($.numbers, $.count)", "$states.input.numbers[$states.input.count]"),
+    (
+        "States.ArrayGetItem(States.StringSplit($.csv, ','), 0)",
+        "[$filter($split($states.input.csv, \",\"), function($piece) { $piece != \"\" })[]][0]",
+    ),
+    ("States.ArrayLength($.numbers)", "$count($states.input.numbers)"),
+    ("States.ArrayLength($.one)", "$count($states.input.one)"),
+    ("States.ArrayUnique($.nested)", "[$distinct($states.input.nested)[]]"),
+    ("States.ArrayUnique($.one)", "[$distinct($states.input.one)[]]"),
+    ("States.Base64Encode($.name)", "$base64encode($states.input.name)"),
+    ("States.Base64Decode($.text64)", "$base64decode($states.input.text64)"),
+    ("States.Hash($.name, 'SHA-256')", "$hash($states.input.name, \"SHA-256\")"),
+    ("States.JsonMerge($.left, $.right, false)", "$merge([$states.input.left, $states.input.right])"),
+    ("States.MathAdd($.count, -1)", "$states.input.count + (-1)"),
+    (
+        "States.StringSplit($.csv, ',')",
+        "[$filter($split($states.input.csv, \",\"), function($piece) { $piece != \"\" })[]]",
+    ),
+    (
+        "States.StringSplit($.csv, ',;')",
+        "[$filter($split($states.input.csv, /[\\,\\;]/), function($piece) { $piece != \"\" })[]]",
+    ),
+    (
+        "States.StringSplit($.name, ',')",
+        "[$filter($split($states.input.name, \",\"), function($piece) { $piece != \"\" })[]]",
+    ),
+];
+
+#[test]
+fn texts() {
+    let input = input();
+    for (text, expected) in ALIKE {
+        let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let migrated = migrate::expression(&expression, INPUT).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(migrated.value, *expected, "{text}");
+        within(&input, |scope| expression.evaluate(scope)).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+}
+
+#[test]
+fn roots() {
+    let text = |text: &str, root: &str| {
+        let expression = Expression::parse(text).unwrap();
+        migrate::expression(&expression, migrate::Root(root)).unwrap().value
+    };
+    assert_eq!(text("$.a", "$states.result"), "$states.result.a");
+    assert_eq!(text("$$", "$states.result"), "$states.context");
+    // The argument of a function does not hide the variable that the path starts at.
+    assert_eq!(
+        text("$item[?(@.a == $.b)]", "$states.input"),
+        "[$filter($item, function($element) { $element.a = $item.b })[]]"
+    );
+}
+
+#[test]
+fn what_has_no_equal_is_refused_with_its_reason() {
+    for (text, word) in [
+        ("$..[0]", "'..' without a name"),
+        ("$..*", "'..' without a name"),
+        ("$['a','b'].c", "several names"),
+        ("$.a[2,0]", "does not ascend"),
+        ("$.a[0,-1]", "does not ascend"),
+        ("$.a[-4::2]", "negative start"),
+        ("$.a.stddev()", "no equal"),
+        ("$.a.append(1)", "no equal"),
+        ("$.a.min(1)", "no equal"),
+        ("$..a.length()", "behind '..'"),
+        ("$.a[?(@.b subsetof [1])]", "no equal"),
+        ("$.a[?(@.b contains $.c)]", "contains"),
+        (r"$.a[?(@.b =~ /\p{Lu}/)]", "pattern"),
+        ("$.a[?(@.b =~ /a/x)]", "flags"),
+        ("$['a`b']", "$lookup"),
+        ("States.Format($.template, 1)", "written out"),
+        ("States.Format('{}')", "fewer"),
+        ("States.Format('x', 1)", "more"),
+        ("States.Format('{', 1)", "without its"),
+        ("States.StringSplit($.a, $.b)", "written out"),
+        ("States.StringSplit($.a, '')", "without delimiters"),
+        ("States.MathRandom(1, 9, 42)", "seed"),
+        ("States.JsonMerge($.a, $.b, true)", "arguments"),
+        ("States.UUID(1)", "arguments"),
+        ("States.Array($..*)", "'..' without a name"),
+    ] {
+        let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let refusal = migrate::expression(&expression, INPUT).expect_err(text);
+        assert_eq!(refusal.text, text);
+        assert!(refusal.reason.contains(word), "{refusal}");
+    }
+}
+
+#[test]
+fn what_is_assumed_is_said_once() {
+    let notes = |text: &str| migrate::expression(&Expression::parse(text).unwrap(), INPUT).unwrap().notes;
+    assert!(notes("$.a.b").is_empty());
+    assert_eq!(notes("$.a[*].b[*].c").len(), 1);
+    assert_eq!(notes("States.Format('{} {}', $.a, $.b)").len(), 1);
+    assert!(notes("States.Format('{}', 'x')").is_empty());
+    assert!(notes("States.MathAdd(1, 2)").is_empty());
+    assert_eq!(notes("States.MathAdd($.a, 2)").len(), 1);
+}
+
+#[test]
+fn templates() {
+    let template = json!({
+        "id.$": "$.order", "kind": "sale", "list": [{"a.$": "$$.Execution.Id"}, "$.text", 1],
+        "call.$": "States.Format('{}-{}', $.a, $b)", "all.$": "States.Array($.x, 'y', 1, States.UUID())",
+        "looks": "{% like one %}", "deep": {"null": null},
+    });
+    let migrated = migrate::template(&template, INPUT).unwrap();
+    assert_eq!(
+        migrated.value,
+        json!({
+            "id": "{% $states.input.order %}", "kind": "sale",
+            "list": [{"a": "{% $states.context.Execution.Id %}"}, "$.text", 1],
+            "call": "{% $states.input.a & \"-\" & $b %}",
+            "all": ["{% $states.input.x %}", "y", 1, "{% $uuid() %}"],
+            "looks": "{% \"{% like one %}\" %}", "deep": {"null": null},
+        })
+    );
+    let refusals = migrate::template(
+        &json!({"a.$": "$..*", "b": [{"c.$": "no path"}], "d.$": 1, "e.$": "States.Array($..[0])", "f.$": "$"}),
+        INPUT,
+    )
+    .unwrap_err();
+    let texts: Vec<&str> = refusals.iter().map(|refusal| refusal.text.as_str()).collect();
+    assert_eq!(texts, ["$..*", "no path", "1", "States.Array($..[0])"]);
+}
