@@ -21,7 +21,10 @@ const BATCH_COMMITS: usize = 4_096;
 const BATCH_BYTES: usize = 16 << 20;
 
 /// A batch of so many says that the server is busy.
-const CROWD: usize = 4;
+const CROWD: f64 = 4.0;
+/// What is left of a crowd after a batch: a few small batches don't say that it went away. Without this, one hiccup
+/// made batches small, small batches made pauses short, and short pauses kept batches small.
+const STAYS: f64 = 0.98;
 /// About the time in which one of those who were answered comes back with the next request.
 const BREATH_PER_COMMIT: Duration = Duration::from_micros(12);
 const LONGEST_BREATH: Duration = Duration::from_millis(2);
@@ -42,6 +45,7 @@ impl Committer {
 
     /// Runs until told to stop; what came before that is committed.
     pub(crate) fn run(mut self, inbox: &Receiver<CommitMessage>) {
+        let mut crowd = 0.0;
         loop {
             let (mut commits, mut bytes) = (0, 0);
             let messages = inbox.wait(|message| match message {
@@ -63,8 +67,11 @@ impl Committer {
             let shards = &self.shared.shards;
             self.shared.pace.begin(|shard| !shards[shard].is_empty());
             let commits = batch.len();
+            crowd = (commits as f64).max(crowd * STAYS);
             self.handle(batch);
-            if let Some(breath) = breath(commits) {
+            if commits > 1
+                && let Some(breath) = breath(crowd)
+            {
                 std::thread::sleep(breath);
             }
             if inbox.len() == 0 {
@@ -161,10 +168,9 @@ impl Committer {
 }
 
 /// How long the next batch may wait for those who were just answered to come back. Each sync costs about as much as
-/// two starts, so under load fewer and larger batches let everybody through sooner; a batch of few is not held up.
-fn breath(commits: usize) -> Option<Duration> {
-    let pause = BREATH_PER_COMMIT.saturating_mul(u32::try_from(commits).unwrap_or(u32::MAX));
-    (commits >= CROWD).then(|| pause.min(LONGEST_BREATH))
+/// two starts, so under load fewer and larger batches let everybody through sooner; a few are not held up.
+fn breath(crowd: f64) -> Option<Duration> {
+    (crowd >= CROWD).then(|| BREATH_PER_COMMIT.mul_f64(crowd).min(LONGEST_BREATH))
 }
 
 fn is_something(commit: &Commit) -> bool {

@@ -16,6 +16,10 @@ const RELAXED_SYNC: Duration = Duration::from_millis(200);
 /// How long after a reservation or a checkpoint was refused for want of room the next is tried.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How much less than the others' the priority of checkpoints is (see nice(2)).
+#[cfg(target_os = "linux")]
+const LATER: i32 = 5;
+
 impl Shared {
     /// Asks the threads to work, or does the work itself where there are none.
     pub(super) fn housekeeping(&self, checkpoint: bool, reserve: bool) {
@@ -81,6 +85,7 @@ impl Shared {
     }
 
     fn checkpoint_loop(&self) {
+        yield_to_others();
         let mut retry = None;
         while self.wait(retry, |s| std::mem::take(&mut s.checkpoint)) {
             if self.ended.get().is_some() {
@@ -94,6 +99,15 @@ impl Shared {
                 }
             };
         }
+    }
+}
+
+/// Nobody waits for a checkpoint until memory is full: it takes what processor time is left. Only where priorities
+/// belong to threads; elsewhere the whole process would give way.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(LATER) {
+        tracing::debug!(%error, "checkpoints keep the priority of the process");
     }
 }
 
