@@ -36,6 +36,7 @@ mod json;
 mod lexer;
 mod number;
 mod parse;
+pub mod picture;
 mod print;
 mod regex;
 mod signature;

@@ -54,11 +54,10 @@ pub(super) fn append_json(
     let start = out.len();
     let mut writer = Writer { context, out, charged: start, pretty };
     match value {
-        Value::Array(array) if array.kind.outer_wrapper => {
-            array.first().map_or(Ok(()), |document| writer.value(document, 0))
-        }
-        _ => writer.value(value, 0),
+        Value::Array(array) if array.kind.outer_wrapper => writer.value(array.first().unwrap_or(value), 0)?,
+        _ => writer.value(value, 0)?,
     }
+    writer.charge()
 }
 
 struct Writer<'w, 'e> {
@@ -150,14 +149,16 @@ impl Writer<'_, '_> {
         self.out.push('"');
     }
 
+    /// Charges for what has been written, once it is worth it.
     fn settle(&mut self) -> Result<(), Error> {
-        if self.out.len() > self.charged {
-            let more = self.out.len() - self.charged + CHUNK;
-            self.context.charge(more)?;
-            self.context.steps(more as u64 / 64)?;
-            self.charged += more;
-        }
-        Ok(())
+        if self.out.len() - self.charged < CHUNK { Ok(()) } else { self.charge() }
+    }
+
+    fn charge(&mut self) -> Result<(), Error> {
+        let more = self.out.len() - self.charged;
+        self.charged = self.out.len();
+        self.context.charge(more)?;
+        self.context.steps(more as u64 / 64)
     }
 }
 

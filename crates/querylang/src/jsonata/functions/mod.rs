@@ -61,6 +61,7 @@ mod logic;
 mod matching;
 mod numeric;
 mod object;
+mod pictures;
 mod step_functions;
 mod string;
 #[cfg(test)]
@@ -83,6 +84,7 @@ static TABLES: &[&[Builtin]] = &[
     &array::FUNCTIONS,
     &object::FUNCTIONS,
     &higher_order::FUNCTIONS,
+    &pictures::FUNCTIONS,
 ];
 
 /// The language's function of this name.

@@ -11,7 +11,7 @@ use crate::intrinsic::text;
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::function::Builtin;
-use crate::jsonata::value::{Object, Value};
+use crate::jsonata::value::Value;
 
 pub(super) static FUNCTIONS: [Builtin; 6] = [
     Builtin::new("partition", "<an:a<a>>", 2, partition),
@@ -108,31 +108,9 @@ fn uuid(context: &mut Context<'_>, _arguments: &mut [Value]) -> Result<Value, Er
 fn parse(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
     // What the parser makes of a text takes up to so many times its size.
-    context.charge(text.len().saturating_mul(32))?;
+    context.charge(text.len().saturating_mul(48))?;
     scan(context, text.len().saturating_mul(16))?;
     let value: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| refuse(format!("The argument of the parse function is not valid JSON: {error}")))?;
-    from_json(context, value)
-}
-
-/// Recurses as deep as the JSON parser lets values be nested.
-fn from_json(context: &mut Context<'_>, value: serde_json::Value) -> Result<Value, Error> {
-    Ok(match value {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(boolean) => Value::Boolean(boolean),
-        // Adding 0 makes 0 of -0.
-        serde_json::Value::Number(number) => Value::Number(number.as_f64().unwrap_or(f64::NAN) + 0.0),
-        serde_json::Value::String(text) => context.string(text)?,
-        serde_json::Value::Array(items) => {
-            let items = items.into_iter().map(|item| from_json(context, item)).collect::<Result<_, _>>()?;
-            context.array(items)?
-        }
-        serde_json::Value::Object(members) => {
-            let mut object = Object::with_capacity(members.len());
-            for (key, member) in members {
-                object.insert(key.into(), from_json(context, member)?);
-            }
-            context.object(object)?
-        }
-    })
+    Ok(Value::from_json(&value))
 }

@@ -6,20 +6,6 @@ use crate::jsonata::value::{Array, Object, Value};
 use crate::jsonata::{Compiler, Environment, Expression, Limits};
 use serde_json::json;
 
-fn value(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Null,
-        serde_json::Value::Bool(boolean) => Value::Boolean(*boolean),
-        serde_json::Value::Number(number) => Value::Number(number.as_f64().expect("a double")),
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => Value::from(Array::new(items.iter().map(value).collect())),
-        serde_json::Value::Object(members) => {
-            let members = members.iter().map(|(key, member)| (key.as_str().into(), value(member)));
-            Value::from(members.collect::<Object>())
-        }
-    }
-}
-
 fn compile(text: &str) -> Expression {
     let compiler = super::step_functions().iter().fold(Compiler::default(), Compiler::with_function);
     compiler.compile(text).expect(text)
@@ -65,7 +51,7 @@ fn answer(name: &str, arguments: Vec<Value>) -> String {
 
 #[track_caller]
 fn check(name: &str, arguments: &serde_json::Value, expected: &str) {
-    let arguments = arguments.as_array().expect("a list").iter().map(value).collect();
+    let arguments = arguments.as_array().expect("a list").iter().map(Value::from_json).collect();
     assert_eq!(answer(name, arguments), expected, "${name}");
 }
 
@@ -180,7 +166,7 @@ fn what_step_functions_adds() {
     check("partition", &json!([[1], 0]), "D3200");
     check("range", &json!([1, 9, 2]), "[1,3,5,7,9]");
     check("range", &json!([5, 1, -2]), "[5,3,1]");
-    check("range", &json!([1, 9, 9]), "[1]");
+    check("range", &json!([1, 9, 9]), "1");
     check("range", &json!([1, 5, 0]), "D3200");
     check(
         "range",
@@ -221,7 +207,7 @@ fn no_function_fills_the_memory() {
     assert_eq!(bound("replace", vec![long(), regex("a"), Value::from("b".repeat(10_000).as_str())]), memory);
     assert_eq!(bound("split", vec![Value::from("a".repeat(100_000).as_str()), Value::from("")]), memory);
     assert_eq!(bound("string", vec![doubled(Value::Null, 60)]), memory);
-    assert_eq!(bound("zip", vec![Value::from(Array::new(vec![Value::Null; 20_000])); 20]), memory);
+    assert_eq!(bound("zip", vec![Value::from(Array::new(vec![Value::Null; 20_000])); 4]), memory);
     assert_eq!(bound("parse", vec![Value::from("[],".repeat(20_000).as_str())]), memory);
 }
 
