@@ -135,6 +135,15 @@ impl ReferencePath {
         Ok(target)
     }
 
+    /// The names it leads through from the input; `None` if it starts elsewhere or leads through an array.
+    pub(crate) fn names(&self) -> Option<Vec<&str>> {
+        if self.origin != Origin::Input {
+            return None;
+        }
+        let segments = self.steps.segments.iter();
+        segments.map(|segment| if let Segment::Name(name) = segment { Some(&**name) } else { None }).collect()
+    }
+
     /// The names of the variables it reads.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.origin.variable().into_iter()

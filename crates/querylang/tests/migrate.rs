@@ -1,5 +1,7 @@
 //! JSONPath rewritten to JSONata: what it reads like, and what is refused.
 
+#![expect(clippy::needless_pass_by_value, reason = "tables of literal values read better without borrows")]
+
 mod common;
 
 use common::within;
@@ -315,4 +317,153 @@ fn templates() {
     .unwrap_err();
     let texts: Vec<&str> = refusals.iter().map(|refusal| refusal.text.as_str()).collect();
     assert_eq!(texts, ["$..*", "no path", "1", "States.Array($..[0])"]);
+}
+
+/// The state `S` of a definition that holds it alone.
+fn state(state: Value) -> Value {
+    let definition = json!({"StartAt": "S", "States": {"S": state}});
+    let migrated = migrate::definition(&definition).unwrap_or_else(|errors| panic!("{errors:?}"));
+    assert_eq!(migrated.value["QueryLanguage"], "JSONata");
+    migrated.value["States"]["S"].clone()
+}
+
+#[test]
+fn states_that_filter_and_join() {
+    assert_eq!(state(json!({"Type": "Pass", "End": true})), json!({"Type": "Pass", "End": true}));
+    assert_eq!(
+        state(json!({"Type": "Pass", "Result": {"a.$": "$.a", "b": "{% x %}"}, "Next": "T"})),
+        json!({"Type": "Pass", "Next": "T", "Output": {"a.$": "$.a", "b": "{% \"{% x %}\" %}"}})
+    );
+    assert_eq!(
+        state(json!({"Type": "Pass", "InputPath": "$.from", "Parameters": {"v.$": "$.x", "all.$": "$"},
+                     "ResultPath": "$.a.b", "OutputPath": "$.a", "Assign": {"seen.$": "$.v"}, "End": true})),
+        json!({"Type": "Pass", "End": true,
+               "Assign": {"seen": "{% ({\"v\": $states.input.from.x, \"all\": $states.input.from}).v %}"},
+               "Output": "{% $merge([$states.input, {\"a\": $merge([$states.input.a, {\"b\": \
+                          {\"v\": $states.input.from.x, \"all\": $states.input.from}}])}]).a %}"})
+    );
+    assert_eq!(
+        state(json!({"Type": "Pass", "InputPath": null, "OutputPath": null, "ResultPath": null, "End": true})),
+        json!({"Type": "Pass", "End": true, "Output": {}})
+    );
+    assert_eq!(
+        state(json!({"Type": "Succeed", "InputPath": "$.a", "OutputPath": "$.b"})),
+        json!({"Type": "Succeed", "Output": "{% $states.input.a.b %}"})
+    );
+}
+
+#[test]
+fn tasks_and_their_catchers() {
+    assert_eq!(
+        state(json!({
+            "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSecondsPath": "$.t",
+            "Parameters": {"FunctionName": "f", "Payload.$": "$"}, "ResultSelector": {"code.$": "$.StatusCode"},
+            "ResultPath": "$.answer", "Assign": {"code.$": "$.code"},
+            "Retry": [{"ErrorEquals": ["States.ALL"]}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Assign": {"e.$": "$.Error"}, "Next": "F"},
+                      {"ErrorEquals": ["X"], "Next": "F"}],
+            "Next": "T",
+        })),
+        json!({
+            "Type": "Task", "Resource": "arn:aws:states:::lambda:invoke",
+            "TimeoutSeconds": "{% $states.input.t %}",
+            "Arguments": {"FunctionName": "f", "Payload": "{% $states.input %}"},
+            "Assign": {"code": "{% ({\"code\": $states.result.StatusCode}).code %}"},
+            "Retry": [{"ErrorEquals": ["States.ALL"]}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "F",
+                       "Assign": {"e": "{% $states.errorOutput.Error %}"},
+                       "Output": "{% $merge([$states.input, {\"error\": $states.errorOutput}]) %}"},
+                      {"ErrorEquals": ["X"], "Next": "F"}],
+            "Output": "{% $merge([$states.input, {\"answer\": {\"code\": $states.result.StatusCode}}]) %}",
+            "Next": "T",
+        })
+    );
+    assert_eq!(
+        state(json!({"Type": "Task", "Resource": "r", "InputPath": "$.a", "OutputPath": "$.Payload", "End": true})),
+        json!({"Type": "Task", "Resource": "r", "End": true, "Arguments": "{% $states.input.a %}",
+               "Output": "{% $states.result.Payload %}"})
+    );
+    assert_eq!(
+        state(json!({"Type": "Task", "Resource": "r", "ResultPath": null, "End": true})),
+        json!({"Type": "Task", "Resource": "r", "End": true, "Output": "{% $states.input %}"})
+    );
+}
+
+#[test]
+fn choices_waits_and_failures() {
+    assert_eq!(
+        state(json!({"Type": "Choice", "Default": "D", "Choices": [
+            {"Variable": "$.a", "StringEquals": "x", "Next": "A", "Assign": {"v.$": "$.b"}},
+            {"And": [{"Variable": "$.n", "NumericGreaterThan": 3},
+                     {"Not": {"Variable": "$.n", "NumericLessThanEqualsPath": "$.m"}}], "Next": "B"},
+            {"Or": [{"Variable": "$.p", "IsPresent": false}, {"Variable": "$v", "BooleanEquals": true}], "Next": "C"},
+            {"Variable": "$.f", "StringMatches": "a.*\\*", "Next": "C"},
+            {"Variable": "$.t", "TimestampLessThan": "2024-01-01T00:00:00Z", "Next": "C"},
+            {"Variable": "$.t", "IsNull": true, "Comment": "c", "Next": "C"},
+        ]})),
+        json!({"Type": "Choice", "Default": "D", "Choices": [
+            {"Condition": "{% $states.input.a = \"x\" %}", "Next": "A", "Assign": {"v": "{% $states.input.b %}"}},
+            {"Condition": "{% ($type($states.input.n) = \"number\" and $states.input.n > 3) and \
+                           ($not($type($states.input.n) = \"number\" and $type($states.input.m) = \"number\" and \
+                           $states.input.n <= $states.input.m)) %}", "Next": "B"},
+            {"Condition": "{% ($not($exists($states.input.p))) or ($v = true) %}", "Next": "C"},
+            {"Condition": "{% $type($states.input.f) = \"string\" and \
+                           $contains($states.input.f, /^a\\.[\\s\\S]*\\*$/) %}", "Next": "C"},
+            {"Condition": "{% $type($states.input.t) = \"string\" and \
+                           $toMillis($states.input.t) < $toMillis(\"2024-01-01T00:00:00Z\") %}", "Next": "C"},
+            {"Condition": "{% $type($states.input.t) = \"null\" %}", "Comment": "c", "Next": "C"},
+        ]})
+    );
+    assert_eq!(
+        state(json!({"Type": "Wait", "SecondsPath": "$.s", "Next": "T"})),
+        json!({"Type": "Wait", "Seconds": "{% $states.input.s %}", "Next": "T"})
+    );
+    assert_eq!(
+        state(json!({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "States.Format('{}!', $.c)"})),
+        json!({"Type": "Fail", "Error": "{% $states.input.e %}", "Cause": "{% $states.input.c & \"!\" %}"})
+    );
+}
+
+#[test]
+fn maps_and_branches_with_their_states() {
+    let inner = json!({"StartAt": "I", "States": {"I": {"Type": "Pass", "OutputPath": "$.x", "End": true}}});
+    let migrated =
+        json!({"StartAt": "I", "States": {"I": {"Type": "Pass", "End": true, "Output": "{% $states.input.x %}"}}});
+    assert_eq!(
+        state(json!({"Type": "Map", "InputPath": "$.w", "ItemsPath": "$.items", "MaxConcurrencyPath": "$.c",
+                     "Parameters": {"item.$": "$$.Map.Item.Value", "all.$": "$.name"}, "Iterator": inner.clone(),
+                     "ResultPath": "$.done", "End": true})),
+        json!({"Type": "Map", "Items": "{% $states.input.w.items %}", "MaxConcurrency": "{% $states.input.w.c %}",
+               "ItemSelector": {"item": "{% $states.context.Map.Item.Value %}", "all": "{% $states.input.w.name %}"},
+               "ItemProcessor": migrated.clone(),
+               "Output": "{% $merge([$states.input, {\"done\": $states.result}]) %}", "End": true})
+    );
+    assert_eq!(
+        state(json!({"Type": "Parallel", "Branches": [inner], "ResultSelector": {"r.$": "$[0]"}, "End": true})),
+        json!({"Type": "Parallel", "Branches": [migrated], "Output": {"r": "{% $states.result[0] %}"}, "End": true})
+    );
+}
+
+#[test]
+fn a_state_of_jsonata_stays_and_refusals_name_their_place() {
+    let theirs = json!({"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% 1 %}", "End": true});
+    assert_eq!(state(theirs), json!({"Type": "Pass", "Output": "{% 1 %}", "End": true}));
+    let errors = migrate::definition(&json!({"StartAt": "A", "States": {
+        "A": {"Type": "Pass", "Parameters": {"v.$": "$..*"}, "ResultPath": "$.a[0]", "Next": "B"},
+        "B": {"Type": "Choice", "Choices": [{"Variable": "$.a", "Like": 1, "Next": "A"}], "OutputPath": "$..[0]"},
+        "M": {"Type": "Map", "ItemProcessor": {"StartAt": "I", "States": {
+            "I": {"Type": "Pass", "InputPath": "$['a','b'].c", "End": true}}}, "End": true},
+    }}))
+    .unwrap_err();
+    let places: Vec<&str> = errors.iter().map(|error| error.location.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "/States/A/Parameters",
+            "/States/A/ResultPath",
+            "/States/B/OutputPath",
+            "/States/B/Choices[0]",
+            "/States/M/ItemProcessor/States/I/InputPath",
+        ]
+    );
 }

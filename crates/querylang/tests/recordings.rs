@@ -4,6 +4,7 @@
 //! The recordings are not part of this repository. Without them beside it the
 //! test says so and checks nothing.
 
+#[expect(dead_code, reason = "only the world is used here")]
 mod common;
 
 use common::World;

@@ -1,5 +1,5 @@
-//! From JSONPath to JSONata: one path, one intrinsic call or one payload template
-//! becomes an expression that yields the same value for every input on which the
+//! From JSONPath to JSONata: one path, one intrinsic call, one payload template or a
+//! whole definition becomes one that yields the same value for every input on which the
 //! original did not fail.
 //!
 //! Where only most inputs are alike, a [note](Migrated::notes) says what is
@@ -12,8 +12,12 @@
 //! leave the member out.
 
 mod call;
+mod choice;
 mod condition;
+mod definition;
 mod path;
+
+pub use definition::{Located, definition};
 
 use crate::{Expression, path::Path};
 use serde_json::{Map, Value};
@@ -162,12 +166,37 @@ impl<'r> Writer<'r> {
                 Value::Object(migrated)
             }
             Value::Array(elements) => elements.iter().map(|element| self.template(element, refusals)).collect(),
-            Value::String(text) if text.starts_with("{%") || text.ends_with("%}") => {
-                // As an expression it can say that it is text.
-                Value::from(braced(&literal(value)))
-            }
-            _ => value.clone(),
+            _ => plain(value),
         }
+    }
+
+    /// A payload template as one expression; what is refused is reported by [`Writer::template`].
+    fn constructor(&mut self, value: &Value) -> Result<String, String> {
+        Ok(match value {
+            Value::Object(members) => {
+                let mut parts = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    let (key, text) = match (key.strip_suffix(".$"), value.as_str()) {
+                        (Some(name), Some(text)) => {
+                            let text = match Expression::parse(text).map_err(|error| error.to_string())? {
+                                Expression::Path(path) => self.path(&path)?,
+                                Expression::Call(call) => self.call(&call)?,
+                            };
+                            (name, text.text)
+                        }
+                        _ => (key.as_str(), self.constructor(value)?),
+                    };
+                    parts.push(format!("{}: {text}", literal(&key.into())));
+                }
+                format!("{{{}}}", parts.join(", "))
+            }
+            Value::Array(elements) => {
+                let elements: Result<Vec<String>, String> =
+                    elements.iter().map(|element| self.constructor(element)).collect();
+                format!("[{}]", elements?.join(", "))
+            }
+            _ => literal(value),
+        })
     }
 
     /// The value of a key that ends in `.$`.
@@ -194,6 +223,16 @@ impl From<Text> for Value {
 
 fn braced(expression: &str) -> String {
     format!("{{% {expression} %}}")
+}
+
+/// A value in which nothing is evaluated: a text that reads as an expression becomes one that says that it is text.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        Value::Array(elements) => elements.iter().map(plain).collect(),
+        Value::String(text) if text.starts_with("{%") || text.ends_with("%}") => braced(&literal(value)).into(),
+        _ => value.clone(),
+    }
 }
 
 /// A JSON value as JSONata writes it: the same, for scalars, arrays and objects of them.

@@ -225,7 +225,7 @@ fn definite(start: &str, steps: &[Segment]) -> Result<String, String> {
     })
 }
 
-fn member(of: &str, name: &str) -> Result<String, String> {
+pub(super) fn member(of: &str, name: &str) -> Result<String, String> {
     let mut characters = name.chars();
     let plain = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
