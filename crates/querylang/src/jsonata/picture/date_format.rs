@@ -281,7 +281,9 @@ mod tests {
     #[test]
     fn the_default_is_a_timestamp() {
         for millis in [0.0, 1.0, -1.0, MOMENT, 1e14, -1e14, 8.64e15, -8.64e15, -62_198_755_200_000.0] {
-            for timezone in [None, Some("0000"), Some("+0100"), Some("-0530"), Some("-1234"), Some("45"), Some("+12345")] {
+            for timezone in
+                [None, Some("0000"), Some("+0100"), Some("-0530"), Some("-1234"), Some("45"), Some("+12345")]
+            {
                 let default = format_millis(millis, None, timezone, Edition::Current);
                 assert_eq!(default, format_millis(millis, Some(TIMESTAMP), timezone, Edition::Current));
             }

@@ -129,9 +129,10 @@ impl Search<'_> {
             Shape::Literal(literal) => {
                 self.step(literal.len())?;
                 let end = start + literal.len();
-                let same = self.text.get(start..end).is_some_and(|text| {
-                    text.iter().zip(literal).all(|(&a, &b)| a == b || fold(a) == fold(b))
-                });
+                let same = self
+                    .text
+                    .get(start..end)
+                    .is_some_and(|text| text.iter().zip(literal).all(|(&a, &b)| a == b || fold(a) == fold(b)));
                 if same { Left::Range(end, end) } else { Left::None }
             }
             Shape::Run(kind, fewest, most) => self.range(*kind, start, *fewest, *most)?,
@@ -149,7 +150,7 @@ impl Search<'_> {
             Shape::Zone { named, separator } => self.zone(start, *named, *separator)?,
             Shape::Words => {
                 let ends = words::ends(self.text, start);
-                self.step(30 * ends.first().map_or(1, |end| end - start))?;
+                self.step(70 * (1 + ends.len()))?;
                 Left::List(ends.into_iter())
             }
         };
@@ -214,7 +215,11 @@ mod tests {
                 .map(|end| characters[std::mem::replace(&mut start, end)..end].iter().collect::<String>())
                 .collect::<Vec<_>>()
         });
-        assert_eq!(parts.as_deref(), expected.map(|parts| parts.iter().map(|&part| part.to_owned()).collect::<Vec<_>>()).as_deref(), "{text}");
+        assert_eq!(
+            parts.as_deref(),
+            expected.map(|parts| parts.iter().map(|&part| part.to_owned()).collect::<Vec<_>>()).as_deref(),
+            "{text}"
+        );
     }
 
     fn literal(text: &str) -> Shape {
@@ -229,7 +234,11 @@ mod tests {
         check(&[DIGITS, Shape::Run(Kind::Digits, 2, 3)], "12345", Some(&["123", "45"]));
         check(&[DIGITS, DIGITS], "1", None);
         check(&[Shape::Run(Kind::Letters, 1, usize::MAX), literal("of")], "Partof", Some(&["Part", "of"]));
-        check(&[Shape::Words, literal(" "), Shape::Run(Kind::Letters, 1, usize::MAX)], "two of", Some(&["two", " ", "of"]));
+        check(
+            &[Shape::Words, literal(" "), Shape::Run(Kind::Letters, 1, usize::MAX)],
+            "two of",
+            Some(&["two", " ", "of"]),
+        );
         check(&[], "", Some(&[]));
         check(&[], "x", None);
     }

@@ -154,13 +154,8 @@ const BY_WEEK_OF_MONTH: &[Component] =
     &[Component::WeekYear, Component::WeekMonth, Component::WeekOfMonth, Component::DayOfWeek];
 const BY_WEEK: &[Component] = &[Component::WeekYear, Component::Week, Component::DayOfWeek];
 const BY_HOUR: &[Component] = &[Component::Hour, Component::Minute, Component::Second, Component::Fraction];
-const BY_HALF_DAY: &[Component] = &[
-    Component::HalfDay,
-    Component::HalfDayHour,
-    Component::Minute,
-    Component::Second,
-    Component::Fraction,
-];
+const BY_HALF_DAY: &[Component] =
+    &[Component::HalfDay, Component::HalfDayHour, Component::Minute, Component::Second, Component::Fraction];
 
 /// The components that tell which of the above it is, with those that only it has.
 const DATE_COMPONENTS: &[Component] = &[
@@ -262,10 +257,12 @@ impl Fields {
                 hour += 12.0;
             }
         }
-        let [minute, second, milli] = [Component::Minute, Component::Second, Component::Fraction].map(|part| self.value(part));
+        let [minute, second, milli] =
+            [Component::Minute, Component::Second, Component::Fraction].map(|part| self.value(part));
         let Some(millis) = utc([year, month, day, hour, minute, second, milli]) else { return Ok(None) };
         // Of two zones the first kind counts, unless it is UTC.
-        let zone = [Component::Zone, Component::ZoneName].map(|zone| self.value(zone)).into_iter().find(|&zone| zone != 0.0);
+        let zone =
+            [Component::Zone, Component::ZoneName].map(|zone| self.value(zone)).into_iter().find(|&zone| zone != 0.0);
         let millis = millis as f64 - zone.unwrap_or(0.0) * 60_000.0;
         Ok((millis.abs() < 1e17).then_some(millis as i64))
     }

@@ -40,8 +40,12 @@ pub(super) struct IntegerPicture {
 
 #[derive(Debug, Clone)]
 pub(super) enum Style {
-    Letters { first: char },
-    Roman { upper: bool },
+    Letters {
+        first: char,
+    },
+    Roman {
+        upper: bool,
+    },
     Words(Case),
     Decimal(Decimal),
     /// A numbering sequence, of which there are none: kept, since it is an
@@ -248,8 +252,7 @@ impl Decimal {
         let shift = |digit: char| {
             char::from_u32((u32::from(digit) + self.zero).wrapping_sub(0x30)).unwrap_or(char::REPLACEMENT_CHARACTER)
         };
-        let mut shown: Vec<char> =
-            std::iter::repeat_n('0', padding).chain(digits.chars()).map(shift).collect();
+        let mut shown: Vec<char> = std::iter::repeat_n('0', padding).chain(digits.chars()).map(shift).collect();
         match &self.grouping {
             Grouping::Regular { every, separator } => shown = grouped(&shown, *every, *separator),
             Grouping::At(separators) => {
@@ -364,13 +367,8 @@ fn write_letters(mut value: f64, first: char, text: &mut String) {
 fn read_letters(text: &str, first: char) -> f64 {
     let units: Vec<u16> = text.encode_utf16().collect();
     let first = f64::from(first as u32);
-    let mut place = 1.0;
-    let mut number = 0.0;
-    for unit in units.iter().rev() {
-        number += (f64::from(*unit) - first + 1.0) * place;
-        place *= 26.0;
-    }
-    number
+    let places = units.iter().rev().zip((0..).map(|place| 26_f64.powf(f64::from(place))));
+    places.map(|(unit, place)| (f64::from(*unit) - first + 1.0) * place).sum()
 }
 
 fn write_roman(mut value: f64, upper: bool, text: &mut String) {
@@ -468,9 +466,18 @@ mod tests {
 
     #[test]
     fn ordinals() {
-        for (value, text) in
-            [(1.0, "1st"), (2.0, "2nd"), (3.0, "3rd"), (4.0, "4th"), (11.0, "11th"), (12.0, "12th"), (113.0, "113th"), (122.0, "122nd"), (0.0, "0th"), (-1.0, "-1st")]
-        {
+        for (value, text) in [
+            (1.0, "1st"),
+            (2.0, "2nd"),
+            (3.0, "3rd"),
+            (4.0, "4th"),
+            (11.0, "11th"),
+            (12.0, "12th"),
+            (113.0, "113th"),
+            (122.0, "122nd"),
+            (0.0, "0th"),
+            (-1.0, "-1st"),
+        ] {
             check(value, "0;o", text);
             check_read(text, "0;o", value);
         }
@@ -481,7 +488,9 @@ mod tests {
 
     #[test]
     fn letters() {
-        for (value, text) in [(1.0, "a"), (26.0, "z"), (27.0, "aa"), (702.0, "zz"), (703.0, "aaa"), (0.0, ""), (-2.0, "-b")] {
+        for (value, text) in
+            [(1.0, "a"), (26.0, "z"), (27.0, "aa"), (702.0, "zz"), (703.0, "aaa"), (0.0, ""), (-2.0, "-b")]
+        {
             check(value, "a", text);
         }
         check(123_456.0, "A", "FZPH");
@@ -494,7 +503,9 @@ mod tests {
 
     #[test]
     fn roman_numerals() {
-        for (value, text) in [(1984.0, "MCMLXXXIV"), (0.0, ""), (3999.0, "MMMCMXCIX"), (-4.0, "-IV"), (5400.0, "MMMMMCD")] {
+        for (value, text) in
+            [(1984.0, "MCMLXXXIV"), (0.0, ""), (3999.0, "MMMCMXCIX"), (-4.0, "-IV"), (5400.0, "MMMMMCD")]
+        {
             check(value, "I", text);
             check(value, "i", &text.to_lowercase());
         }

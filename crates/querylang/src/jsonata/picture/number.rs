@@ -69,9 +69,8 @@ impl DecimalFormat {
     }
 
     fn is_digit(&self, character: char) -> bool {
-        self.zero().is_some_and(|zero| {
-            u32::from(character).checked_sub(u32::from(zero)).is_some_and(|value| value < 10)
-        })
+        self.zero()
+            .is_some_and(|zero| u32::from(character).checked_sub(u32::from(zero)).is_some_and(|value| value < 10))
     }
 
     fn is_optional_digit(&self, character: char) -> bool {
@@ -102,7 +101,9 @@ impl DecimalFormat {
         let zero = u32::from(self.zero().unwrap_or('0'));
         digits
             .bytes()
-            .map(|digit| char::from_u32(zero + u32::from(digit.wrapping_sub(b'0'))).unwrap_or(char::REPLACEMENT_CHARACTER))
+            .map(|digit| {
+                char::from_u32(zero + u32::from(digit.wrapping_sub(b'0'))).unwrap_or(char::REPLACEMENT_CHARACTER)
+            })
             .collect()
     }
 }
@@ -210,8 +211,7 @@ impl<'p> Pieces<'p> {
             mantissa = &active[..split(characters)];
             exponent = Some(&active[split(characters + 1)..]);
         }
-        let (integer, decimals) =
-            mantissa.split_once(&options.decimal_separator).unwrap_or((mantissa, suffix));
+        let (integer, decimals) = mantissa.split_once(&options.decimal_separator).unwrap_or((mantissa, suffix));
         Self { all, prefix, active, suffix, mantissa, integer, decimals, exponent }
     }
 
@@ -227,25 +227,15 @@ impl<'p> Pieces<'p> {
         let decimal = self.all.split_once(&options.decimal_separator);
 
         let rules = [
-            (
-                self.exponent.is_some_and(|exponent| exponent.is_empty() || !exponent.chars().all(digit)),
-                "D3093",
-            ),
+            (self.exponent.is_some_and(|exponent| exponent.is_empty() || !exponent.chars().all(digit)), "D3093"),
             (self.exponent.is_some_and(|exponent| !exponent.is_empty()) && (percent || per_mille), "D3092"),
-            (
-                self.decimals.rsplit_once(&options.digit).is_some_and(|(_, after)| after.contains(digit)),
-                "D3091",
-            ),
-            (
-                self.integer.split_once(&options.digit).is_some_and(|(before, _)| before.contains(digit)),
-                "D3090",
-            ),
+            (self.decimals.rsplit_once(&options.digit).is_some_and(|(_, after)| after.contains(digit)), "D3091"),
+            (self.integer.split_once(&options.digit).is_some_and(|(before, _)| before.contains(digit)), "D3090"),
             (self.all.contains(&grouping.repeat(2)), "D3089"),
             (decimal.is_none() && groups(self.integer.chars().next_back()), "D3088"),
             (
-                decimal.is_some_and(|(before, after)| {
-                    groups(before.chars().next_back()) || groups(after.chars().next())
-                }),
+                decimal
+                    .is_some_and(|(before, after)| groups(before.chars().next_back()) || groups(after.chars().next())),
                 "D3087",
             ),
             (self.active.contains(passive), "D3086"),
@@ -334,7 +324,7 @@ impl<'p> Pattern<'p> {
             }
             None => (adjusted, None),
         };
-        let rounded = format!("{:.*}", self.decimals.1, round(mantissa, self.decimals.1));
+        let rounded = to_fixed(round(mantissa, self.decimals.1), self.decimals.1);
         let (integer, decimals) = rounded.split_once('.').unwrap_or((&rounded, ""));
         let decimals = format!("{:0<width$}", decimals.trim_end_matches('0'), width = self.decimals.0);
 
@@ -428,11 +418,46 @@ fn shift(value: f64, places: i64) -> f64 {
     if places == 0 {
         return value;
     }
-    let text = format!("{value:e}");
+    // The shortest text, and of two such the even one: the standard formatter
+    // takes the greater one.
+    let Some(number) = serde_json::Number::from_f64(value) else { return value };
+    let text = number.to_string();
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent = exponent.parse::<i64>().unwrap_or(0) + places;
     format!("{mantissa}e{exponent}").parse().unwrap_or(value)
 }
+
+/// All digits of a number down to so many decimals. What lies in the middle
+/// between two goes up, as in JavaScript: a double this large has no room for
+/// the decimals it was rounded to.
+fn to_fixed(value: f64, decimals: usize) -> String {
+    if value * 10_f64.powf(decimals as f64) > TWO_POW_50 {
+        // No double has more than 1,074 decimals.
+        let exact = format!("{value:.1074}");
+        if let Some((kept, rest)) = exact.find('.').and_then(|point| exact.split_at_checked(point + 1 + decimals))
+            && rest.trim_end_matches('0') == "5"
+        {
+            return next(kept.trim_end_matches('.'));
+        }
+    }
+    format!("{value:.decimals$}")
+}
+
+/// The decimal number whose last digit is one more.
+fn next(number: &str) -> String {
+    let mut digits = number.as_bytes().to_vec();
+    for digit in digits.iter_mut().rev().filter(|digit| **digit != b'.') {
+        if *digit == b'9' {
+            *digit = b'0';
+        } else {
+            *digit += 1;
+            return digits.into_iter().map(char::from).collect();
+        }
+    }
+    std::iter::once('1').chain(digits.into_iter().map(char::from)).collect()
+}
+
+const TWO_POW_50: f64 = 1_125_899_906_842_624.0;
 
 #[cfg(test)]
 mod tests {
@@ -540,10 +565,18 @@ mod tests {
 
     #[test]
     fn halves_go_to_even_decimals() {
-        for (value, text) in [(0.125, "0.12"), (0.375, "0.38"), (2.675, "2.68"), (1.005, "1.00"), (1.015, "1.02"), (-0.125, "-0.12")] {
+        for (value, text) in
+            [(0.125, "0.12"), (0.375, "0.38"), (2.675, "2.68"), (1.005, "1.00"), (1.015, "1.02"), (-0.125, "-0.12")]
+        {
             check(value, "0.00", text);
         }
         check(0.5, "0", "0");
+        check(823_981_926_697_107.25, "0.00", "823981926697107.25");
+        check(1_692_812_714_913_194.25, "0.0", "1692812714913194.3");
+        check(387_044_165_182_126.125, "0.00", "387044165182126.13");
+        check(1_125_899_906_842_629.75, "0.0", "1125899906842629.8");
+        assert_eq!(next("99.9"), "100.0");
+        assert_eq!(next("129"), "130");
         check(1.5, "0", "2");
         check(2.5, "0", "2");
         check(0.499_999_999_999_999_94, "0", "0");
@@ -594,8 +627,17 @@ mod tests {
     #[test]
     fn symbols_that_are_empty_do_no_harm() {
         for name in [
-            "decimal-separator", "grouping-separator", "exponent-separator", "infinity", "minus-sign", "NaN", "percent",
-            "per-mille", "zero-digit", "digit", "pattern-separator",
+            "decimal-separator",
+            "grouping-separator",
+            "exponent-separator",
+            "infinity",
+            "minus-sign",
+            "NaN",
+            "percent",
+            "per-mille",
+            "zero-digit",
+            "digit",
+            "pattern-separator",
         ] {
             for symbol in ["", "5", "ab", "\u{d7ff}", "\u{10ffff}"] {
                 for picture in ["", "0", "#,##0.00", "0e0", "ab0ab", "5", "\u{d7ff}.#"] {

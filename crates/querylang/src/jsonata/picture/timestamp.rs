@@ -81,7 +81,8 @@ impl Reader<'_> {
                 }
             }
         }
-        let in_range = minute < 60 && second < 60 && (hour < 24 || (hour == 24 && minute == 0 && second == 0 && !beyond));
+        let in_range =
+            minute < 60 && second < 60 && (hour < 24 || (hour == 24 && minute == 0 && second == 0 && !beyond));
         in_range.then_some(hour * 3_600_000 + minute * 60_000 + second * 1_000 + milli)
     }
 

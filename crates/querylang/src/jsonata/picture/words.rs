@@ -2,10 +2,29 @@
 
 use super::PictureError;
 use super::lenient::is_space;
+use std::sync::LazyLock;
 
 const FEW: [&str; 20] = [
-    "Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve",
-    "Thirteen", "Fourteen", "Fifteen", "Sixteen", "Seventeen", "Eighteen", "Nineteen",
+    "Zero",
+    "One",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "Seven",
+    "Eight",
+    "Nine",
+    "Ten",
+    "Eleven",
+    "Twelve",
+    "Thirteen",
+    "Fourteen",
+    "Fifteen",
+    "Sixteen",
+    "Seventeen",
+    "Eighteen",
+    "Nineteen",
 ];
 const FEW_ORDINAL: [&str; 20] = [
     "Zeroth",
@@ -140,50 +159,58 @@ fn gap_at(text: &str, at: usize) -> usize {
 
 /// What a word stands for, in lower case.
 fn word_value(word: &str) -> Option<f64> {
-    if let Some(few) = FEW.iter().zip(FEW_ORDINAL).position(|(cardinal, ordinal)| {
-        cardinal.eq_ignore_ascii_case(word) || ordinal.eq_ignore_ascii_case(word)
-    }) {
-        return Some(few as f64);
-    }
-    if let Some(stem) = word.strip_suffix("ieth").or_else(|| word.strip_suffix('y')) {
-        let tens = TENS.iter().position(|tens| tens.eq_ignore_ascii_case(stem))?;
-        return Some((tens as f64 + 2.0) * 10.0);
-    }
-    let cardinal = word.strip_suffix("th").unwrap_or(word);
-    if cardinal == "hundred" {
-        return Some(100.0);
-    }
-    MAGNITUDES.into_iter().find(|(_, name)| name.eq_ignore_ascii_case(cardinal)).map(|(unit, _)| unit)
+    VOCABULARY.iter().find(|(known, _)| known == word).map(|&(_, value)| value)
 }
 
-/// Where texts made of number words and what stands between them can end,
-/// if they start here; the longest first.
+/// All words in lower case with their values, in the order the reference tries them.
+static VOCABULARY: LazyLock<Vec<(String, f64)>> = LazyLock::new(|| {
+    let few =
+        FEW.iter().chain(&FEW_ORDINAL).zip((0..20).cycle()).map(|(word, value)| (word.to_lowercase(), value as f64));
+    let tens = TENS
+        .iter()
+        .zip(2..)
+        .flat_map(|(stem, value)| ["y", "ieth"].map(|ending| (stem.to_lowercase() + ending, f64::from(value) * 10.0)));
+    let magnitudes = std::iter::once((100.0, "Hundred")).chain(MAGNITUDES.into_iter().rev());
+    let magnitudes =
+        magnitudes.flat_map(|(value, word)| ["", "th"].map(|ending| (word.to_lowercase() + ending, value)));
+    few.chain(tens).chain(magnitudes).collect()
+});
+
+/// Where texts made of number words and what stands between them can end, if
+/// they start here. The best ones come first: those whose first word comes
+/// first in the vocabulary, and of these the ones that go on.
 pub(super) fn ends(text: &[char], start: usize) -> Vec<usize> {
     let run = text[start..]
         .iter()
         .take_while(|character| character.is_ascii_alphabetic() || matches!(character, ' ' | ',' | '-'))
-        .count();
-    let text = &text[start..start + run];
-    let mut reached = vec![false; run + 1];
-    reached[0] = true;
-    for from in 0..run {
-        if !reached[from] {
-            continue;
-        }
-        if matches!(text[from], ' ' | ',' | '-') {
-            reached[from + 1] = true;
-            continue;
-        }
-        // The longest word, "seventeenth", has eleven letters.
-        let mut word = String::new();
-        for (length, letter) in text[from..].iter().take(11).enumerate() {
-            word.push(letter.to_ascii_lowercase());
-            if word == "and" || word_value(&word).is_some() {
-                reached[from + length + 1] = true;
+        .map(char::to_ascii_lowercase)
+        .collect::<String>();
+    let mut ends = Vec::new();
+    let mut reached = vec![false; run.len() + 1];
+    // Places to go on from, each with the number of the word to try next.
+    let mut places = vec![(0, 0)];
+    while let Some((place, word)) = places.last_mut() {
+        let rest = &run[*place..];
+        let length = match VOCABULARY.get(*word) {
+            Some((known, _)) => rest.starts_with(known.as_str()).then_some(known.len()),
+            None if *word == VOCABULARY.len() => rest.starts_with("and").then_some(3),
+            None if *word == VOCABULARY.len() + 1 => rest.starts_with([' ', ',', '-']).then_some(1),
+            None => {
+                if *place > 0 {
+                    ends.push(start + *place);
+                }
+                places.pop();
+                continue;
             }
+        };
+        *word += 1;
+        if let Some(next) = length.map(|length| *place + length)
+            && !std::mem::replace(&mut reached[next], true)
+        {
+            places.push((next, 0));
         }
     }
-    (1..=run).rev().filter(|&end| reached[end]).map(|end| start + end).collect()
+    ends
 }
 
 #[cfg(test)]
@@ -201,7 +228,11 @@ mod tests {
             (512.0, "Five Hundred and Twelve", "Five Hundred and Twelfth"),
             (1e3, "One Thousand", "One Thousandth"),
             (1_001.0, "One Thousand and One", "One Thousand and First"),
-            (2_300_007.0, "Two Million, Three Hundred Thousand and Seven", "Two Million, Three Hundred Thousand and Seventh"),
+            (
+                2_300_007.0,
+                "Two Million, Three Hundred Thousand and Seven",
+                "Two Million, Three Hundred Thousand and Seventh",
+            ),
             (1e15, "One Thousand Trillion", "One Thousand Trillionth"),
             (1e46, "Ten Billion Trillion Trillion Trillion", "Ten Billion Trillion Trillion Trillionth"),
         ] {
@@ -235,7 +266,7 @@ mod tests {
     #[test]
     fn words_end_where_words_end() {
         let text: Vec<char> = "Sixteenth of".chars().collect();
-        assert_eq!(ends(&text, 0), [10, 9, 7, 3]);
+        assert_eq!(ends(&text, 0), [3, 7, 10, 9]);
         assert_eq!(ends(&text, 3), [] as [usize; 0]);
         assert_eq!(ends(&text, 12), [] as [usize; 0]);
     }
