@@ -23,6 +23,30 @@ pub(super) static FUNCTIONS: [Builtin; 6] = [
 const RESERVED: &[u8] = b";/?:@&=+$,#";
 const MARKS: &[u8] = b"-_.!~*'()";
 
+/// Which bytes need no encoding.
+static KEPT_IN_COMPONENTS: [bool; 256] = kept(&[]);
+static KEPT_IN_URLS: [bool; 256] = kept(RESERVED);
+
+const fn kept(reserved: &[u8]) -> [bool; 256] {
+    let mut kept = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        kept[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < MARKS.len() {
+        kept[MARKS[at] as usize] = true;
+        at += 1;
+    }
+    at = 0;
+    while at < reserved.len() {
+        kept[reserved[at] as usize] = true;
+        at += 1;
+    }
+    kept
+}
+
 /// The reference takes the text as bytes, one for each UTF-16 unit, of which
 /// only the low eight bits count.
 fn base64_encode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
@@ -64,35 +88,34 @@ fn base64_decode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
 }
 
 fn encode_component(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
-    encode(context, arguments, &[])
+    encode(context, arguments, &KEPT_IN_COMPONENTS)
 }
 
 fn encode_url(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
-    encode(context, arguments, RESERVED)
+    encode(context, arguments, &KEPT_IN_URLS)
 }
 
-fn encode(context: &mut Context<'_>, arguments: &mut [Value], kept: &[u8]) -> Result<Value, Error> {
+fn encode(context: &mut Context<'_>, arguments: &mut [Value], kept: &[bool; 256]) -> Result<Value, Error> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let text = text_or_undefined!(arguments);
     scan(context, text.len())?;
-    let keeps = |byte: u8| byte.is_ascii_alphanumeric() || MARKS.contains(&byte) || kept.contains(&byte);
-    let encoded = text.bytes().filter(|byte| !keeps(*byte)).count();
+    let encoded = text.bytes().filter(|byte| !kept[usize::from(*byte)]).count();
     if encoded == 0 {
         return Ok(Value::String(text));
     }
     let size = text.len() + 2 * encoded;
     context.charge(size)?;
-    let mut out = String::with_capacity(size);
-    for byte in text.bytes() {
-        if keeps(byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut out = Vec::with_capacity(size);
+    let mut done = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if !kept[usize::from(byte)] {
+            out.extend_from_slice(&text.as_bytes()[done..at]);
+            done = at + 1;
+            out.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
     }
-    context.string(out)
+    out.extend_from_slice(&text.as_bytes()[done..]);
+    context.string(String::from_utf8(out).expect("what is kept is ASCII"))
 }
 
 fn decode_component(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {

@@ -172,22 +172,91 @@ pub(super) fn push_number(out: &mut String, number: f64, dialect: Dialect) {
         write!(out, "{whole}").expect("writing to a string cannot fail");
         return;
     }
-    let text = number::to_text(number);
-    let mantissa = text.split('e').next().unwrap_or_default();
-    let digits = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
-    if digits <= 15 || (dialect == Dialect::Reference && number.fract() == 0.0) {
-        out.push_str(&text);
+    let is_small = number.abs() < 1e-290;
+    if is_small || (dialect == Dialect::Reference && number.fract() == 0.0) {
+        out.push_str(&number::to_text(if is_small { number::to_precision_15(number) } else { number }));
         return;
     }
-    let mut rounded: f64 = format!("{number:.14e}").parse().unwrap_or(number);
-    // The digits behind the sixteenth, exactly.
-    let is_tie = || format!("{:.40e}", number.abs())[17..].trim_start_matches('0').starts_with('e');
-    if digits == 16 && mantissa.ends_with('5') && is_tie() {
-        // Exactly halfway: JavaScript goes up where Rust goes to the even digit.
-        let up = format!("{:.14e}", number + number.signum() * (number - rounded).abs());
-        rounded = up.parse().unwrap_or(rounded);
+    push_rounded(out, number);
+}
+
+/// Fifteen digits are all that a double always keeps: cut to them, without zeros
+/// at the end, the text is also the shortest that reads back as the same double.
+fn push_rounded(out: &mut String, number: f64) {
+    let start = out.len();
+    write!(out, "{:.14e}", number.abs()).expect("writing to a string cannot fail");
+    let mut digits = [0; 15];
+    let mut exponent = read_scientific(&out.as_bytes()[start..], &mut digits);
+    out.truncate(start);
+    if number < 0.0 {
+        out.push('-');
     }
-    out.push_str(&number::to_text(rounded));
+    // A tie goes up in JavaScript and to the even digit in Rust. One is a fraction
+    // of just so many binary digits that the sixteenth decimal is the last.
+    let binary_digits = 15 - exponent;
+    let is_whole = |digits: i32| (number * 2f64.powi(digits)).fract() == 0.0;
+    if (0..64).contains(&binary_digits) && is_whole(binary_digits) && !is_whole(binary_digits - 1) {
+        let text = format!("{:.15e}", number.abs());
+        let mut exact = [0; 16];
+        let exact_exponent = read_scientific(text.as_bytes(), &mut exact);
+        if exact[15] == b'5' {
+            exponent = exact_exponent;
+            digits.copy_from_slice(&exact[..15]);
+            match digits.iter().rposition(|digit| *digit != b'9') {
+                Some(last) => {
+                    digits[last] += 1;
+                    digits[last + 1..].fill(b'0');
+                }
+                None => {
+                    digits = *b"100000000000000";
+                    exponent += 1;
+                }
+            }
+        }
+    }
+    let end = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
+    push_decimal(out, &digits[..end], exponent);
+}
+
+/// Reads `d.ddde-7`: the digits, which there are just enough of, and the exponent.
+fn read_scientific(text: &[u8], digits: &mut [u8]) -> i32 {
+    let count = digits.len();
+    digits[0] = text[0];
+    digits[1..].copy_from_slice(&text[2..=count]);
+    let exponent = std::str::from_utf8(&text[count + 2..]).ok().and_then(|exponent| exponent.parse().ok());
+    exponent.expect("Rust writes an exponent behind the digits")
+}
+
+/// Writes digits, of which the first counts for 10 to the exponent, as
+/// JavaScript does: in exponent form from 1e21 up and below 1e-6.
+fn push_decimal(out: &mut String, digits: &[u8], exponent: i32) {
+    let push = |out: &mut String, digits: &[u8]| out.extend(digits.iter().map(|digit| char::from(*digit)));
+    let zeros = |out: &mut String, count: usize| out.extend(std::iter::repeat_n('0', count));
+    match usize::try_from(exponent) {
+        Ok(before @ 0..21) => {
+            let before = before + 1;
+            push(out, &digits[..before.min(digits.len())]);
+            if before < digits.len() {
+                out.push('.');
+                push(out, &digits[before..]);
+            } else {
+                zeros(out, before - digits.len());
+            }
+        }
+        Err(_) if exponent >= -6 => {
+            out.push_str("0.");
+            zeros(out, exponent.unsigned_abs() as usize - 1);
+            push(out, digits);
+        }
+        _ => {
+            push(out, &digits[..1]);
+            if digits.len() > 1 {
+                out.push('.');
+                push(out, &digits[1..]);
+            }
+            write!(out, "e{exponent:+}").expect("writing to a string cannot fail");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -204,11 +273,21 @@ mod tests {
             (-1.0 / 3.0, "-0.333333333333333", "-0.333333333333333"),
             (123_456_789_012_345.0, "123456789012345", "123456789012345"),
             (1_234_567_890_123_456.0, "1234567890123456", "1234567890123460"),
+            (-4_123_009_443_283_081.0, "-4123009443283081", "-4123009443283080"),
+            (4_123_009_443_283_085.0, "4123009443283085", "4123009443283090"),
             (1e21, "1e+21", "1e+21"),
             (1.5e-9, "1.5e-9", "1.5e-9"),
             (100_000_000_000_000.5, "100000000000001", "100000000000001"),
             (-100_000_000_000_000.5, "-100000000000001", "-100000000000001"),
             (100_000_000_000_001.5, "100000000000002", "100000000000002"),
+            (1.000_030_517_578_125, "1.00003051757813", "1.00003051757813"),
+            (99_999_999_999_999.95, "100000000000000", "100000000000000"),
+            (-999_999_999_999_999.5, "-1000000000000000", "-1000000000000000"),
+            (0.000_001_25, "0.00000125", "0.00000125"),
+            (0.000_000_125, "1.25e-7", "1.25e-7"),
+            (5e-324, "5e-324", "5e-324"),
+            (1.234_567_890_123_456_7e21, "1.2345678901234568e+21", "1.23456789012346e+21"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000", "123456789012346000000"),
             (0.123_456_789_012_345_5, "0.123456789012345", "0.123456789012345"),
         ] {
             for (dialect, expected) in [(Dialect::Reference, reference), (Dialect::V2_0_6, before)] {

@@ -431,6 +431,11 @@ fn split(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
                 for character in text.chars().take(limit) {
                     push(context, &mut pieces, character.encode_utf8(&mut buffer))?;
                 }
+            } else if let [byte] = separator.as_bytes() {
+                // Far quicker than looking for a text of one character.
+                for piece in text.split(char::from(*byte)).take(limit) {
+                    push(context, &mut pieces, piece)?;
+                }
             } else {
                 for piece in text.split(&**separator).take(limit) {
                     push(context, &mut pieces, piece)?;
@@ -457,8 +462,8 @@ fn split(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
 
 fn push(context: &mut Context<'_>, pieces: &mut Vec<Value>, piece: &str) -> Result<(), Error> {
     // The place in the array, too, before the array is there.
-    context.charge(size_of::<Value>())?;
-    pieces.push(context.string(piece)?);
+    context.charge(size_of::<Value>() + piece.len() + 16)?;
+    pieces.push(Value::from(piece));
     Ok(())
 }
 
