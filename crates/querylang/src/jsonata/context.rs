@@ -145,12 +145,19 @@ impl<'e> Context<'e> {
     #[inline]
     pub(crate) fn enter(&mut self) -> Result<(), Error> {
         self.depth += 1;
-        self.steps(1)?;
-        let limits = &self.environment.limits;
-        if self.depth > limits.depth || stack_address().abs_diff(self.stack_base) > limits.stack_bytes {
+        if self.depth > self.environment.limits.depth {
             return Err(Error::limit(Limit::Depth));
         }
-        Ok(())
+        self.guard()
+    }
+
+    /// Takes note of a step, and sees to it that there is stack left.
+    #[inline]
+    pub(crate) fn guard(&mut self) -> Result<(), Error> {
+        if stack_address().abs_diff(self.stack_base) > self.environment.limits.stack_bytes {
+            return Err(Error::limit(Limit::Depth));
+        }
+        self.steps(1)
     }
 
     #[inline]
@@ -161,11 +168,11 @@ impl<'e> Context<'e> {
     /// A frame for the variables of a scope.
     pub(crate) fn frame(&mut self, scope: &Scope, parent: &Rc<Frame>) -> Result<Rc<Frame>, Error> {
         let slots = scope.names.len();
-        if let Some(mut spare) = self.spare_frames.pop() {
-            if let Some(frame) = Rc::get_mut(&mut spare) {
-                frame.renew(slots, Rc::clone(parent));
-                return Ok(spare);
-            }
+        if let Some(mut spare) = self.spare_frames.pop()
+            && let Some(frame) = Rc::get_mut(&mut spare)
+        {
+            frame.renew(slots, Rc::clone(parent));
+            return Ok(spare);
         }
         self.charge(96 + slots * size_of::<Option<Value>>())?;
         Ok(Rc::new(Frame::new(slots, Some(Rc::clone(parent)))))

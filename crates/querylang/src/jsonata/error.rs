@@ -111,10 +111,6 @@ impl Error {
         self
     }
 
-    pub(crate) fn set_position_if_none(&mut self, position: u32) {
-        self.0.position.get_or_insert(position);
-    }
-
     pub(crate) fn set_token_if_none(&mut self, token: &str) {
         if self.0.token.is_none() {
             self.0.token = Some(token.to_owned());
@@ -226,6 +222,7 @@ fn show(value: &Value, text: &mut String) {
         Value::Undefined => text.push_str("undefined"),
         Value::Null => text.push_str("null"),
         Value::Boolean(boolean) => text.push_str(if *boolean { "true" } else { "false" }),
+        Value::Number(number) if !number.is_finite() => text.push_str("null"),
         Value::Number(number) => text.push_str(&super::number::to_text(*number)),
         Value::String(string) => text.push_str(&quoted(string)),
         Value::Function(_) => text.push_str("{}"),

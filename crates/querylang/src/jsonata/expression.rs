@@ -234,10 +234,10 @@ impl Finder<'_> {
                 self.scopes.push(BTreeSet::new());
                 // Functions of a block may call those that come later.
                 for item in items {
-                    if let AstKind::Bind(name, value) = &item.kind {
-                        if matches!(value.kind, AstKind::Lambda(..)) {
-                            self.bind(name);
-                        }
+                    if let AstKind::Bind(name, value) = &item.kind
+                        && matches!(value.kind, AstKind::Lambda(..))
+                    {
+                        self.bind(name);
                     }
                 }
                 items.iter().for_each(|item| self.visit(item, has_item));

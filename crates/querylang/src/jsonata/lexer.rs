@@ -233,7 +233,7 @@ impl<'t> Lexer<'t> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => {
-                let unit = self.hexadecimal(1).ok_or(()).or_else(|()| Err(self.fail("S0104")))?;
+                let Some(unit) = self.hexadecimal(1) else { return Err(self.fail("S0104")) };
                 self.at += 5;
                 text.push(self.code_point(unit));
                 return Ok(());
@@ -259,12 +259,14 @@ impl<'t> Lexer<'t> {
     /// A UTF-16 unit as a character: with the escaped unit that follows, if the
     /// two are a pair. Half a pair cannot be held and becomes U+FFFD.
     fn code_point(&mut self, unit: u32) -> char {
-        if (0xD800..0xDC00).contains(&unit) && self.byte(0) == b'\\' && self.byte(1) == b'u' {
-            if let Some(low) = self.hexadecimal(2).filter(|low| (0xDC00..0xE000).contains(low)) {
-                self.at += 6;
-                return char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))
-                    .unwrap_or(char::REPLACEMENT_CHARACTER);
-            }
+        if (0xD800..0xDC00).contains(&unit)
+            && self.byte(0) == b'\\'
+            && self.byte(1) == b'u'
+            && let Some(low) = self.hexadecimal(2).filter(|low| (0xDC00..0xE000).contains(low))
+        {
+            self.at += 6;
+            let point = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+            return char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER);
         }
         char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)
     }

@@ -3,7 +3,7 @@
 /// A number as JavaScript writes it: the shortest text that reads back as the
 /// same double, in exponent form from 1e21 up and below 1e-6.
 #[must_use]
-pub fn to_text(number: f64) -> String {
+pub(crate) fn to_text(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
     }
@@ -31,7 +31,7 @@ pub fn to_text(number: f64) -> String {
 /// A number rounded to 15 significant digits, as `$string` does with fractions
 /// so that `0.1 + 0.2` reads `0.3`.
 #[must_use]
-pub fn to_precision_15(number: f64) -> f64 {
+pub(crate) fn to_precision_15(number: f64) -> f64 {
     if !number.is_finite() || number.fract() == 0.0 {
         return number;
     }

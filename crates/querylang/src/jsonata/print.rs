@@ -109,9 +109,7 @@ fn string(out: &mut Formatter<'_>, text: &str) -> Result {
 fn field(out: &mut Formatter<'_>, name: &str) -> Result {
     let alone = match name.bytes().next() {
         None | Some(b'0'..=b'9' | b'"' | b'\'' | b'`' | b'$') => false,
-        _ => {
-            !name.bytes().any(ends_name) && !matches!(name, "and" | "or" | "in" | "true" | "false" | "null")
-        }
+        _ => !name.bytes().any(ends_name) && !matches!(name, "and" | "or" | "in" | "true" | "false" | "null"),
     };
     if alone { out.write_str(name) } else { write!(out, "`{name}`") }
 }

@@ -79,7 +79,7 @@ pub struct Array {
 #[derive(Debug, Clone, Default)]
 pub struct Object {
     members: Vec<(Text, Value)>,
-    index: Option<Box<HashMap<Text, u32>>>,
+    index: Option<HashMap<Text, u32>>,
     depth: u32,
     weight: u32,
 }
@@ -426,7 +426,7 @@ impl Object {
     fn index_all(&mut self) {
         if self.members.len() > INDEXED_FROM {
             let keys = self.members.iter().map(|(key, _)| Arc::clone(key));
-            self.index = Some(Box::new(keys.zip(0..).collect()));
+            self.index = Some(keys.zip(0..).collect());
         }
     }
 }

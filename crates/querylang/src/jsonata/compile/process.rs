@@ -14,6 +14,9 @@ pub(super) struct Labels {
     pub(super) names: Vec<Text>,
 }
 
+/// Keys and members.
+type NodePairs = Vec<(Node, Node)>;
+
 /// A `%` on its way up.
 struct Slot {
     label: usize,
@@ -212,7 +215,7 @@ impl Processor {
         }
     }
 
-    fn pairs(&mut self, pairs: &[Pair]) -> Result<(Vec<(Node, Node)>, Vec<usize>), Error> {
+    fn pairs(&mut self, pairs: &[Pair]) -> Result<(NodePairs, Vec<usize>), Error> {
         let mut seeking = Vec::new();
         let mut processed = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {

@@ -116,8 +116,7 @@ impl Resolver<'_> {
         match &mut node.kind {
             Kind::VariableName(name) => {
                 let name = Text::clone(name);
-                node.kind =
-                    if name.is_empty() { Kind::Item } else { Kind::Variable(Box::new(self.reference(&name))) };
+                node.kind = if name.is_empty() { Kind::Item } else { Kind::Variable(Box::new(self.reference(&name))) };
             }
             Kind::Bind(name, slot, _) => {
                 let names = self.scopes.last().map_or(&[][..], |scope| &scope.names);

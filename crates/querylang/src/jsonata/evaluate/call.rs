@@ -29,20 +29,20 @@ impl Context<'_> {
         frame: &Rc<Frame>,
         first: Option<Value>,
     ) -> Result<Value, Error> {
-        if let (NodeKind::Variable(reference), true) = (&call.procedure.kind, call.procedure.plain) {
-            if let Some(builtin) = self.unbound_builtin(reference, frame) {
-                let arguments = self.arguments(call, input, frame, first)?;
-                if let (Some(scopes), true) = (&call.scopes, builtin.name == "eval") {
-                    self.caller = Some((scopes.clone(), Rc::clone(frame), input.clone()));
-                }
-                return self.run_builtin(builtin, arguments, input).map_err(|error| placed(error, node, call));
+        if let (NodeKind::Variable(reference), true) = (&call.procedure.kind, call.procedure.plain)
+            && let Some(builtin) = self.unbound_builtin(reference, frame)
+        {
+            let arguments = self.arguments(call, input, frame, first)?;
+            if let (Some(scopes), true) = (&call.scopes, builtin.name == "eval") {
+                self.caller = Some((scopes.clone(), Rc::clone(frame), input.clone()));
             }
+            return self.run_builtin(builtin, arguments, input).map_err(|error| placed(error, node, call));
         }
         let procedure = self.evaluate(&call.procedure, input, frame)?;
-        if procedure.is_undefined() {
-            if let Some(error) = self.forgot_dollar("T1005", node, call, frame) {
-                return Err(error);
-            }
+        if procedure.is_undefined()
+            && let Some(error) = self.forgot_dollar("T1005", node, call, frame)
+        {
+            return Err(error);
         }
         let arguments = self.arguments(call, input, frame, first)?;
         let Value::Function(function) = procedure else {
@@ -96,10 +96,10 @@ impl Context<'_> {
             });
         }
         let procedure = self.evaluate(&call.procedure, input, frame)?;
-        if procedure.is_undefined() {
-            if let Some(error) = self.forgot_dollar("T1007", node, call, frame) {
-                return Err(error);
-            }
+        if procedure.is_undefined()
+            && let Some(error) = self.forgot_dollar("T1007", node, call, frame)
+        {
+            return Err(error);
         }
         let Value::Function(function) = procedure else {
             let token = call.name.as_deref().unwrap_or_default();
@@ -152,16 +152,13 @@ impl Context<'_> {
     /// Calls a function, and then what it ends with calling, and so on. `item`
     /// stands in for arguments that signatures take from the context.
     fn invoke(&mut self, function: Rc<Function>, arguments: Vec<Value>, item: &Value) -> Result<Value, Error> {
-        self.enter()?;
+        self.guard()?;
         let mut outcome = self.invoke_once(&function, arguments, item)?;
         // What was called must live until its body has come to its end.
         drop(function);
         loop {
             match outcome {
-                Outcome::Value(value) => {
-                    self.leave();
-                    return Ok(value);
-                }
+                Outcome::Value(value) => return Ok(value),
                 Outcome::Tail(function, arguments, position) => {
                     self.steps(1)?;
                     outcome = self.invoke_once(&function, arguments, item).map_err(|error| match position {
@@ -179,13 +176,11 @@ impl Context<'_> {
         mut arguments: Vec<Value>,
         item: &Value,
     ) -> Result<Value, Error> {
-        self.enter()?;
+        self.guard()?;
         if let Some(signature) = builtin.parsed_signature() {
             arguments = signature.validate(arguments, item)?;
         }
-        let value = builtin.run(self, arguments)?;
-        self.leave();
-        Ok(value)
+        builtin.run(self, arguments)
     }
 
     fn invoke_once(&mut self, function: &Function, arguments: Vec<Value>, item: &Value) -> Result<Outcome, Error> {

@@ -47,7 +47,7 @@ impl Context<'_> {
     /// An object constructor: on an array, it groups the items.
     pub(super) fn object_of(&mut self, group: &Group, input: &Value, frame: &Rc<Frame>) -> Result<Value, Error> {
         if input.as_array().is_some() {
-            return self.group(group, input.clone(), frame, None);
+            return self.group(group, input, frame, None);
         }
         let mut object = Object::with_capacity(group.pairs.len());
         let mut keys = Vec::with_capacity(group.pairs.len());
@@ -82,12 +82,12 @@ impl Context<'_> {
     pub(super) fn group(
         &mut self,
         group: &Group,
-        value: Value,
+        value: &Value,
         frame: &Rc<Frame>,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Value, Error> {
         let single;
-        let (items, tuples): (&[Value], bool) = match &value {
+        let (items, tuples): (&[Value], bool) = match value {
             Value::Array(array) if !array.is_empty() || array.kind.tuples => (array, array.kind.tuples),
             Value::Array(_) => (&[Value::Undefined], false),
             value => {

@@ -134,18 +134,18 @@ impl Context<'_> {
     fn finish(&mut self, node: &Node, mut value: Value, frame: &Rc<Frame>) -> Result<Value, Error> {
         for stage in &node.predicates {
             if let Stage::Filter(predicate) = stage {
-                value = self.filter(predicate, value, frame, node.tuple_scope.as_ref())?;
+                value = self.filter(predicate, &value, frame, node.tuple_scope.as_ref())?;
             }
         }
         if let (Some(group), false) = (&node.group, matches!(node.kind, NodeKind::Path(..))) {
-            value = self.group(group, value, frame, node.tuple_scope.as_ref())?;
+            value = self.group(group, &value, frame, node.tuple_scope.as_ref())?;
         }
-        if node.keep_array {
-            if let Value::Array(array) = &mut value {
-                if array.kind.sequence && !array.kind.tuples && !array.kind.keep_singleton {
-                    Rc::make_mut(array).kind.keep_singleton = true;
-                }
-            }
+        if let (Value::Array(array), true) = (&mut value, node.keep_array)
+            && array.kind.sequence
+            && !array.kind.tuples
+            && !array.kind.keep_singleton
+        {
+            Rc::make_mut(array).kind.keep_singleton = true;
         }
         Ok(normal(value))
     }

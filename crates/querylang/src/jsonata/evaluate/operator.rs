@@ -151,7 +151,7 @@ impl Context<'_> {
                     self.charge(part.len())?;
                     text.push_str(&part);
                 }
-                value => text.push_str(&functions::text(self, &value)?),
+                value => functions::append_text(self, &mut text, &value)?,
             }
         }
         self.string(text)

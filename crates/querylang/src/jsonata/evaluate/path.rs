@@ -122,7 +122,7 @@ impl Context<'_> {
                 if node.tuple || node.group.is_some() {
                     let stream = self.any_array(Array::new(tuples).with_kind(kind))?;
                     return match &node.group {
-                        Some(group) => self.group(group, stream, frame, node.tuple_scope.as_ref()),
+                        Some(group) => self.group(group, &stream, frame, node.tuple_scope.as_ref()),
                         None => Ok(stream),
                     };
                 }
@@ -147,7 +147,7 @@ impl Context<'_> {
             };
         }
         match &node.group {
-            Some(group) => self.group(group, value, frame, None),
+            Some(group) => self.group(group, &value, frame, None),
             None => Ok(value),
         }
     }
@@ -172,7 +172,7 @@ impl Context<'_> {
             for stage in &step.stages {
                 if let Stage::Filter(predicate) = stage {
                     let value = self.value_of(sorted)?;
-                    sorted = match self.filter(predicate, value, frame, None)? {
+                    sorted = match self.filter(predicate, &value, frame, None)? {
                         Value::Array(array) => Items::Shared(array),
                         value => Items::flattened(value),
                     };
@@ -207,7 +207,7 @@ impl Context<'_> {
         };
         for stage in &step.stages {
             if let Stage::Filter(predicate) = stage {
-                value = self.filter(predicate, value, frame, None)?;
+                value = self.filter(predicate, &value, frame, None)?;
             }
         }
         Ok(value)
@@ -309,12 +309,12 @@ impl Context<'_> {
     pub(super) fn filter(
         &mut self,
         predicate: &Node,
-        value: Value,
+        value: &Value,
         frame: &Rc<Frame>,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Value, Error> {
         let single;
-        let (items, tuples): (&[Value], bool) = match &value {
+        let (items, tuples): (&[Value], bool) = match value {
             Value::Array(array) => (array, array.kind.tuples),
             value => {
                 single = [value.clone()];
@@ -370,7 +370,7 @@ impl Context<'_> {
         if slice.len() < 2 {
             return Ok(items);
         }
-        self.charge(slice.len() * size_of::<Value>() * (terms.len() + 2))?;
+        self.charge(size_of_val(slice) * (terms.len() + 2))?;
         let mut keys: Vec<Vec<Option<Value>>> = terms.iter().map(|_| vec![None; slice.len()]).collect();
         let order = merge_sort((0..slice.len()).collect(), &mut |left: &usize, right: &usize| {
             self.steps(1)?;

@@ -23,12 +23,7 @@ enum Edit {
 type Edits = HashMap<*const Object, Vec<Edit>>;
 
 impl Context<'_> {
-    pub(super) fn transform(
-        &mut self,
-        transform: &Transform,
-        input: Value,
-        frame: &Rc<Frame>,
-    ) -> Result<Value, Error> {
+    pub(super) fn transform(&mut self, transform: &Transform, input: Value, frame: &Rc<Frame>) -> Result<Value, Error> {
         match &input {
             Value::Undefined => return Ok(Value::Undefined),
             Value::Array(_) | Value::Object(_) => {}

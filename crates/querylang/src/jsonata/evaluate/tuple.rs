@@ -161,7 +161,7 @@ impl Context<'_> {
         for stage in stages {
             match stage {
                 Stage::Filter(predicate) => {
-                    tuples = match self.filter(predicate, stream(tuples), frame, Some(scope))? {
+                    tuples = match self.filter(predicate, &stream(tuples), frame, Some(scope))? {
                         Value::Array(array) => array.to_vec(),
                         _ => Vec::new(),
                     };
