@@ -48,5 +48,6 @@ pub use context::{Bindings, Context, Environment, Limits};
 pub use error::{Error, Limit};
 pub use expression::{Compiler, Dialect, Expression, FreeName, FreeNameKind};
 pub use function::{Builtin, Function, Native};
+pub use functions::step_functions;
 pub use json::NotJson;
 pub use value::{Array, Kind, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value, compare_text};

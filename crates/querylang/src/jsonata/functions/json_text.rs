@@ -191,15 +191,17 @@ fn push_rounded(out: &mut String, number: f64) {
     if number < 0.0 {
         out.push('-');
     }
-    // A tie goes up in JavaScript and to the even digit in Rust. One is a fraction
-    // of just so many binary digits that the sixteenth decimal is the last.
+    // A tie goes up in JavaScript and to the even digit in Rust. A fraction can be
+    // one only if the last of its binary digits, of which each takes a decimal, is
+    // the sixteenth decimal.
     let binary_digits = 15 - exponent;
     let is_whole = |digits: i32| (number * 2f64.powi(digits)).fract() == 0.0;
-    if (0..64).contains(&binary_digits) && is_whole(binary_digits) && !is_whole(binary_digits - 1) {
-        let text = format!("{:.15e}", number.abs());
-        let mut exact = [0; 16];
+    let may_tie = (1..64).contains(&binary_digits) && is_whole(binary_digits) && !is_whole(binary_digits - 1);
+    if may_tie || number.fract() == 0.0 {
+        let text = format!("{:.40e}", number.abs());
+        let mut exact = [0; 41];
         let exact_exponent = read_scientific(text.as_bytes(), &mut exact);
-        if exact[15] == b'5' {
+        if exact[15] == b'5' && exact[16..].iter().all(|digit| *digit == b'0') {
             exponent = exact_exponent;
             digits.copy_from_slice(&exact[..15]);
             match digits.iter().rposition(|digit| *digit != b'9') {
@@ -274,6 +276,7 @@ mod tests {
             (123_456_789_012_345.0, "123456789012345", "123456789012345"),
             (1_234_567_890_123_456.0, "1234567890123456", "1234567890123460"),
             (-4_123_009_443_283_081.0, "-4123009443283081", "-4123009443283080"),
+            (13_551_330_566_406_250.0, "13551330566406250", "13551330566406300"),
             (4_123_009_443_283_085.0, "4123009443283085", "4123009443283090"),
             (1e21, "1e+21", "1e+21"),
             (1.5e-9, "1.5e-9", "1.5e-9"),

@@ -297,12 +297,12 @@ fn pieces(template: &str, groups: usize) -> Vec<Piece<'_>> {
         pieces.push(Piece::Literal(&rest[..at]));
         let after = &rest[at + 1..];
         let digits = after.bytes().take(most_digits).take_while(u8::is_ascii_digit).count();
-        rest = if after.starts_with('$') {
+        rest = if let Some(rest) = after.strip_prefix('$') {
             pieces.push(Piece::Literal("$"));
-            &after[1..]
-        } else if after.starts_with('0') {
+            rest
+        } else if let Some(rest) = after.strip_prefix('0') {
             pieces.push(Piece::Whole);
-            &after[1..]
+            rest
         } else if digits == 0 {
             pieces.push(Piece::Literal("$"));
             after

@@ -92,8 +92,18 @@ pub(crate) fn find(name: &str) -> Option<&'static Builtin> {
     TABLES.iter().flat_map(|table| table.iter()).find(|builtin| builtin.name == name)
 }
 
-/// What Step Functions has besides, or instead of, the language's own functions.
-pub(crate) fn step_functions() -> &'static [Builtin] {
+/// What Step Functions has besides, or instead of, the language's own functions:
+/// `$partition`, `$range`, `$hash`, `$random` with a seed, `$uuid`, `$parse`.
+///
+/// ```
+/// use stepwright_querylang::jsonata::{Compiler, Dialect, Environment, Value, step_functions};
+/// let compiler = step_functions().iter().fold(Compiler::new(Dialect::V2_0_6), Compiler::with_function);
+/// let parts = compiler.compile("$string($partition([1, 2, 3], 2))").unwrap();
+/// let value = parts.evaluate(&Value::Undefined, Environment::default()).unwrap();
+/// assert_eq!(value.as_str(), Some("[[1,2],[3]]"));
+/// ```
+#[must_use]
+pub fn step_functions() -> &'static [Builtin] {
     &step_functions::FUNCTIONS
 }
 

@@ -110,7 +110,7 @@ fn spread(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, E
 
 fn spread_object(context: &mut Context<'_>, object: &Object, parts: &mut Vec<Value>) -> Result<(), Error> {
     context.steps(object.len() as u64)?;
-    for (key, member) in object.iter() {
+    for (key, member) in object {
         let mut part = Object::with_capacity(1);
         part.insert(Text::clone(key), member.clone());
         parts.push(context.object(part)?);

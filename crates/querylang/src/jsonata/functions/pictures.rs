@@ -38,7 +38,7 @@ fn read(context: &mut Context<'_>, bytes: usize) -> Result<(), Error> {
     scan(context, bytes.saturating_mul(16))
 }
 
-fn refused(error: PictureError) -> Error {
+fn refused(error: &PictureError) -> Error {
     let refused = Error::new(error.code);
     if error.value.is_empty() { refused } else { refused.with_text_value(&error.value) }
 }
@@ -60,7 +60,7 @@ fn format_number(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
             }
         }
     }
-    let text = picture::format_number(number, picture, &format).map_err(refused)?;
+    let text = picture::format_number(number, picture, &format).map_err(|error| refused(&error))?;
     context.string(text)
 }
 
@@ -68,7 +68,7 @@ fn format_integer(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<
     let Some(number) = arguments[0].as_number() else { return Ok(Value::Undefined) };
     let picture = text_at(arguments, 1).unwrap_or_default();
     read(context, picture.len())?;
-    let text = picture::format_integer(number, picture).map_err(refused)?;
+    let text = picture::format_integer(number, picture).map_err(|error| refused(&error))?;
     context.string(text)
 }
 
@@ -76,7 +76,7 @@ fn parse_integer(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
     let text = text_or_undefined!(arguments);
     let picture = text_at(arguments, 1).unwrap_or_default();
     read(context, picture.len() + text.len())?;
-    let number = picture::parse_integer(&text, picture).map_err(refused)?;
+    let number = picture::parse_integer(&text, picture).map_err(|error| refused(&error))?;
     Ok(number.map_or(Value::Undefined, Value::Number))
 }
 
@@ -92,7 +92,7 @@ fn format_millis(
     timezone: Option<&str>,
 ) -> Result<Value, Error> {
     read(context, picture.map_or(0, str::len))?;
-    let text = picture::format_millis(millis, picture, timezone, edition(context)).map_err(refused)?;
+    let text = picture::format_millis(millis, picture, timezone, edition(context)).map_err(|error| refused(&error))?;
     context.string(text)
 }
 
@@ -102,7 +102,7 @@ fn to_millis(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value
     read(context, picture.map_or(0, str::len) + text.len())?;
     #[expect(clippy::cast_possible_truncation, reason = "no clock is that far from 1970")]
     let now = context.now_millis() as i64;
-    let millis = picture::parse_millis(&text, picture, now, edition(context)).map_err(refused)?;
+    let millis = picture::parse_millis(&text, picture, now, edition(context)).map_err(|error| refused(&error))?;
     #[expect(clippy::cast_precision_loss, reason = "dates are within 2^53 milliseconds")]
     Ok(millis.map_or(Value::Undefined, |millis| Value::Number(millis as f64)))
 }
