@@ -4,7 +4,7 @@
 //! each other in a circle; the evaluation keeps a list of the frames that are
 //! held and empties them when it ends.
 
-use super::value::Value;
+use super::value::{Text, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -37,6 +37,21 @@ impl Frame {
 
     pub(crate) fn get(&self, slot: usize) -> Option<Value> {
         self.slots.borrow().get(slot).cloned().flatten()
+    }
+
+    /// The value of a path of names in a variable, without taking the variable
+    /// out: `None` if it is not bound here, or an array is on the way.
+    pub(crate) fn field(&self, slot: usize, names: &[Text]) -> Option<Value> {
+        let slots = self.slots.borrow();
+        let mut value = slots.get(slot)?.as_ref()?;
+        for name in names {
+            let Value::Object(object) = value else { return None };
+            match object.get(name) {
+                Some(member) => value = member,
+                None => return Some(Value::Undefined),
+            }
+        }
+        Some(value.clone())
     }
 
     pub(crate) fn set(&self, slot: usize, value: Value) {

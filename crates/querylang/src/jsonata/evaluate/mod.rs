@@ -50,6 +50,11 @@ impl Context<'_> {
                 NodeKind::Item => return Ok(normal(item_of(input))),
                 NodeKind::Variable(reference) => return Ok(normal(self.variable(reference, frame))),
                 NodeKind::Fields(names) => return self.fields(names, input),
+                NodeKind::VariableFields(head, names) => {
+                    if let Some(value) = self.field_of_variable(head, names, frame)? {
+                        return Ok(value);
+                    }
+                }
                 _ => {}
             }
         }
@@ -128,6 +133,22 @@ impl Context<'_> {
                 Ok(Value::Undefined)
             }
         }
+    }
+
+    /// The quick way to a field of a variable that holds objects.
+    #[inline]
+    fn field_of_variable(&mut self, head: &Node, names: &[Text], frame: &Rc<Frame>) -> Result<Option<Value>, Error> {
+        let NodeKind::Variable(reference) = &head.kind else { return Ok(None) };
+        let Some((up, slot)) = reference.candidates.first() else { return Ok(None) };
+        let mut here = frame;
+        for _ in 0..*up {
+            match here.parent() {
+                Some(parent) => here = parent,
+                None => return Ok(None),
+            }
+        }
+        self.steps(1)?;
+        Ok(here.field(*slot, names).map(normal))
     }
 
     /// Applies what a node has besides its kind.
