@@ -26,7 +26,7 @@ const CROWD: f64 = 4.0;
 /// made batches small, small batches made pauses short, and short pauses kept batches small.
 const STAYS: f64 = 0.98;
 /// About the time in which one of those who were answered comes back with the next request.
-const BREATH_PER_COMMIT: Duration = Duration::from_micros(12);
+const BREATH_PER_COMMIT: Duration = Duration::from_micros(10);
 const LONGEST_BREATH: Duration = Duration::from_millis(2);
 
 /// The committer.

@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How much less than the others' the priority of checkpoints is (see nice(2)).
 #[cfg(target_os = "linux")]
-const LATER: i32 = 5;
+const LATER: i32 = 10;
 
 impl Shared {
     /// Asks the threads to work, or does the work itself where there are none.
