@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use stepwright_querylang::jsonata::{StatesExpression, StatesTemplate};
 use stepwright_querylang::{Expression, Path, ReferencePath, Template};
 
 use crate::resource::Resource;
@@ -81,7 +82,7 @@ pub struct State {
     pub query_language: QueryLanguage,
     /// JSONPath data flow. For a JSONata state all members have their defaults.
     pub data: DataFlow,
-    /// JSONata fields, as written. Empty for a JSONPath state.
+    /// JSONata data flow. For a JSONPath state all members are absent.
     pub jsonata: JsonataFields,
     /// What the state does.
     pub kind: StateKind,
@@ -137,15 +138,15 @@ pub struct DataFlow {
     pub assign: Option<Template>,
 }
 
-/// The JSONata fields of a state, kept as written until their evaluation is served.
+/// The JSONata fields that shape the data of a state, a choice rule or a catcher.
 #[derive(Clone, Debug, Default)]
 pub struct JsonataFields {
     /// `Arguments`.
-    pub arguments: Option<Value>,
+    pub arguments: Option<StatesTemplate>,
     /// `Output`.
-    pub output: Option<Value>,
-    /// `Assign`.
-    pub assign: Option<Value>,
+    pub output: Option<StatesTemplate>,
+    /// `Assign`: an object whose members are variables.
+    pub assign: Option<StatesTemplate>,
 }
 
 /// A number given literally, by a reference path, or by a JSONata expression.
@@ -155,8 +156,8 @@ pub enum NumberField<N> {
     Literal(N),
     /// The `…Path` form.
     Path(ReferencePath),
-    /// A JSONata expression, the text between `{%` and `%}`.
-    Jsonata(Arc<str>),
+    /// A JSONata expression.
+    Jsonata(StatesExpression),
 }
 
 /// A text given literally, by a path or intrinsic call (`ErrorPath`, `CausePath`), or by a JSONata expression.
@@ -167,7 +168,7 @@ pub enum TextField {
     /// The `…Path` form.
     Expression(Expression),
     /// A JSONata expression.
-    Jsonata(Arc<str>),
+    Jsonata(StatesExpression),
 }
 
 /// What a state does.
@@ -200,14 +201,23 @@ pub struct Task {
     pub timeout_seconds: Option<NumberField<u64>>,
     /// `HeartbeatSeconds(Path)`.
     pub heartbeat_seconds: Option<NumberField<u64>>,
-    /// `Credentials`, a payload template with the member `RoleArn`.
-    pub credentials: Option<Template>,
+    /// `Credentials`.
+    pub credentials: Option<Credentials>,
     /// `Retry`.
     pub retry: Vec<Retrier>,
     /// `Catch`.
     pub catch: Vec<Catcher>,
     /// `Next` or `End`.
     pub transition: Transition,
+}
+
+/// `Credentials`: they yield an object with the member `RoleArn`.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// A payload template.
+    JsonPath(Template),
+    /// JSON with expressions.
+    Jsonata(StatesTemplate),
 }
 
 /// A Pass state.
@@ -240,9 +250,9 @@ pub enum WaitUntil {
     /// `TimestampPath`.
     TimestampPath(ReferencePath),
     /// `Seconds` as a JSONata expression.
-    SecondsJsonata(Arc<str>),
+    SecondsJsonata(StatesExpression),
     /// `Timestamp` as a JSONata expression.
-    TimestampJsonata(Arc<str>),
+    TimestampJsonata(StatesExpression),
 }
 
 /// A Fail state.
@@ -295,7 +305,7 @@ pub enum Condition {
     /// A literal `Condition: true|false` of a JSONata rule.
     Literal(bool),
     /// A JSONata `Condition`.
-    Jsonata(Arc<str>),
+    Jsonata(StatesExpression),
 }
 
 /// A data test operator with its operand.
@@ -386,11 +396,11 @@ pub struct Map {
     /// `ItemsPath`.
     pub items_path: Option<ReferencePath>,
     /// JSONata `Items`.
-    pub items_jsonata: Option<Value>,
+    pub items_jsonata: Option<StatesTemplate>,
     /// `ItemSelector` (or its old name `Parameters`).
     pub item_selector: Option<Template>,
     /// JSONata `ItemSelector`.
-    pub item_selector_jsonata: Option<Value>,
+    pub item_selector_jsonata: Option<StatesTemplate>,
     /// `MaxConcurrency(Path)`; absent and 0 mean unlimited.
     pub max_concurrency: Option<NumberField<u64>>,
     /// The fields of a distributed Map, as written: `ItemReader`, `ItemBatcher`, `ResultWriter`, `Label`,

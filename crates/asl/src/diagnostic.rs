@@ -78,6 +78,10 @@ codes! {
     InvalidVariableName = "INVALID_VARIABLE_NAME", Error;
     /// The variable name `states`.
     ReservedVariableName = "RESERVED_VARIABLE_NAME", Error;
+    /// A `{% … %}` that is not JSONata.
+    InvalidJsonataExpression = "INVALID_JSONATA_EXPRESSION", Error;
+    /// A `{% … %}` that asks for what is not there.
+    UnsupportedJsonataExpression = "UNSUPPORTED_JSONATA_EXPRESSION", Error;
     /// Brackets nested too deeply.
     TooDeeplyNested = "TOO_DEEPLY_NESTED", Error;
     /// A payload template's value looks like a path or a call, but its key does not end in `.$`.

@@ -73,7 +73,7 @@ pub struct Parsed {
 /// A part of a valid definition that this version does not run yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {
-    /// What it is, as it would read after "does not support": `the query language JSONata`.
+    /// What it is, as it would read after "does not support": `the processor mode DISTRIBUTED`.
     pub feature: String,
     /// The state, as in diagnostics.
     pub location: String,

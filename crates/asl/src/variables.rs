@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
+use stepwright_querylang::jsonata::{Members, StatesExpression, StatesTemplate};
 use stepwright_querylang::{Path, ReferencePath, Template};
 
 use crate::definition::{
-    Catcher, Condition, DataFlow, Definition, Map, NumberField, Operand, PathField, State, StateKind, Task, Test,
-    TextField, WaitUntil,
+    Catcher, Condition, Credentials, DataFlow, Definition, JsonataFields, Map, NumberField, Operand, PathField,
+    QueryLanguage, State, StateKind, Task, Test, TextField, WaitUntil,
 };
 
 /// The variables that each state reads, by the state's name. States that read none are left out.
@@ -42,38 +43,60 @@ impl Names {
     }
 
     fn number(&mut self, field: Option<&NumberField<u64>>) {
-        if let Some(NumberField::Path(path)) = field {
-            self.reference(path);
+        match field {
+            Some(NumberField::Path(path)) => self.reference(path),
+            Some(NumberField::Jsonata(expression)) => self.expression(expression),
+            Some(NumberField::Literal(_)) | None => {}
         }
     }
 
     fn text(&mut self, field: Option<&TextField>) {
-        if let Some(TextField::Expression(expression)) = field {
-            self.add(expression.variables());
+        match field {
+            Some(TextField::Expression(expression)) => self.add(expression.variables()),
+            Some(TextField::Jsonata(expression)) => self.expression(expression),
+            Some(TextField::Literal(_)) | None => {}
+        }
+    }
+
+    fn expression(&mut self, expression: &StatesExpression) {
+        self.0.extend(expression.variables());
+    }
+
+    fn jsonata(&mut self, template: Option<&StatesTemplate>) {
+        self.0.extend(template.map(StatesTemplate::variables).unwrap_or_default());
+    }
+
+    fn jsonata_fields(&mut self, fields: &JsonataFields) {
+        for template in [&fields.arguments, &fields.output, &fields.assign] {
+            self.jsonata(template.as_ref());
         }
     }
 
     fn state(&mut self, state: &State) {
         self.data_flow(&state.data);
+        self.jsonata_fields(&state.jsonata);
         match &state.kind {
             StateKind::Task(task) => self.task(task),
             StateKind::Choice(choice) => {
                 for rule in &choice.rules {
                     self.condition(&rule.condition);
                     self.template(rule.assign.as_ref());
+                    self.jsonata_fields(&rule.jsonata);
                 }
             }
-            StateKind::Wait(wait) => {
-                if let WaitUntil::SecondsPath(path) | WaitUntil::TimestampPath(path) = &wait.until {
-                    self.reference(path);
+            StateKind::Wait(wait) => match &wait.until {
+                WaitUntil::SecondsPath(path) | WaitUntil::TimestampPath(path) => self.reference(path),
+                WaitUntil::SecondsJsonata(expression) | WaitUntil::TimestampJsonata(expression) => {
+                    self.expression(expression);
                 }
-            }
+                WaitUntil::Seconds(_) | WaitUntil::Timestamp(_) => {}
+            },
             StateKind::Fail(fail) => {
                 self.text(fail.error.as_ref());
                 self.text(fail.cause.as_ref());
             }
             StateKind::Parallel(parallel) => self.catch(&parallel.catch),
-            StateKind::Map(map) => self.map(map),
+            StateKind::Map(map) => self.map(map, state.query_language),
             StateKind::Pass(_) | StateKind::Succeed => {}
         }
     }
@@ -92,13 +115,18 @@ impl Names {
     fn task(&mut self, task: &Task) {
         self.number(task.timeout_seconds.as_ref());
         self.number(task.heartbeat_seconds.as_ref());
-        self.template(task.credentials.as_ref());
+        match &task.credentials {
+            Some(Credentials::JsonPath(template)) => self.template(Some(template)),
+            Some(Credentials::Jsonata(template)) => self.jsonata(Some(template)),
+            None => {}
+        }
         self.catch(&task.catch);
     }
 
     fn catch(&mut self, catchers: &[Catcher]) {
         for catcher in catchers {
             self.template(catcher.assign.as_ref());
+            self.jsonata_fields(&catcher.jsonata);
         }
     }
 
@@ -114,15 +142,23 @@ impl Names {
                     self.add(path.variables());
                 }
             }
-            Condition::Literal(_) | Condition::Jsonata(_) => {}
+            Condition::Jsonata(expression) => self.expression(expression),
+            Condition::Literal(_) => {}
         }
     }
 
-    fn map(&mut self, map: &Map) {
+    fn map(&mut self, map: &Map, language: QueryLanguage) {
         map.items_path.iter().for_each(|path| self.reference(path));
         self.template(map.item_selector.as_ref());
+        self.jsonata(map.items_jsonata.as_ref());
+        self.jsonata(map.item_selector_jsonata.as_ref());
         self.number(map.max_concurrency.as_ref());
         self.catch(&map.catch);
+        if language == QueryLanguage::Jsonata {
+            let fields = StatesTemplate::compile(&map.distributed, "", Members::INPUT).ok();
+            self.jsonata(fields.as_ref());
+            return;
+        }
         for pointer in [
             "/ToleratedFailureCountPath",
             "/ToleratedFailurePercentagePath",

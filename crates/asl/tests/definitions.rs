@@ -5,6 +5,7 @@ use stepwright_asl::{
     Relation, Resource, ResourceError, ResultPath, State, StateId, StateKind, Test, TextField, Transition, WaitUntil,
     parse, variable_references,
 };
+use stepwright_querylang::jsonata::StatesTemplate;
 
 fn definition(text: &str) -> Definition {
     let parsed = parse(text, &Options::default());
@@ -153,22 +154,22 @@ fn map_modes() {
 }
 
 #[test]
-fn jsonata_is_kept_as_written() {
+fn jsonata_is_compiled_with_its_places() {
     let text = r#"{"QueryLanguage": "JSONata", "StartAt": "W", "States": {
         "W": {"Type": "Wait", "Seconds": "{% $s %}", "Assign": {"v": "{% 1 %}"}, "Next": "C"},
         "C": {"Type": "Choice", "Choices": [{"Condition": "{% $v = 1 %}", "Next": "S", "Output": "x"}], "Default": "S"},
-        "S": {"Type": "Succeed", "Output": {"a": "{% $v %}"}}}}"#;
+        "S": {"Type": "Succeed", "Output": {"a": "{% $v %}", "b.$": "$.not"}}}}"#;
     let definition = definition(text);
     assert_eq!(definition.query_language, QueryLanguage::Jsonata);
     let [wait, choice, succeed] = &definition.states[..] else { panic!() };
     assert!(
-        matches!(&wait.kind, StateKind::Wait(wait) if matches!(&wait.until, WaitUntil::SecondsJsonata(text) if &**text == " $s "))
+        matches!(&wait.kind, StateKind::Wait(wait) if matches!(&wait.until, WaitUntil::SecondsJsonata(e) if e.text() == "$s" && &**e.location() == "Seconds"))
     );
-    assert_eq!(wait.jsonata.assign.as_ref().map(ToString::to_string).as_deref(), Some(r#"{"v":"{% 1 %}"}"#));
+    assert!(wait.jsonata.assign.is_some());
     let StateKind::Choice(kind) = &choice.kind else { panic!() };
-    assert!(matches!(&kind.rules[0].condition, Condition::Jsonata(text) if &**text == " $v = 1 "));
-    assert_eq!(kind.rules[0].jsonata.output, Some("x".into()));
-    assert_eq!(succeed.jsonata.output.as_ref().map(ToString::to_string).as_deref(), Some(r#"{"a":"{% $v %}"}"#));
+    assert!(matches!(&kind.rules[0].condition, Condition::Jsonata(e) if &**e.location() == "Choices[0]/Condition"));
+    assert!(kind.rules[0].jsonata.output.is_some() && choice.jsonata.output.is_none());
+    assert_eq!(succeed.jsonata.output.as_ref().map(StatesTemplate::variables), Some(vec!["v".to_owned()]));
 }
 
 #[test]
@@ -187,7 +188,6 @@ fn what_is_not_run_yet_is_listed() {
     assert_eq!(
         listed,
         [
-            ("the query language JSONata", "/States/P"),
             ("the resource arn:aws:states:::aws-sdk:s3:getObject", "/States/M/ItemProcessor/States/I"),
             ("the processor mode DISTRIBUTED", "/States/M"),
         ],
@@ -287,6 +287,42 @@ fn variables_that_states_read() {
             "M: bucket count most selected",
             "P: assigned in one two",
             "T: caught f timeout",
+            "W: seconds",
+        ],
+    );
+}
+
+#[test]
+fn variables_that_jsonata_states_read() {
+    let definition = definition(
+        r#"{"QueryLanguage": "JSONata", "StartAt": "P", "States": {
+            "P": {"Type": "Pass", "Output": {"a": ["{% $one + $sum($two.b) %}"], "b": "$no", "c": " {% $no %} "},
+                  "Assign": {"out": "{% ($local := 1; $assigned + $local) %}"}, "Next": "C"},
+            "C": {"Type": "Choice", "Choices": [{"Condition": "{% $left < $states.input %}", "Output": "{% $o %}", "Next": "T"}],
+                  "Default": "W"},
+            "W": {"Type": "Wait", "Seconds": "{% $seconds %}", "Next": "T"},
+            "T": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": {"FunctionName": "{% $f %}"},
+                  "TimeoutSeconds": "{% $timeout %}", "Credentials": {"RoleArn": "{% $role %}"},
+                  "Catch": [{"ErrorEquals": ["E"], "Assign": {"e": "{% $caught %}"}, "Next": "F"}], "Next": "M"},
+            "M": {"Type": "Map", "Items": ["{% $items %}"], "ItemSelector": {"i": "{% $selected %}"},
+                  "MaxConcurrency": "{% $most %}", "ToleratedFailureCount": "{% $failures %}",
+                  "ItemProcessor": {"StartAt": "I", "States": {"I": {"Type": "Pass", "Output": "{% $inner %}", "End": true}}},
+                  "Next": "F"},
+            "F": {"Type": "Fail", "Error": "{% $name %}", "Cause": "{% $states.input.cause & $cause %}"}}}"#,
+    );
+    let found: Vec<String> = variable_references(&definition)
+        .iter()
+        .map(|(state, names)| format!("{state}: {}", names.iter().cloned().collect::<Vec<_>>().join(" ")))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "C: left o",
+            "F: cause name",
+            "I: inner",
+            "M: failures items most selected",
+            "P: assigned one two",
+            "T: caught f role timeout",
             "W: seconds",
         ],
     );

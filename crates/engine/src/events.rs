@@ -40,6 +40,7 @@ pub(crate) fn payloads_mut(kind: &mut EventKind) -> Vec<&mut Payload> {
         | EventKind::MapIterationStarted { .. }
         | EventKind::MapIterationSucceeded { .. }
         | EventKind::MapIterationFailed { .. }
-        | EventKind::MapIterationAborted { .. } => Vec::new(),
+        | EventKind::MapIterationAborted { .. }
+        | EventKind::EvaluationFailed { .. } => Vec::new(),
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Environment<'a> {
     execution: &'a Execution,
     definition: &'a Definition,
     random: &'a Cell<u64>,
+    now: Millis,
     frame: FrameId,
     item: Option<(u32, &'a Value)>,
     task: Option<TaskId>,
@@ -35,18 +36,25 @@ impl<'a> Environment<'a> {
         execution: &'a Execution,
         definition: &'a Definition,
         random: &'a Cell<u64>,
+        now: Millis,
         frame: FrameId,
     ) -> Self {
         Self {
             execution,
             definition,
             random,
+            now,
             frame,
             item: None,
             task: None,
             context: OnceCell::new(),
             small: OnceCell::new(),
         }
+    }
+
+    /// The time of the turn.
+    pub(crate) fn now(&self) -> Millis {
+        self.now
     }
 
     /// For ItemSelector: the iteration that is about to start.

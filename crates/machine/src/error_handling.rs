@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use stepwright_asl::{Catcher, Retrier, State, StateKind, Transition};
+use stepwright_asl::{Catcher, QueryLanguage, Retrier, State, StateKind, Transition};
 use stepwright_querylang::{ErrorKind, EvaluationError};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     frame::{Container, Position, Work},
     history::{EventKind, Failure},
     id::{EventId, FrameId, Millis},
+    jsonata::Come,
     payload::Payload,
     step::{Run, Turn},
 };
@@ -22,6 +23,9 @@ use crate::{
 const ERROR_CHARACTERS: usize = 256;
 /// Longest cause, in characters.
 const CAUSE_CHARACTERS: usize = 32_768;
+
+/// Longest place of an expression, in characters.
+const LOCATION_CHARACTERS: usize = 256;
 
 /// Bytes of all variables, as a multiple of the payload limit. AWS: 10 MiB and 256 KiB.
 const VARIABLES_PER_PAYLOAD: u64 = 40;
@@ -49,6 +53,14 @@ pub(crate) enum Class {
 pub(crate) struct Raised {
     pub(crate) class: Class,
     pub(crate) failure: Failure,
+    /// A JSONata expression failed, which is recorded first.
+    evaluation: Option<Evaluation>,
+}
+
+/// What is recorded of a JSONata expression that failed: the field, where there is one.
+#[derive(Clone, Debug)]
+struct Evaluation {
+    location: Option<Arc<str>>,
 }
 
 impl Raised {
@@ -59,15 +71,16 @@ impl Raised {
 
     /// A failure as a task, a Fail state or a worker named it, cut to AWS's lengths.
     pub(crate) fn reported(class: Class, failure: Failure) -> Self {
-        let cut = |text: Option<Arc<str>>, most: usize| {
-            text.map(|text| match text.char_indices().nth(most) {
-                Some((end, _)) => Arc::from(&text[..end]),
-                None => text,
-            })
+        let failure = Failure {
+            error: failure.error.map(|error| cut(&error, ERROR_CHARACTERS)),
+            cause: failure.cause.map(|cause| cut(&cause, CAUSE_CHARACTERS)),
         };
-        let failure =
-            Failure { error: cut(failure.error, ERROR_CHARACTERS), cause: cut(failure.cause, CAUSE_CHARACTERS) };
-        Self { class, failure }
+        Self { class, failure, evaluation: None }
+    }
+
+    /// The failure of a JSONata expression, in this field if there is one.
+    pub(crate) fn of_evaluation(self, location: Option<Arc<str>>) -> Self {
+        Self { evaluation: Some(Evaluation { location }), ..self }
     }
 
     /// What the catcher's paths see. A time-out has an empty cause; what a worker left out is null (both recorded).
@@ -91,8 +104,17 @@ enum Handler<'a> {
 impl<'a> Turn<'a> {
     /// Takes a failure of the state that frame `at` is in to whoever handles it.
     pub(crate) fn raise(&mut self, at: FrameId, raised: Raised) -> Run {
+        self.record_evaluation(at, &raised)?;
         let own = self.handler_of(at, &raised);
         self.raise_to(at, own, raised)
+    }
+
+    /// Every expression that fails has an event of its own, whether the failure is handled or not.
+    fn record_evaluation(&mut self, at: FrameId, raised: &Raised) -> Run {
+        let Some(Evaluation { location }) = &raised.evaluation else { return Ok(()) };
+        let location = location.as_ref().map(|text| cut(text, LOCATION_CHARACTERS));
+        let (state, failure) = (self.visit(at).state, raised.failure.clone());
+        self.chain(at, EventKind::EvaluationFailed { state, location, failure }).map(drop)
     }
 
     fn raise_to(&mut self, at: FrameId, own: Option<Handler<'a>>, raised: Raised) -> Run {
@@ -174,12 +196,33 @@ impl<'a> Turn<'a> {
         match self.catch_output(level, catcher, raised) {
             Ok(run) => run,
             // The state's own retriers and catchers had their turn.
-            Err(raised) => self.raise_to(level, None, raised),
+            Err(raised) => {
+                if raised.evaluation.is_some() {
+                    self.forget_failed_event(level);
+                }
+                self.record_evaluation(level, &raised)?;
+                self.raise_to(level, None, raised)
+            }
+        }
+    }
+
+    /// An expression of a catcher failed whose Parallel or Map state has its Failed event already: what comes now follows the event
+    /// that this one followed (measured).
+    fn forget_failed_event(&mut self, level: FrameId) {
+        let tip = self.frame(level).tip;
+        // The Failed event was written in this very step.
+        let Some(place) = tip.checked_sub(self.effects.first_event) else { return };
+        let event = &self.effects.events[usize::try_from(place).expect("a turn has fewer events")];
+        if matches!(event.kind, EventKind::ParallelStateFailed | EventKind::MapStateFailed) {
+            self.frame_mut(level).tip = event.previous(tip);
         }
     }
 
     fn catch_output(&mut self, level: FrameId, catcher: &'a Catcher, raised: &Raised) -> Result<Run, Raised> {
         let error = raised.output();
+        if self.state_of(level).query_language == QueryLanguage::Jsonata {
+            return self.finish_jsonata(level, &catcher.jsonata, Come::Error(error), Transition::Next(catcher.next));
+        }
         let raw = self.visit(level).input.clone();
         let environment = self.environment(level);
         let assigned = data_flow::assign(catcher.assign.as_ref(), &error, &environment);
@@ -416,6 +459,14 @@ pub(crate) fn too_large(what: &str) -> Raised {
         "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
     );
     Raised::new(Class::Other, "States.DataLimitExceeded", cause)
+}
+
+/// The first so many characters of a text.
+fn cut(text: &Arc<str>, most: usize) -> Arc<str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Arc::from(&text[..end]),
+        None => Arc::clone(text),
+    }
 }
 
 fn retriers_and_catchers(state: &State) -> Option<(&[Retrier], &[Catcher])> {

@@ -147,4 +147,10 @@ pub enum EventKind {
         state: StateNumber,
         index: u64,
     },
+    /// A JSONata expression failed. The location is the field, where there is one: `Choices[0]/Output/total`.
+    EvaluationFailed {
+        state: StateNumber,
+        location: Option<Arc<str>>,
+        failure: Failure,
+    },
 }

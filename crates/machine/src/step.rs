@@ -521,7 +521,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn environment(&self, id: FrameId) -> Environment<'_> {
-        Environment::new(self.execution, self.definition, &self.random, id)
+        Environment::new(self.execution, self.definition, &self.random, self.now(), id)
     }
 
     /// 64 random bits that follow from the input's seed.

@@ -10,9 +10,9 @@ use stepwright_api::{
     types::{
         ActivityFailedEventDetails, ActivityScheduledEventDetails, ActivityStartedEventDetails,
         ActivitySucceededEventDetails, ActivityTimedOutEventDetails, AssignedVariablesDetails,
-        ExecutionAbortedEventDetails, ExecutionFailedEventDetails, ExecutionStartedEventDetails,
-        ExecutionSucceededEventDetails, ExecutionTimedOutEventDetails, HistoryEvent, HistoryEventExecutionDataDetails,
-        HistoryEventType as Type, LambdaFunctionFailedEventDetails, LambdaFunctionScheduledEventDetails,
+        EvaluationFailedEventDetails, ExecutionAbortedEventDetails, ExecutionFailedEventDetails,
+        ExecutionStartedEventDetails, ExecutionSucceededEventDetails, ExecutionTimedOutEventDetails, HistoryEvent,
+        HistoryEventExecutionDataDetails, HistoryEventType as Type, LambdaFunctionFailedEventDetails, LambdaFunctionScheduledEventDetails,
         LambdaFunctionSucceededEventDetails, LambdaFunctionTimedOutEventDetails, MapIterationEventDetails,
         MapStateStartedEventDetails, StateEnteredEventDetails, StateExitedEventDetails, TaskCredentials,
         TaskFailedEventDetails, TaskScheduledEventDetails, TaskStartedEventDetails, TaskSubmittedEventDetails,
@@ -153,6 +153,7 @@ impl<'a> Speller<'a> {
             K::MapIterationSucceeded { .. } => Type::MapIterationSucceeded,
             K::MapIterationFailed { .. } => Type::MapIterationFailed,
             K::MapIterationAborted { .. } => Type::MapIterationAborted,
+            K::EvaluationFailed { .. } => Type::EvaluationFailed,
         }
     }
 
@@ -210,6 +211,12 @@ impl<'a> Speller<'a> {
             }
             K::MapIterationAborted { state, index } => {
                 wire.map_iteration_aborted_event_details = Some(self.iteration(*state, *index));
+            }
+            K::EvaluationFailed { state, location, failure } => {
+                let (error, cause) = failed(failure);
+                let (location, state) = (text(location.as_ref()), self.name(*state));
+                wire.evaluation_failed_event_details =
+                    Some(Box::new(EvaluationFailedEventDetails { error, cause, location, state }));
             }
             K::StateAborted { .. }
             | K::LambdaFunctionStarted

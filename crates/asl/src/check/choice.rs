@@ -9,6 +9,7 @@ use crate::json::{Node, NodeValue};
 use crate::timestamp::parse_instant;
 
 use stepwright_querylang::Path;
+use stepwright_querylang::jsonata::Members;
 
 const SELECTORS: [&str; 5] = ["And", "Or", "Not", "Variable", "Condition"];
 
@@ -80,7 +81,7 @@ impl<'t> Checker<'t> {
         let condition = self.condition(&fields, context.language);
         let (assign, jsonata) = match context.language {
             QueryLanguage::JsonPath => (self.assign(&fields), JsonataFields::default()),
-            QueryLanguage::Jsonata => (None, self.jsonata_fields(&fields)),
+            QueryLanguage::Jsonata => (None, self.jsonata_fields(&fields, Members::INPUT)),
         };
         let next = self.target(&fields, "Next")?;
         Some(ChoiceRule { condition: condition?, next, assign, jsonata })

@@ -171,16 +171,18 @@ impl<'t> Checker<'t> {
 
     /// `Assign` of a JSONPath state, choice rule or catcher.
     pub(super) fn assign(&mut self, fields: &Fields<'t>) -> Option<Template> {
-        self.variable_names(fields);
+        self.variable_names(fields, QueryLanguage::JsonPath);
         self.template(fields, "Assign")
     }
 
     /// The names that an `Assign` assigns.
-    pub(super) fn variable_names(&mut self, fields: &Fields<'t>) {
+    pub(super) fn variable_names(&mut self, fields: &Fields<'t>, language: QueryLanguage) {
         let Some(assign) = fields.get("Assign") else { return };
         for Member { key, value, .. } in assign.as_object().unwrap_or_default() {
             self.below(&Step::Member("Assign"), |checker| {
-                checker.below(&Step::Member(key), |checker| checker.variable(variable_name(key), value));
+                // Keys that end in `.$` have no meaning in JSONata states.
+                let name = if language == QueryLanguage::JsonPath { variable_name(key) } else { key };
+                checker.below(&Step::Member(key), |checker| checker.variable(name, value));
             });
         }
     }

@@ -2,6 +2,7 @@
 //! maps are run.
 
 use serde_json::Value;
+use stepwright_querylang::jsonata::Members;
 
 use super::data::Roots;
 use super::fields::{self, Fields};
@@ -78,7 +79,7 @@ impl<'t> Checker<'t> {
                 self.template(fields, name);
             }
             QueryLanguage::Jsonata => {
-                self.jsonata(fields, name);
+                self.jsonata(fields, name, Members::INPUT);
             }
         }
     }

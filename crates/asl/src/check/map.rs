@@ -1,9 +1,10 @@
 //! Map states: the processor, the items and the concurrency. The fields of distributed mode are checked beside this.
 
-use serde_json::Value;
+use stepwright_querylang::jsonata::{Members, StatesTemplate};
 
 use super::data::Roots;
 use super::fields::{self, Fields};
+use super::jsonata::is_marked;
 use super::number::processor;
 use super::{Checker, Context, Step, number_limits};
 use crate::MachineType;
@@ -25,8 +26,11 @@ impl<'t> Checker<'t> {
             None
         };
         let item_selector = if jsonata { None } else { self.item_selector(fields) };
-        let (items_jsonata, item_selector_jsonata) =
-            if jsonata { (self.items(fields), self.jsonata(fields, "ItemSelector")) } else { (None, None) };
+        let (items_jsonata, item_selector_jsonata) = if jsonata {
+            (self.items(fields), self.jsonata(fields, "ItemSelector", Members::INPUT))
+        } else {
+            (None, None)
+        };
         let path = Some(("MaxConcurrencyPath", Roots::InputAndVariables));
         let range = 0..=number_limits::NONE;
         let max_concurrency = self.number_field(fields, "MaxConcurrency", path, range, context.language);
@@ -111,16 +115,16 @@ impl<'t> Checker<'t> {
     }
 
     /// JSONata `Items`: an array, an object, or one expression.
-    fn items(&mut self, fields: &Fields<'t>) -> Option<Value> {
+    fn items(&mut self, fields: &Fields<'t>) -> Option<StatesTemplate> {
         let node = fields.get("Items")?;
         let fits = match &node.value {
             NodeValue::Array(_) | NodeValue::Object(_) => true,
-            NodeValue::String(text) => text.starts_with("{%") || text.ends_with("%}"),
+            NodeValue::String(text) => is_marked(text),
             _ => false,
         };
         if !fits {
             self.invalid_member("Items", "Expected value of type Array", node);
         }
-        self.jsonata(fields, "Items")
+        self.jsonata(fields, "Items", Members::INPUT)
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Checker<'t> {
     failed: bool,
     /// The slash path of what is being checked; empty at the root.
     location: String,
+    /// How much of it leads to the state being checked, the slash behind it included.
+    state_location: usize,
     state_names: HashSet<&'t str>,
     labels: HashSet<&'t str>,
     states: Vec<Option<State>>,
@@ -72,6 +74,7 @@ pub(crate) fn definition(root: &Node, options: &Options) -> Parsed {
         bytes: 0,
         failed: false,
         location: String::new(),
+        state_location: 0,
         state_names: HashSet::new(),
         labels: HashSet::new(),
         walk: Walk::new(FlowId(0)),

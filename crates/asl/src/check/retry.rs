@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use stepwright_querylang::jsonata::Members;
+
 use super::fields::{self, Fields};
 use super::{Checker, Step, number_limits};
 use crate::definition::{Catcher, JsonataFields, QueryLanguage, ResultPath, Retrier};
@@ -64,7 +66,7 @@ impl<'t> Checker<'t> {
         let error_equals = self.error_equals(&fields, last);
         let (result_path, assign, jsonata) = match language {
             QueryLanguage::JsonPath => (self.result_path(&fields), self.assign(&fields), JsonataFields::default()),
-            QueryLanguage::Jsonata => (ResultPath::Replace, None, self.jsonata_fields(&fields)),
+            QueryLanguage::Jsonata => (ResultPath::Replace, None, self.jsonata_fields(&fields, Members::ERROR_OUTPUT)),
         };
         let next = self.target(&fields, "Next")?;
         Some(Catcher { error_equals, next, result_path, assign, jsonata })

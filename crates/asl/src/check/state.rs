@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use stepwright_querylang::jsonata::Members;
+
 use super::data::Roots;
 use super::fields::{self, Fields};
 use super::{Checker, Context, Step, number_limits};
@@ -30,9 +32,22 @@ impl<'t> Checker<'t> {
         };
         let language = self.state_language(&fields);
         let context = Context { id, language };
-        if language == QueryLanguage::Jsonata {
-            self.not_supported_yet("the query language JSONata");
-        }
+        // States lie in states: what comes after those of a branch is this one's again.
+        let outer = std::mem::replace(&mut self.state_location, self.location.len() + 1);
+        let state = self.state_fields(name, &fields, kind, context, flow);
+        self.state_location = outer;
+        state
+    }
+
+    fn state_fields(
+        &mut self,
+        name: &str,
+        fields: &Fields<'t>,
+        kind: &str,
+        context: Context,
+        flow: FlowId,
+    ) -> Option<State> {
+        let Context { id, language } = context;
         let allowed = match kind {
             "Task" => fields::TASK,
             "Parallel" => fields::PARALLEL,
@@ -43,26 +58,30 @@ impl<'t> Checker<'t> {
             "Succeed" => fields::SUCCEED,
             _ => fields::FAIL,
         };
-        self.only(&fields, allowed, language);
-        self.string(&fields, "Comment");
+        self.only(fields, allowed, language);
+        self.string(fields, "Comment");
         let (data, jsonata) = match language {
-            QueryLanguage::JsonPath => (self.data_flow(&fields, kind == "Map"), JsonataFields::default()),
-            QueryLanguage::Jsonata => (DataFlow::default(), self.jsonata_fields(&fields)),
+            QueryLanguage::JsonPath => (self.data_flow(fields, kind == "Map"), JsonataFields::default()),
+            QueryLanguage::Jsonata => {
+                let has_result = matches!(kind, "Task" | "Parallel" | "Map");
+                let members = if has_result { Members::RESULT } else { Members::INPUT };
+                (DataFlow::default(), self.jsonata_fields(fields, members))
+            }
         };
         let kind = match kind {
-            "Task" => self.task(&fields, context).map(|task| StateKind::Task(Box::new(task))),
-            "Parallel" => self.parallel(&fields, context).map(StateKind::Parallel),
-            "Map" => self.map(&fields, context).map(|map| StateKind::Map(Box::new(map))),
-            "Pass" => self.pass(&fields).map(StateKind::Pass),
-            "Wait" => self.wait(&fields, context).map(StateKind::Wait),
-            "Choice" => self.choice(&fields, context).map(StateKind::Choice),
+            "Task" => self.task(fields, context).map(|task| StateKind::Task(Box::new(task))),
+            "Parallel" => self.parallel(fields, context).map(StateKind::Parallel),
+            "Map" => self.map(fields, context).map(|map| StateKind::Map(Box::new(map))),
+            "Pass" => self.pass(fields).map(StateKind::Pass),
+            "Wait" => self.wait(fields, context).map(StateKind::Wait),
+            "Choice" => self.choice(fields, context).map(StateKind::Choice),
             "Succeed" => {
                 self.terminal();
                 Some(StateKind::Succeed)
             }
             _ => {
                 self.terminal();
-                Some(StateKind::Fail(self.fail(&fields, context)))
+                Some(StateKind::Fail(self.fail(fields, context)))
             }
         };
         let kind = kind?;

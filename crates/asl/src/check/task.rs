@@ -1,12 +1,12 @@
 //! Task states: the resource and what depends on it.
 
-use stepwright_querylang::Template;
+use stepwright_querylang::jsonata::Members;
 
 use super::data::Roots;
 use super::fields::Fields;
 use super::{Checker, Context, number_limits};
 use crate::MachineType;
-use crate::definition::{NumberField, QueryLanguage, Task};
+use crate::definition::{Credentials, NumberField, QueryLanguage, Task};
 use crate::json::Node;
 use crate::resource::{Integration, Pattern, Resource, ResourceError};
 
@@ -93,7 +93,7 @@ impl<'t> Checker<'t> {
         fields: &Fields<'t>,
         resource: Option<&Resource>,
         language: QueryLanguage,
-    ) -> Option<Template> {
+    ) -> Option<Credentials> {
         let node = self.object_member(fields, "Credentials")?.node;
         if matches!(resource, Some(Resource::Activity { .. })) {
             let message = "The field 'Credentials' is not supported for activities";
@@ -103,12 +103,8 @@ impl<'t> Checker<'t> {
             self.invalid_member("Credentials", "The field 'RoleArn' is required but was missing", node);
         }
         match language {
-            QueryLanguage::JsonPath => self.template(fields, "Credentials"),
-            QueryLanguage::Jsonata => {
-                // Keys that end in `.$` have no meaning here, so a compiled template may not hold any.
-                let value = self.jsonata(fields, "Credentials")?;
-                Template::compile(&value).ok()
-            }
+            QueryLanguage::JsonPath => self.template(fields, "Credentials").map(Credentials::JsonPath),
+            QueryLanguage::Jsonata => self.jsonata(fields, "Credentials", Members::INPUT).map(Credentials::Jsonata),
         }
     }
 }

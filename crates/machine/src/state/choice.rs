@@ -3,21 +3,32 @@
 use std::{borrow::Cow, cmp::Ordering};
 
 use serde_json::Value;
-use stepwright_asl::{Choice, Condition, Domain, Operand, Relation, State, StateId, Test, Transition, parse_instant};
-use stepwright_querylang::{EvaluationError, Path, Scope, Template};
+use stepwright_asl::{
+    Choice, Condition, Domain, JsonataFields, Operand, QueryLanguage, Relation, State, StateId, Test, Transition,
+    parse_instant,
+};
+use stepwright_querylang::{EvaluationError, Path, Scope, Template, jsonata::JsonType};
 
 use crate::{
     data_flow::{self, Data},
     error_handling::Raised,
     id::FrameId,
+    jsonata::Come,
     step::{Run, Turn},
 };
+
+/// No rule holds, and there is no default.
+const NO_CHOICE: &str = "Failed to transition out of the state. The state does not point to a next state.";
 
 /// A condition's path selects nothing.
 struct Missing<'a>(&'a Path);
 
 impl Turn<'_> {
     pub(crate) fn begin_choice(&mut self, id: FrameId, state: &State, choice: &Choice) -> Result<Run, Raised> {
+        if state.query_language == QueryLanguage::Jsonata {
+            let (next, fields) = self.choose_jsonata(id, state, choice)?;
+            return self.finish_jsonata(id, fields, Come::Through, Transition::Next(next));
+        }
         let (input, next, assign) = self.choose(id, state, choice)?;
         let environment = self.environment(id);
         let shaped: Result<_, EvaluationError> = (|| {
@@ -53,9 +64,36 @@ impl Turn<'_> {
         }
         match choice.default {
             Some(next) => Ok((input, next, state.data.assign.as_ref())),
-            None => Err(self
-                .runtime_error(id, "Failed to transition out of the state. The state does not point to a next state.")),
+            None => Err(self.runtime_error(id, NO_CHOICE)),
         }
+    }
+
+    /// Where a JSONata state leads, and the fields that shape its output: the rule's own, or the state's for the
+    /// default.
+    fn choose_jsonata<'c>(
+        &self,
+        id: FrameId,
+        state: &'c State,
+        choice: &'c Choice,
+    ) -> Result<(StateId, &'c JsonataFields), Raised> {
+        let environment = self.environment(id);
+        for rule in &choice.rules {
+            let holds = match &rule.condition {
+                Condition::Literal(holds) => *holds,
+                Condition::Jsonata(expression) => {
+                    let value = self.query(id, expression, JsonType::Boolean, &environment)?;
+                    value.as_bool().expect("a boolean was asked for")
+                }
+                Condition::And(_) | Condition::Or(_) | Condition::Not(_) | Condition::Test { .. } => {
+                    unreachable!("a JSONata state has none of these")
+                }
+            };
+            if holds {
+                return Ok((rule.next, &rule.jsonata));
+            }
+        }
+        let next = choice.default.ok_or_else(|| self.runtime_error(id, NO_CHOICE))?;
+        Ok((next, &state.jsonata))
     }
 }
 
@@ -79,8 +117,7 @@ fn holds<'c>(condition: &'c Condition, scope: &Scope<'_>) -> Result<bool, Missin
         }
         Condition::Not(condition) => Ok(!holds(condition, scope)?),
         Condition::Test { variable, test } => passes(variable, test, scope),
-        Condition::Literal(value) => Ok(*value),
-        Condition::Jsonata(_) => unreachable!("JSONata definitions are refused at creation"),
+        Condition::Literal(_) | Condition::Jsonata(_) => unreachable!("a JSONPath state has none of these"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stepwright_asl::{Fail, TextField};
-use stepwright_querylang::Scope;
+use stepwright_querylang::{Scope, jsonata::JsonType};
 
 use crate::{
     error_handling::{Class, Raised},
@@ -25,7 +25,11 @@ impl Turn<'_> {
             None => return Ok(None),
             Some(TextField::Literal(text)) => return Ok(Some(text.clone())),
             Some(TextField::Expression(expression)) => expression,
-            Some(TextField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+            Some(TextField::Jsonata(expression)) => {
+                let environment = self.environment(id);
+                let value = self.query(id, expression, JsonType::String, &environment)?;
+                return Ok(value.as_str().map(Arc::from));
+            }
         };
         let environment = self.environment(id);
         let scope = Scope { input: self.visit(id).input.value(), environment: &environment };

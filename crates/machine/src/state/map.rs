@@ -2,7 +2,8 @@
 //! only, so that its size does not depend on the number of items.
 
 use serde_json::Value;
-use stepwright_asl::{Map, NumberField, State};
+use stepwright_asl::{Map, NumberField, QueryLanguage, State};
+use stepwright_querylang::jsonata::JsonType;
 
 use crate::{
     data_flow::{self, Data},
@@ -10,6 +11,7 @@ use crate::{
     frame::{Container, OpenMap, Work},
     history::EventKind,
     id::{EventId, FrameId},
+    jsonata,
     payload::Payload,
     step::{Run, Turn},
 };
@@ -24,10 +26,16 @@ impl Turn<'_> {
         drop(environment);
         let input = input.map_err(|error| self.evaluation_failed(id, &error))?;
         let max_concurrency = self.max_concurrency(id, map, input.value())?;
-        let items = self.items(id, map, &input)?;
-        // Not limited: what was selected from a payload is no larger than it, and shaping is refused at exit.
+        let items = match state.query_language {
+            QueryLanguage::JsonPath => self.items(id, map, &input)?,
+            QueryLanguage::Jsonata => self.items_jsonata(id, map, &raw)?,
+        };
+        // Not limited with paths: what was selected from a payload is no larger than it, and shaping is refused at exit.
         let input = self.intern(input.into_payload());
-        let items = self.intern(items.into_payload());
+        let items = match state.query_language {
+            QueryLanguage::JsonPath => self.intern(items.into_payload()),
+            QueryLanguage::Jsonata => self.limited(id, items)?,
+        };
         let length = items.value().as_array().map_or(0, Vec::len);
         let length = u32::try_from(length).expect("a payload holds fewer items");
         Ok((|| {
@@ -77,15 +85,23 @@ impl Turn<'_> {
     fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
         let Work::Map(open) = &self.visit(id).work else { unreachable!("the state runs iterations") };
         let item = &open.items.value()[index as usize];
-        let Some(selector) = &map.item_selector else {
-            let payload = Payload::from_value(item.clone());
-            return Ok(self.intern(payload));
-        };
         let environment = self.environment(id).with_item(index, item);
-        let scope = stepwright_querylang::Scope { input: open.input.value(), environment: &environment };
-        let selected = selector.evaluate(&scope);
+        let input = open.input.value();
+        let selected = match (&map.item_selector, &map.item_selector_jsonata) {
+            (Some(selector), _) => selector
+                .evaluate(&stepwright_querylang::Scope { input, environment: &environment })
+                .map_err(|error| self.evaluation_failed(id, &error)),
+            (None, Some(selector)) => selector
+                .evaluate(&jsonata::scope(&environment, input))
+                .map_err(|failure| self.query_failed(id, failure)),
+            (None, None) => {
+                let payload = Payload::from_value(item.clone());
+                drop(environment);
+                return Ok(self.intern(payload));
+            }
+        };
         drop(environment);
-        let selected = selected.map_err(|error| self.evaluation_failed(id, &error))?;
+        let selected = selected?;
         self.limited(id, Data::New(selected))
     }
 
@@ -118,7 +134,9 @@ impl Turn<'_> {
         let wanted = match &map.max_concurrency {
             None => 0,
             Some(NumberField::Literal(number)) => *number,
-            Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+            Some(NumberField::Jsonata(expression)) => {
+                self.query_integer(id, expression, (0, u64::MAX), &self.environment(id))?
+            }
             Some(NumberField::Path(path)) => {
                 let environment = self.environment(id);
                 let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, &error))?;
@@ -140,6 +158,28 @@ impl Turn<'_> {
             (wanted, limit) => wanted.min(limit),
         };
         Ok(u32::try_from(bounded).unwrap_or(u32::MAX))
+    }
+
+    /// The array of a JSONata state: `Items`, or the state's input.
+    fn items_jsonata(&self, id: FrameId, map: &Map, raw: &Payload) -> Result<Data, Raised> {
+        let Some(items) = &map.items_jsonata else {
+            if raw.value().is_array() {
+                return Ok(Data::Same(raw.clone()));
+            }
+            let message = format!("Map state input must be an array but was: {}", raw.text());
+            return Err(self.query_error(id, &message, None));
+        };
+        let environment = self.environment(id);
+        if let Some(expression) = items.as_expression() {
+            return self.query(id, expression, JsonType::Array, &environment).map(Data::New);
+        }
+        let value = items.evaluate(&jsonata::scope(&environment, raw.value()));
+        let value = value.map_err(|failure| self.query_failed(id, failure))?;
+        if value.is_array() {
+            return Ok(Data::New(value));
+        }
+        let message = format!("Map state items must be an array but was: {value}");
+        Err(self.query_error(id, &message, Some("Items".into())))
     }
 
     fn items(&self, id: FrameId, map: &Map, input: &Data) -> Result<Data, Raised> {

@@ -10,7 +10,7 @@ mod task;
 mod wait;
 
 use serde_json::Value;
-use stepwright_asl::{State, Transition};
+use stepwright_asl::{QueryLanguage, State, Transition};
 use stepwright_querylang::{EvaluationError, ReferencePath, Scope};
 
 use crate::{
@@ -18,12 +18,16 @@ use crate::{
     data_flow::{self, Data},
     error_handling::Raised,
     id::FrameId,
+    jsonata::Come,
     step::{Run, Turn},
 };
 
 impl Turn<'_> {
     /// The end of a Task, Pass, Parallel or Map state: ResultSelector, Assign, ResultPath, OutputPath, Exited.
     fn finish(&mut self, id: FrameId, state: &State, result: Data, transition: Transition) -> Result<Run, Raised> {
+        if state.query_language == QueryLanguage::Jsonata {
+            return self.finish_jsonata(id, &state.jsonata, Come::Result(result), transition);
+        }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
         let shaped = (|| {

@@ -1,7 +1,7 @@
 //! Parallel states: a frame for each branch, the result in the branches' order.
 
 use serde_json::Value;
-use stepwright_asl::{Parallel, State, Transition};
+use stepwright_asl::{Parallel, QueryLanguage, State, Transition};
 
 use crate::{
     data_flow::{self, Data},
@@ -16,9 +16,13 @@ impl Turn<'_> {
     pub(crate) fn begin_parallel(&mut self, id: FrameId, state: &State, parallel: &Parallel) -> Result<Run, Raised> {
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
-        let effective = data_flow::effective_input(&state.data, &raw, &environment);
+        let effective = match state.query_language {
+            QueryLanguage::JsonPath => data_flow::effective_input(&state.data, &raw, &environment)
+                .map_err(|error| self.evaluation_failed(id, &error)),
+            QueryLanguage::Jsonata => self.arguments(id, &state.jsonata, &raw, &environment),
+        };
         drop(environment);
-        let effective = effective.map_err(|error| self.evaluation_failed(id, &error))?;
+        let effective = effective?;
         let input = self.limited(id, effective)?;
         Ok((|| {
             let started = self.chain(id, EventKind::ParallelStateStarted)?;

@@ -1,16 +1,20 @@
 //! Succeed states.
 
-use stepwright_asl::{State, Transition};
+use stepwright_asl::{QueryLanguage, State, Transition};
 
 use crate::{
     data_flow,
     error_handling::Raised,
     id::FrameId,
+    jsonata::Come,
     step::{Run, Turn},
 };
 
 impl Turn<'_> {
     pub(crate) fn begin_succeed(&mut self, id: FrameId, state: &State) -> Result<Run, Raised> {
+        if state.query_language == QueryLanguage::Jsonata {
+            return self.finish_jsonata(id, &state.jsonata, Come::Through, Transition::End);
+        }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
         let output = data_flow::input(&state.data, &raw, &environment)

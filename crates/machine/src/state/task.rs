@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use stepwright_asl::{Integration, NumberField, Pattern, Resource, State, StateKind, Task};
+use stepwright_asl::{Credentials, Integration, NumberField, Pattern, QueryLanguage, Resource, State, StateKind, Task};
 use stepwright_querylang::{EvaluationError, Scope};
 
 use super::refer;
@@ -15,6 +15,7 @@ use crate::{
     history::{EventKind, Failure},
     id::{FrameId, TaskId},
     input::InputKind,
+    jsonata,
     payload::Payload,
     step::{Run, Turn, seconds_to_millis},
 };
@@ -50,14 +51,21 @@ impl<'a> Turn<'a> {
         let heartbeat_seconds = self.seconds(id, task.heartbeat_seconds.as_ref(), base.value(), "HeartbeatSeconds")?;
         let role_arn = match &task.credentials {
             None => None,
-            Some(template) => {
+            Some(Credentials::Jsonata(template)) => {
+                let credentials = template.evaluate(&jsonata::scope(&environment, raw.value()));
+                let credentials = credentials.map_err(|failure| self.query_failed(id, failure))?;
+                Some(self.role(id, &credentials)?)
+            }
+            Some(Credentials::JsonPath(template)) => {
                 let scope = Scope { input: base.value(), environment: &environment };
                 let credentials = template.evaluate(&scope).map_err(failed)?;
-                let role = credentials.get("RoleArn").and_then(Value::as_str).map(Arc::from);
-                Some(role.ok_or_else(|| self.runtime_error(id, "The field 'RoleArn' of Credentials must be a string"))?)
+                Some(self.role(id, &credentials)?)
             }
         };
-        let effective = data_flow::effective_input(&state.data, &raw, &environment).map_err(failed)?;
+        let effective = match state.query_language {
+            QueryLanguage::JsonPath => data_flow::effective_input(&state.data, &raw, &environment).map_err(failed)?,
+            QueryLanguage::Jsonata => self.arguments(id, &state.jsonata, &raw, &environment)?,
+        };
         let sent = match &task.resource {
             Resource::Integration(integration) => self.parameters(id, integration, effective)?,
             Resource::LambdaFunction { .. } | Resource::Activity { .. } => effective,
@@ -76,6 +84,11 @@ impl<'a> Turn<'a> {
             heartbeat: None,
             early_answer: None,
         })
+    }
+
+    fn role(&self, id: FrameId, credentials: &Value) -> Result<Arc<str>, Raised> {
+        let role = credentials.get("RoleArn").and_then(Value::as_str).map(Arc::from);
+        role.ok_or_else(|| self.runtime_error(id, "The field 'RoleArn' of Credentials must be a string"))
     }
 
     /// What an optimized integration is sent: the parameters that it knows, all required ones among them.
@@ -110,7 +123,9 @@ impl<'a> Turn<'a> {
         match field {
             None => Ok(None),
             Some(NumberField::Literal(seconds)) => Ok(Some(*seconds)),
-            Some(NumberField::Jsonata(_)) => unreachable!("JSONata definitions are refused at creation"),
+            Some(NumberField::Jsonata(expression)) => {
+                self.query_integer(id, expression, (1, MAX_SECONDS), &self.environment(id)).map(Some)
+            }
             Some(NumberField::Path(path)) => {
                 let environment = self.environment(id);
                 let value = refer(path, input, &environment).map_err(|error| self.evaluation_failed(id, &error))?;
@@ -332,7 +347,7 @@ impl<'a> Turn<'a> {
         };
         self.chain(id, kind)?;
         let class = if timer == TimerKind::Heartbeat { Class::Heartbeat } else { Class::Timeout };
-        self.end_badly(id, Raised { class, failure });
+        self.end_badly(id, Raised::reported(class, failure));
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Wait states.
 
 use serde_json::Value;
-use stepwright_asl::{State, Wait, WaitUntil, parse_timestamp};
+use stepwright_asl::{QueryLanguage, State, Wait, WaitUntil, parse_timestamp};
+use stepwright_querylang::jsonata::JsonType;
 
 use crate::{
     data_flow,
@@ -9,10 +10,14 @@ use crate::{
     error_handling::Raised,
     frame::Work,
     id::{FrameId, Millis},
+    jsonata::Come,
     step::{Run, Turn, seconds_to_millis},
 };
 
 use super::refer;
+
+/// The longest wait that an expression may ask for.
+const MAX_SECONDS: u64 = 99_999_999;
 
 impl Turn<'_> {
     pub(crate) fn begin_wait(&mut self, id: FrameId, state: &State, wait: &Wait) -> Result<Run, Raised> {
@@ -27,6 +32,9 @@ impl Turn<'_> {
 
     pub(crate) fn end_wait(&mut self, id: FrameId, state: &State) -> Result<Run, Raised> {
         let stepwright_asl::StateKind::Wait(wait) = &state.kind else { unreachable!("only Wait states wait") };
+        if state.query_language == QueryLanguage::Jsonata {
+            return self.finish_jsonata(id, &state.jsonata, Come::Through, wait.transition);
+        }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
         let shaped = data_flow::input(&state.data, &raw, &environment).and_then(|input| {
@@ -44,8 +52,19 @@ impl Turn<'_> {
             WaitUntil::Seconds(seconds) => return Ok(after(*seconds)),
             WaitUntil::Timestamp(at) => return Ok(*at),
             WaitUntil::SecondsPath(path) | WaitUntil::TimestampPath(path) => path,
-            WaitUntil::SecondsJsonata(_) | WaitUntil::TimestampJsonata(_) => {
-                unreachable!("JSONata definitions are refused at creation")
+            WaitUntil::SecondsJsonata(expression) => {
+                return self.query_integer(id, expression, (0, MAX_SECONDS), &self.environment(id)).map(after);
+            }
+            WaitUntil::TimestampJsonata(expression) => {
+                let found = self.query(id, expression, JsonType::String, &self.environment(id))?;
+                let text = found.as_str().unwrap_or_default();
+                return parse_timestamp(text).ok_or_else(|| {
+                    let message = format!(
+                        "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: \
+                         {text}"
+                    );
+                    self.query_failed(id, expression.field_failure(message))
+                });
             }
         };
         let environment = self.environment(id);

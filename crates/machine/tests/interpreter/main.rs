@@ -3,5 +3,6 @@
 mod behaviour;
 mod callbacks;
 mod histories;
+mod jsonata;
 mod random;
 mod world;

@@ -384,6 +384,9 @@ fn describe(definition: &Definition, kind: &EventKind) -> String {
         EventKind::MapIterationSucceeded { index, .. } => format!("MapIterationSucceeded {index}"),
         EventKind::MapIterationFailed { index, .. } => format!("MapIterationFailed {index}"),
         EventKind::MapIterationAborted { index, .. } => format!("MapIterationAborted {index}"),
+        EventKind::EvaluationFailed { state: s, location, failure: f } => {
+            format!("EvaluationFailed {} at {}{}", name(*s), location.as_deref().unwrap_or("-"), failure(f))
+        }
     }
 }
 

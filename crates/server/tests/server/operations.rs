@@ -137,8 +137,9 @@ fn what_is_not_served_yet_is_refused_by_name() {
     create(json!({"publish": true})).is_error("ValidationException", "publish: true) is not served");
     create(json!({"versionDescription": "x"}))
         .is_error("ValidationException", "Version description can only be set when publish is true");
-    let jsonata = json!({"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {"Type": "Succeed"}}});
-    create(json!({"definition": jsonata.to_string()})).is_error("InvalidDefinition", "JSONata");
+    let states = json!({"A": {"Type": "Succeed", "Output": "{% a %}"}});
+    let jsonata = json!({"QueryLanguage": "JSONata", "StartAt": "A", "States": states});
+    create(json!({"definition": jsonata.to_string()})).is_error("InvalidDefinition", "UNSUPPORTED_JSONATA_EXPRESSION");
     create(json!({"loggingConfiguration": {"level": "ALL"}}))
         .is_error("InvalidLoggingConfiguration", "Must specify exactly one Log Destination.");
     assert_eq!(create(json!({"type": "EXPRESS"})).status, 200);
