@@ -18,24 +18,64 @@ pub(crate) fn to_text(number: f64) -> String {
         #[expect(clippy::cast_possible_truncation, reason = "an integer below 2^53")]
         return (number as i64).to_string();
     }
-    if (1e-6..1e21).contains(&magnitude) {
-        return format!("{number}");
-    }
-    let text = format!("{number:e}");
-    match text.split_once('e') {
-        Some((mantissa, exponent)) if !exponent.starts_with('-') => format!("{mantissa}e+{exponent}"),
-        _ => text,
+    let (digits, point) = shortest(magnitude);
+    let sign = if number < 0.0 { "-" } else { "" };
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let zeros = |many: i32| "0".repeat(usize::try_from(many).unwrap_or_default());
+    if count <= point && point <= 21 {
+        format!("{sign}{digits}{}", zeros(point - count))
+    } else if 0 < point && point <= 21 {
+        let (whole, fraction) = digits.split_at(usize::try_from(point).unwrap_or_default());
+        format!("{sign}{whole}.{fraction}")
+    } else if -6 < point && point <= 0 {
+        format!("{sign}0.{}{digits}", zeros(-point))
+    } else {
+        let (first, rest) = digits.split_at(1);
+        let dot = if rest.is_empty() { "" } else { "." };
+        format!("{sign}{first}{dot}{rest}e{:+}", point - 1)
     }
 }
 
+/// The fewest digits that read back as this positive number, the closest of them where there are several, and the
+/// place of the point among them. The standard library takes the greater of two that are as short.
+fn shortest(magnitude: f64) -> (String, i32) {
+    let text = serde_json::Value::from(magnitude).to_string();
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let leading = i32::try_from(all.len() - digits.len()).unwrap_or_default();
+    let whole = i32::try_from(whole.len()).unwrap_or_default();
+    (digits.trim_end_matches('0').to_owned(), whole - leading + exponent)
+}
+
 /// A number rounded to 15 significant digits, as `$string` does with fractions
-/// so that `0.1 + 0.2` reads `0.3`.
+/// so that `0.1 + 0.2` reads `0.3`. What lies in the middle is rounded away from
+/// zero, as JavaScript's `toPrecision` does.
 #[must_use]
 pub(crate) fn to_precision_15(number: f64) -> f64 {
     if !number.is_finite() || number.fract() == 0.0 {
         return number;
     }
+    let sixteen = format!("{number:.15e}");
+    if let Some((mantissa, exponent)) = sixteen.split_once('e')
+        && let Some(before) = mantissa.strip_suffix('5')
+        && is_exactly(number, mantissa)
+    {
+        let above = format!("{before}6e{exponent}").parse().unwrap_or(number);
+        return format!("{above:.14e}").parse().unwrap_or(above);
+    }
     format!("{number:.14e}").parse().unwrap_or(number)
+}
+
+/// Whether nothing but zeros follows these sixteen digits of a number. A double has at most 53 bits, so forty digits
+/// tell.
+fn is_exactly(number: f64, mantissa: &str) -> bool {
+    let long = format!("{number:.40e}");
+    long.strip_prefix(mantissa)
+        .and_then(|rest| rest.split_once('e'))
+        .is_some_and(|(rest, _)| rest.bytes().all(|digit| digit == b'0'))
 }
 
 /// A number as JSON has it: without a fraction where there is none, null if JSON
@@ -67,6 +107,11 @@ mod tests {
             (1.25e-7, "1.25e-7"),
             (9_007_199_254_740_993.0, "9007199254740992"),
             (f64::MAX, "1.7976931348623157e+308"),
+            (-1.5e-9, "-1.5e-9"),
+            (-0.1, "-0.1"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (1_234.567_89, "1234.56789"),
+            (5e-324, "5e-324"),
         ] {
             assert_eq!(to_text(number), text);
         }
@@ -76,5 +121,8 @@ mod tests {
     fn fractions_have_fifteen_digits() {
         assert_eq!(to_text(to_precision_15(0.1 + 0.2)), "0.3");
         assert_eq!(to_text(to_precision_15(22.0 / 7.0)), "3.14285714285714");
+        assert_eq!(to_text(to_precision_15(100_000_000_000_000.5)), "100000000000001");
+        assert_eq!(to_text(to_precision_15(-100_000_000_000_000.5)), "-100000000000001");
+        assert_eq!(to_text(to_precision_15(10_000_000_000_000.25)), "10000000000000.3");
     }
 }

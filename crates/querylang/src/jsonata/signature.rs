@@ -75,7 +75,7 @@ impl Signature {
                 's' | 'n' | 'b' | 'l' | 'o' => bit(symbol as u8) | bit(b'm'),
                 'a' | 'x' => u8::MAX,
                 'f' => bit(b'f'),
-                'j' => u8::MAX & !bit(b'f'),
+                'j' => !bit(b'f'),
                 '(' => {
                     let end = closing(&characters, position, '(', ')');
                     let choice: String = characters[position + 1..end].iter().collect();

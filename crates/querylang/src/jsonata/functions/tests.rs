@@ -42,6 +42,7 @@ fn shown(value: &Value) -> String {
 }
 
 /// The answer as JSON, or the code of the error.
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 fn answer(name: &str, arguments: Vec<Value>) -> String {
     match call(name, &arguments, Limits::default()) {
         Ok(answer) => shown(&answer),
@@ -184,6 +185,7 @@ fn what_step_functions_adds() {
 }
 
 /// Which bound a call runs into.
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 fn bound(name: &str, arguments: Vec<Value>) -> Option<Limit> {
     let limits = Limits { memory_bytes: 1 << 20, steps: 1 << 20, ..Limits::default() };
     call(name, &arguments, limits).expect_err(name).reached_limit()
