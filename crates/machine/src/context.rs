@@ -22,6 +22,7 @@ pub(crate) struct Environment<'a> {
     execution: &'a Execution,
     definition: &'a Definition,
     random: &'a Cell<u64>,
+    spent: &'a Cell<u64>,
     now: Millis,
     frame: FrameId,
     item: Option<(u32, &'a Value)>,
@@ -36,6 +37,7 @@ impl<'a> Environment<'a> {
         execution: &'a Execution,
         definition: &'a Definition,
         random: &'a Cell<u64>,
+        spent: &'a Cell<u64>,
         now: Millis,
         frame: FrameId,
     ) -> Self {
@@ -43,6 +45,7 @@ impl<'a> Environment<'a> {
             execution,
             definition,
             random,
+            spent,
             now,
             frame,
             item: None,
@@ -55,6 +58,11 @@ impl<'a> Environment<'a> {
     /// The time of the turn.
     pub(crate) fn now(&self) -> Millis {
         self.now
+    }
+
+    /// Where the steps of expressions are added up.
+    pub(crate) fn spent(&self) -> &Cell<u64> {
+        self.spent
     }
 
     /// For ItemSelector: the iteration that is about to start.

@@ -141,6 +141,8 @@ pub(crate) struct TurnLength {
     pub(crate) states: u32,
     /// Bytes of new payloads and events.
     pub(crate) bytes: usize,
+    /// Steps that JSONata expressions took.
+    pub(crate) steps: u64,
 }
 
 impl Execution {

@@ -44,6 +44,7 @@ pub(crate) fn scope<'s>(environment: &'s Environment<'_>, input: &'s Value) -> S
         environment,
         now_millis: environment.now(),
         limits: Limits::default(),
+        spent: Some(environment.spent()),
     }
 }
 

@@ -24,6 +24,8 @@ use crate::{
 const STATES_PER_TURN: u32 = 1_000;
 /// Bytes of new payloads and events after which a turn continues itself.
 const BYTES_PER_TURN: usize = 1024 * 1024;
+/// Steps of expressions after which a turn continues itself: about a tenth of what a single one may take.
+const STEPS_PER_TURN: u64 = 10_000_000;
 /// What an event without payload costs, roughly.
 const EVENT_BYTES: usize = 8;
 
@@ -58,13 +60,21 @@ pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Inp
         first_event: execution.head.next_event,
         ..Effects::default()
     };
-    let mut turn =
-        Turn { definition, execution, effects, queue: VecDeque::new(), failures: Vec::new(), random: Cell::new(0) };
+    let mut turn = Turn {
+        definition,
+        execution,
+        effects,
+        queue: VecDeque::new(),
+        failures: Vec::new(),
+        random: Cell::new(0),
+        spent: Cell::new(0),
+    };
     for input in inputs {
         let outcome = turn.take(input);
         turn.effects.outcomes.push(outcome);
     }
     let _ = turn.raise_failures();
+    turn.count_steps();
     turn.effects
 }
 
@@ -82,6 +92,8 @@ pub(crate) struct Turn<'a> {
     /// Tasks that ended badly, their events written, that no retrier or catcher has seen yet.
     failures: Vec<(TaskId, Raised)>,
     random: Cell<u64>,
+    /// Steps that expressions took and that the length of the turn does not hold yet.
+    spent: Cell<u64>,
 }
 
 impl Turn<'_> {
@@ -209,8 +221,10 @@ impl Turn<'_> {
     /// Lets frames go on until all wait, the execution ends, or the turn is long enough.
     fn run(&mut self) -> Run {
         while let Some(id) = self.queue.pop_front() {
+            self.count_steps();
             let length = self.execution.length;
-            if length.states >= STATES_PER_TURN || length.bytes >= BYTES_PER_TURN {
+            let is_long = length.states >= STATES_PER_TURN || length.bytes >= BYTES_PER_TURN;
+            if is_long || length.steps >= STEPS_PER_TURN {
                 self.queue.push_front(id);
                 if self.execution.head.ready.is_empty() {
                     self.effects.commands.push(Command::Continue);
@@ -438,6 +452,11 @@ impl Turn<'_> {
         number
     }
 
+    /// Counts what expressions took towards the length of the turn.
+    fn count_steps(&mut self) {
+        self.execution.length.steps += self.spent.take();
+    }
+
     /// Counts towards the length of the turn.
     pub(crate) fn count_state(&mut self) {
         self.execution.length.states += 1;
@@ -521,7 +540,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn environment(&self, id: FrameId) -> Environment<'_> {
-        Environment::new(self.execution, self.definition, &self.random, self.now(), id)
+        Environment::new(self.execution, self.definition, &self.random, &self.spent, self.now(), id)
     }
 
     /// 64 random bits that follow from the input's seed.

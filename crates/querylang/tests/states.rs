@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::cell::Cell;
+
 use common::{World, within};
 use serde_json::{Value, json};
 use stepwright_querylang::Environment;
@@ -16,6 +18,7 @@ fn scope<'a>(input: &'a Value, environment: &'a dyn Environment) -> StatesScope<
         environment,
         now_millis: 1_700_000_000_000,
         limits: Limits::default(),
+        spent: None,
     }
 }
 
@@ -162,6 +165,24 @@ fn templates() {
     let template = StatesTemplate::compile(&value, "Assign", Members::INPUT).expect("it compiles");
     let failure = template.evaluate(&scope).expect_err("undefined");
     assert_eq!(&*failure.location, "Assign/a/b[1]");
+}
+
+#[test]
+fn a_template_is_one_evaluation_however_many_expressions_it_has() {
+    let world = World::new();
+    let spent = Cell::new(0);
+    let limits = Limits { steps: 50_000, ..Limits::default() };
+    let scope = StatesScope { limits, spent: Some(&spent), ..scope(&Value::Null, &world) };
+    let slow = json!("{% $sum([1..1000].($ * 2)) %}");
+    let one = StatesTemplate::compile(&slow, "Output", Members::INPUT).expect("it compiles");
+    assert_eq!(one.evaluate(&scope), Ok(json!(1_001_000)));
+    let steps = spent.get();
+    assert!((1_000..50_000).contains(&steps), "{steps}");
+    assert_eq!(one.evaluate(&scope), Ok(json!(1_001_000)), "evaluations have a budget each");
+    assert_eq!(spent.get(), 2 * steps);
+    let many = StatesTemplate::compile(&Value::Array(vec![slow; 100]), "Output", Members::INPUT).expect("it compiles");
+    let failure = many.evaluate(&scope).expect_err("too much");
+    assert!(failure.message.ends_with("Expression evaluation timeout"), "{failure}");
 }
 
 #[test]

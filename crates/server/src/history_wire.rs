@@ -12,11 +12,11 @@ use stepwright_api::{
         ActivitySucceededEventDetails, ActivityTimedOutEventDetails, AssignedVariablesDetails,
         EvaluationFailedEventDetails, ExecutionAbortedEventDetails, ExecutionFailedEventDetails,
         ExecutionStartedEventDetails, ExecutionSucceededEventDetails, ExecutionTimedOutEventDetails, HistoryEvent,
-        HistoryEventExecutionDataDetails, HistoryEventType as Type, LambdaFunctionFailedEventDetails, LambdaFunctionScheduledEventDetails,
-        LambdaFunctionSucceededEventDetails, LambdaFunctionTimedOutEventDetails, MapIterationEventDetails,
-        MapStateStartedEventDetails, StateEnteredEventDetails, StateExitedEventDetails, TaskCredentials,
-        TaskFailedEventDetails, TaskScheduledEventDetails, TaskStartedEventDetails, TaskSubmittedEventDetails,
-        TaskSucceededEventDetails, TaskTimedOutEventDetails,
+        HistoryEventExecutionDataDetails, HistoryEventType as Type, LambdaFunctionFailedEventDetails,
+        LambdaFunctionScheduledEventDetails, LambdaFunctionSucceededEventDetails, LambdaFunctionTimedOutEventDetails,
+        MapIterationEventDetails, MapStateStartedEventDetails, StateEnteredEventDetails, StateExitedEventDetails,
+        TaskCredentials, TaskFailedEventDetails, TaskScheduledEventDetails, TaskStartedEventDetails,
+        TaskSubmittedEventDetails, TaskSucceededEventDetails, TaskTimedOutEventDetails,
     },
 };
 use stepwright_asl::{Resource, State, StateId, StateKind};

@@ -376,6 +376,18 @@ fn hostile_expressions_end_and_the_turn_goes_on() {
 }
 
 #[test]
+fn slow_expressions_end_the_turn_not_the_execution() {
+    let states = r#""A":{"Type":"Pass","Output":"{% $states.input - ($sum([1..600000].($ * 2)) > 0 ? 1 : 0) %}","Next":"C"},
+        "C":{"Type":"Choice","Choices":[{"Condition":"{% $states.input > 0 %}","Next":"A"}],"Default":"S"},"S":{"Type":"Succeed"}"#;
+    let mut world = World::start(&machine(states), "8");
+    assert!(world.closing.is_none() && world.goes_on(), "the turn was cut and asks to go on");
+    world.submit(InputKind::Continue);
+    world.run();
+    assert_eq!(world.output(), "0");
+    world.check_fold();
+}
+
+#[test]
 fn time_and_chance_are_the_inputs() {
     let states = r#""W":{"Type":"Wait","Seconds":1,"Assign":{"a":"{% $random() %}"},"Next":"P"},
         "P":{"Type":"Pass","Output":["{% $now() %}","{% $random() != $a %}","{% $length($uuid()) %}"],"End":true}"#;

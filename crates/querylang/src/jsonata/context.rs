@@ -10,6 +10,7 @@ use super::error::{Error, Limit};
 use super::frame::Frame;
 use super::function::Function;
 use super::value::{Array, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value};
+use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Environment<'e> {
     pub should_stop: Option<&'e dyn Fn() -> bool>,
     /// The values of the variables that the expression does not bind itself.
     pub bindings: Option<&'e dyn Bindings>,
+    /// Where the steps that it takes are added, however it ends.
+    pub spent: Option<&'e Cell<u64>>,
 }
 
 /// Values for variables. Each is asked for once, when it is first needed.
@@ -354,6 +357,9 @@ impl<'e> Context<'e> {
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
+        if let Some(spent) = self.environment.spent {
+            spent.set(spent.get().saturating_add(self.environment.limits.steps - self.steps_left));
+        }
         for frame in std::mem::take(&mut self.held_frames) {
             if let Some(frame) = frame.upgrade() {
                 frame.clear();

@@ -10,6 +10,7 @@ use super::reads::{Reads, Shape, project};
 use super::value::{Object, Text, Value};
 use crate::value::MAX_WEIGHT;
 use serde_json::Value as Json;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
@@ -113,8 +114,10 @@ pub struct StatesScope<'a> {
     pub environment: &'a dyn crate::Environment,
     /// The time that `$now` and `$millis` tell.
     pub now_millis: i64,
-    /// The bounds of each expression.
+    /// The bounds of one evaluation. All expressions of a template together take no more steps than one may.
     pub limits: Limits,
+    /// Where the steps that evaluations take are added.
+    pub spent: Option<&'a Cell<u64>>,
 }
 
 /// A compiled `{% … %}`.
@@ -140,6 +143,7 @@ pub struct StatesScope<'a> {
 ///     environment: &world,
 ///     now_millis: 0,
 ///     limits: Limits::default(),
+///     spent: None,
 /// };
 /// assert_eq!(expression.evaluate(&scope).unwrap(), json!(42));
 ///
@@ -228,6 +232,7 @@ impl StatesExpression {
             limits: scope.limits,
             should_stop: None,
             bindings: Some(&bindings),
+            spent: scope.spent,
         };
         let value = self.0.expression.evaluate(&Value::Undefined, environment).map_err(|error| {
             let text = match error.reached_limit() {

@@ -1,9 +1,11 @@
 //! Payload templates of JSONata states: any JSON in which each string that is wholly `{% … %}` is an expression.
 //! Keys are never expressions, nor are strings with blanks around the marks.
 
+use super::context::Limits;
 use super::states::{EvaluationFailure, Members, Refusal, StatesExpression, StatesScope};
 use crate::value::{MAX_WEIGHT, weight};
 use serde_json::Value as Json;
+use std::cell::Cell;
 
 /// An expression of a template that the service refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,12 @@ impl StatesTemplate {
     /// # Errors
     /// The first expression that fails, in the order of the text.
     pub fn evaluate(&self, scope: &StatesScope<'_>) -> Result<Json, EvaluationFailure> {
-        evaluate(&self.0, scope, &mut 0)
+        let spent = Cell::new(0);
+        let value = evaluate(&self.0, &StatesScope { spent: Some(&spent), ..*scope }, &mut 0);
+        if let Some(total) = scope.spent {
+            total.set(total.get().saturating_add(spent.get()));
+        }
+        value
     }
 
     /// The expression that it is as a whole, if it is one.
@@ -120,7 +127,9 @@ fn evaluate(node: &Node, scope: &StatesScope<'_>, total: &mut usize) -> Result<J
     Ok(match node {
         Node::Literal(value) => value.clone(),
         Node::Expression(expression) => {
-            let value = expression.evaluate(scope)?;
+            let spent = scope.spent.map_or(0, Cell::get);
+            let limits = Limits { steps: scope.limits.steps.saturating_sub(spent), ..scope.limits };
+            let value = expression.evaluate(&StatesScope { limits, ..*scope })?;
             *total += weight(&value, MAX_WEIGHT);
             if *total > MAX_WEIGHT {
                 return Err(expression.too_large());

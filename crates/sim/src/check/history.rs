@@ -78,7 +78,10 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
         K::MapIterationStarted { .. } => matches!(previous, K::MapStateStarted { .. } | K::StateExited { .. }),
         K::MapStateSucceeded => matches!(previous, K::MapIterationSucceeded { .. } | K::MapStateStarted { .. }),
         K::ActivityScheduled { .. } => {
-            matches!(previous, K::StateEntered { .. } | K::ActivityFailed(_) | K::ActivityTimedOut(_))
+            matches!(
+                previous,
+                K::StateEntered { .. } | K::EvaluationFailed { .. } | K::ActivityFailed(_) | K::ActivityTimedOut(_)
+            )
         }
         K::ActivityStarted { .. } => matches!(previous, K::ActivityScheduled { .. }),
         K::ActivitySucceeded { .. } => matches!(previous, K::ActivityStarted { .. }),
@@ -86,7 +89,13 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
             matches!(previous, K::ActivityStarted { .. } | K::ActivityScheduled { .. })
         }
         K::LambdaFunctionScheduled { .. } => {
-            matches!(previous, K::StateEntered { .. } | K::LambdaFunctionFailed(_) | K::LambdaFunctionTimedOut(_))
+            matches!(
+                previous,
+                K::StateEntered { .. }
+                    | K::EvaluationFailed { .. }
+                    | K::LambdaFunctionFailed(_)
+                    | K::LambdaFunctionTimedOut(_)
+            )
         }
         K::LambdaFunctionStarted => matches!(previous, K::LambdaFunctionScheduled { .. }),
         K::LambdaFunctionSucceeded { .. } => matches!(previous, K::LambdaFunctionStarted),
@@ -94,7 +103,10 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
             matches!(previous, K::LambdaFunctionStarted | K::LambdaFunctionScheduled { .. })
         }
         K::TaskScheduled { .. } => {
-            matches!(previous, K::StateEntered { .. } | K::TaskFailed { .. } | K::TaskTimedOut { .. })
+            matches!(
+                previous,
+                K::StateEntered { .. } | K::EvaluationFailed { .. } | K::TaskFailed { .. } | K::TaskTimedOut { .. }
+            )
         }
         K::TaskStarted { .. } => matches!(previous, K::TaskScheduled { .. }),
         K::TaskSubmitted { .. } => matches!(previous, K::TaskStarted { .. }),
