@@ -17,6 +17,7 @@ use crate::{
     history::{EventKind, Failure, HistoryEvent},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
     input::{Input, InputKind},
+    jsonata::MAX_STEPS,
     payload::{Payload, PayloadId},
 };
 
@@ -24,8 +25,8 @@ use crate::{
 const STATES_PER_TURN: u32 = 1_000;
 /// Bytes of new payloads and events after which a turn continues itself.
 const BYTES_PER_TURN: usize = 1024 * 1024;
-/// Steps of expressions after which a turn continues itself: about a tenth of what a single one may take.
-const STEPS_PER_TURN: u64 = 10_000_000;
+/// Steps of expressions after which a turn continues itself.
+const STEPS_PER_TURN: u64 = MAX_STEPS / 10;
 /// What an event without payload costs, roughly.
 const EVENT_BYTES: usize = 8;
 

@@ -373,6 +373,15 @@ fn hostile_expressions_end_and_the_turn_goes_on() {
     let states = r#""P":{"Type":"Parallel","Branches":[{"StartAt":"E","States":{"E":{"Type":"Pass","Output":"{% ($f := function($n) {1 + $f($n)}; $f(1)) %}","End":true}}}],
         "Catch":[{"ErrorEquals":["States.QueryEvaluationError"],"Output":"{% $states.errorOutput.Cause %}","Next":"S"}],"End":true},"S":{"Type":"Succeed"}"#;
     assert!(output(states, "1").contains("Stack overflow error"));
+    for (expression, ending) in [
+        ("($f := function($n) {$f($n + 1)}; $f(1))", "Expression evaluation timeout"),
+        ("($f := function($s) {$f($s & $s)}; $f('abcdefgh'))", "Expression evaluation memory limit exceeded"),
+        ("$match('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!', /(a+)+b/)", "returned nothing (undefined)."),
+    ] {
+        let states = format!(r#""E":{{"Type":"Pass","Output":"{{% {expression} %}}","End":true}}"#);
+        let failure = failure(&states, "1");
+        assert!(failure.starts_with("States.QueryEvaluationError: ") && failure.ends_with(ending), "{failure}");
+    }
 }
 
 #[test]
