@@ -8,7 +8,9 @@ use std::cell::Cell;
 use common::{World, within};
 use serde_json::{Value, json};
 use stepwright_querylang::Environment;
-use stepwright_querylang::jsonata::{JsonType, Limits, Members, StatesExpression, StatesScope, StatesTemplate};
+use stepwright_querylang::jsonata::{
+    self, Compiler, Dialect, JsonType, Limits, Members, StatesExpression, StatesScope, StatesTemplate,
+};
 
 fn scope<'a>(input: &'a Value, environment: &'a dyn Environment) -> StatesScope<'a> {
     StatesScope {
@@ -192,4 +194,85 @@ fn a_template_cannot_grow_without_bound() {
     let template = StatesTemplate::compile(&value, "Output", Members::INPUT).expect("it compiles");
     let failure = template.evaluate(&scope(&Value::Null, &world)).expect_err("too large");
     assert!(failure.message.ends_with("Expression evaluation memory limit exceeded"), "{failure}");
+}
+
+/// What an expression is not given because it does not ask for it must never be missed.
+#[test]
+fn expressions_yield_what_they_would_if_they_were_given_everything() {
+    let input = json!({
+        "name": "top",
+        "orders": [
+            {"id": 1, "name": "a", "lines": [{"sku": "x", "qty": 2, "price": 3}, {"sku": "y", "qty": 1, "price": 5}]},
+            {"id": 2, "name": "b", "lines": {"sku": "x", "qty": 7, "price": 1}},
+            {"id": 3, "name": "c"},
+            4,
+        ],
+        "nested": [[{"v": 1, "w": 2}], [{"v": 3}, [{"v": 5}]]],
+        "by": {"k": "id", "one": {"two": {"three": null}}},
+        "min": 2,
+    });
+    for text in [
+        "$states.input.orders.lines.sku",
+        "$states.input.orders.lines.(qty * price)",
+        "$sum($states.input.orders.lines.(qty * price))",
+        "$states.input.orders[id = 2].name",
+        "$states.input.orders[id >= $states.input.min].name",
+        "$states.input.orders[lines.qty > 1][0].id",
+        "$states.input.orders[-1]",
+        "$states.input.orders.name[0]",
+        "$states.input.orders[].name",
+        "$states.input.orders.lines[].sku",
+        "$states.input.orders.lines.{sku: qty}",
+        "$states.input.orders.lines{sku: $sum(qty)}",
+        "$states.input.orders^(>id).name",
+        "$states.input.orders.lines^(qty, <sku).sku",
+        "$states.input.orders.lines.(sku & %.name)",
+        "$states.input.orders.lines.%.%.name",
+        "$states.input.orders@$o.name",
+        "$states.input.orders@$o.orders[id = $o.id].name",
+        "$states.input.orders#$i.(id & ':' & $i)",
+        "$states.input.orders.lines#$i[sku = 'x'].{'at': $i, 'sku': sku}",
+        "$states.input.nested.v",
+        "$states.input.nested[0].w",
+        "$states.input.nested[1][1].v",
+        "$states.input.by.one.two.three",
+        "$states.input.by.one.missing",
+        "$exists($states.input.by.one.two.three)",
+        "$keys($states.input.by.one)",
+        "$lookup($states.input.orders[0], $states.input.by.k)",
+        "$states.input.*[id = 1].name",
+        "$states.input.**.sku",
+        "$states.*.name",
+        "$states.input ~> |orders[id = 1]|{'name': $states.input.name}|",
+        "($i := $states.input; $i.orders.id)",
+        "($states := {'input': {'name': 'mine'}}; $states.input.name)",
+        "$map($states.input.orders, function($o) {$o.lines.sku})",
+        "$states.input.orders ~> $filter(function($o) {$o.id = 2})",
+        "$states.input.orders.$states.input.name",
+        "$states.input.orders.lines.sku = $states.input.name",
+        "$states.input.`name` & $states.\"input\".name",
+        "$count($states.input.orders.lines) > 2 ? $states.input.name : $states.context.StateMachine.Name",
+        "$states.input.orders.(id; lines.qty)",
+        "$states.input.(orders.id)[1]",
+        "[$states.input.orders.id, $states.input.min][[0..1]]",
+        "$states.input.orders.id ~> $sum",
+    ] {
+        let world = World::new();
+        let whole = json!({"input": input, "context": world.context()});
+        let bindings = [("states", jsonata::Value::from_json(&whole))];
+        let environment = jsonata::Environment { bindings: Some(&bindings), ..jsonata::Environment::default() };
+        let expected = Compiler::new(Dialect::V2_0_6)
+            .compile(text)
+            .and_then(|expression| expression.evaluate(&jsonata::Value::Undefined, environment))
+            .map(|value| value.to_json(100_000).expect("it is JSON"));
+        let found = compile(text).evaluate(&scope(&input, &world));
+        match expected {
+            Ok(Some(expected)) => assert_eq!(found, Ok(expected), "{text}"),
+            Ok(None) => {
+                let failure = found.expect_err(text);
+                assert!(failure.message.ends_with("returned nothing (undefined)."), "{text}: {failure}");
+            }
+            Err(error) => assert!(found.expect_err(text).message.contains(&error.to_string()), "{text}: {error}"),
+        }
+    }
 }
