@@ -24,7 +24,7 @@ const BATCH_BYTES: usize = 16 << 20;
 const CROWD: f64 = 4.0;
 /// What is left of a crowd after a batch: a few small batches don't say that it went away. Without this, one hiccup
 /// made batches small, small batches made pauses short, and short pauses kept batches small.
-const STAYS: f64 = 0.98;
+const STAYS: f64 = 0.995;
 /// About the time in which one of those who were answered comes back with the next request.
 const BREATH_PER_COMMIT: Duration = Duration::from_micros(10);
 const LONGEST_BREATH: Duration = Duration::from_millis(2);

@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     pub(crate) hash: Hash,
     /// The latest time that the clock ever showed.
     pub(crate) latest: Millis,
+    /// How often executions left quarantine, less the times that this was acknowledged.
+    pub(crate) left_quarantine: BTreeMap<ExecutionId, u64>,
     /// A batch whose outcome is unknown.
     in_doubt: Vec<Commit>,
     timers: BTreeMap<ExecutionId, BTreeMap<TimerId, Millis>>,
@@ -113,9 +115,8 @@ impl Ledger {
                     }
                     if *table == Table::Quarantine
                         && let Some((_, execution)) = keys::parse_execution(key)
-                        && let Some(model) = self.models.get_mut(&execution)
                     {
-                        model.left_quarantine = true;
+                        *self.left_quarantine.entry(execution).or_default() += 1;
                     }
                 }
                 Mutation::DeleteRange { from, to, .. } => {

@@ -56,8 +56,6 @@ pub(crate) struct Model {
     pub(crate) started: BTreeSet<TaskId>,
     /// It was in quarantine, which takes answers without a look at their tasks.
     pub(crate) was_quarantined: bool,
-    /// It left quarantine, perhaps not for long.
-    pub(crate) left_quarantine: bool,
     /// Its quarantine ended without the interpreter: nothing can be folded any more.
     pub(crate) closed_directly: bool,
 }
@@ -126,7 +124,6 @@ impl Model {
             heartbeats: BTreeMap::new(),
             started: BTreeSet::new(),
             was_quarantined: false,
-            left_quarantine: false,
             closed_directly: false,
         })
     }

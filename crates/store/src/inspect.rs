@@ -127,8 +127,8 @@ impl Store for Inspected {
     }
 }
 
-/// A temporary directory that looks like the index's: its small files are copied, because opening a tree tidies them
-/// up; its tables, which are never changed once they are written, are links.
+/// A temporary directory that looks like the index's: the small files of each tree are copied, because opening it tidies
+/// them up; its tables, which are never changed once they are written, are links.
 struct Links(PathBuf);
 
 impl Links {
@@ -137,7 +137,12 @@ impl Links {
         let links = Links(std::env::temp_dir().join(name));
         DirBuilder::new().mode(0o700).create(&links.0)?;
         if index.is_dir() {
-            links.fill(index, &links.0, true)?;
+            for tree in fs::read_dir(index)? {
+                let tree = tree?;
+                let target = links.0.join(tree.file_name());
+                fs::create_dir(&target)?;
+                links.fill(&tree.path(), &target, true)?;
+            }
         }
         Ok(links)
     }

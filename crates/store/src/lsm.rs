@@ -1,25 +1,35 @@
-//! The index of the embedded store on `lsm-tree`: one tree, whose keys are the table's number
-//! and the key.
+//! The index of the embedded store on `lsm-tree`: a tree for each of the large tables and one for all the others,
+//! whose keys are the table's number and the key.
 //!
-//! A checkpoint is one ingestion: sorted rows go straight into new files, and a new version of
-//! the tree that names them is made durable in one step, the position among them. So a
-//! checkpoint is in the index as a whole or not at all. This module must never write outside of
-//! a checkpoint: the tree's own memory stays empty.
+//! The keys of most large tables begin with an execution's time-ordered identity, so what a checkpoint brings lies after
+//! what is there, and is moved down without being written again. In one tree with the others it would lie between them,
+//! and every merge would write all of them anew.
+//!
+//! A checkpoint is one ingestion for each tree: sorted rows go straight into new files, and a new version of the tree
+//! that names them is made durable in one step. The tree of the small tables is last, and the position goes with it: a
+//! checkpoint that was cut off before is repeated from the log. This module must never write outside of a checkpoint
+//! (the trees' own memory stays empty), and never make the position durable before every other tree.
 
+use std::fs::File;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use lsm_tree::compaction::Leveled;
 use lsm_tree::config::{BlockSizePolicy, CompressionPolicy, PartitioningPolicy};
-use lsm_tree::{AbstractTree, AnyTree, Cache, CompressionType, Config, Guard, SeqNo, SequenceNumberCounter};
+use lsm_tree::{
+    AbstractTree, AnyIngestion, AnyTree, Cache, CompressionType, Config, Guard, SeqNo, SequenceNumberCounter,
+};
 
 use crate::disk::is_full;
 use crate::index::{Change, Index, Rows};
 use crate::{Error, Order, Row, Table};
 
-/// The key of the position; no table has number 0.
+/// The key of the position, before those of all tables.
 const POSITION: [u8; 1] = [0];
+
+/// The key of the trees that hold something, a bit each, after those of all tables: a folder that is gone is noticed.
+const FILLED: [u8; 1] = [u8::MAX];
 
 /// Bytes of one file of the index. Most keys rise with time, so most of what a level holds is not touched by what comes
 /// after it; small files let it be.
@@ -32,20 +42,69 @@ const UNMERGED: u8 = 8;
 /// Reads see the newest version: checkpoints are applied as a whole.
 const LATEST: SeqNo = SeqNo::MAX;
 
-/// [`Index`] on an LSM tree.
+/// The trees, each a folder. The one with the position is the last to be written.
+const TREES: [&str; 6] = ["execution", "turn", "payload", "name", "list", "rest"];
+const REST: usize = TREES.len() - 1;
+
+/// The tree that a table is in. Part of the stored format.
+fn tree_of(table: Table) -> usize {
+    match table {
+        Table::Execution => 0,
+        Table::Turn => 1,
+        Table::Payload => 2,
+        Table::Name => 3,
+        Table::List => 4,
+        _ => REST,
+    }
+}
+
+/// [`Index`] on LSM trees.
 pub(crate) struct LsmIndex {
     path: PathBuf,
-    tree: AnyTree,
+    cache: Arc<Cache>,
+    /// Made when there is something to put into them: a new server does not wait for six of them.
+    trees: [OnceLock<AnyTree>; TREES.len()],
     compaction: Arc<Leveled>,
 }
 
 impl LsmIndex {
-    /// Opens or creates the tree in `path`.
+    /// Opens or creates the trees in `path`.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<LsmIndex, Error> {
+        let index = LsmIndex {
+            path: path.to_path_buf(),
+            cache: Arc::new(Cache::with_capacity_bytes(cache_bytes)),
+            trees: Default::default(),
+            compaction: Arc::new(Leveled::default().with_table_target_size(FILE_BYTES).with_l0_threshold(UNMERGED)),
+        };
+        for (number, name) in TREES.iter().enumerate() {
+            if number == REST || path.join(name).is_dir() {
+                index.tree_to_write(number)?;
+            }
+        }
+        let filled = index.fact(FILLED)?.map_or(0, u8::from_be_bytes);
+        let missing = |number: &usize| filled >> number & 1 == 1 && index.trees[*number].get().is_none();
+        match (0..TREES.len()).find(missing) {
+            None => Ok(index),
+            Some(number) => Err(Error::corrupt(path.join(TREES[number]), 0, "this folder of the index is missing")),
+        }
+    }
+
+    /// A number that is not in a table.
+    fn fact<const BYTES: usize>(&self, key: [u8; 1]) -> Result<Option<[u8; BYTES]>, Error> {
+        let Some(tree) = self.trees[REST].get() else { return Ok(None) };
+        let Some(value) = tree.get(key, LATEST).map_err(|e| index_error("reading", &self.path, &e))? else {
+            return Ok(None);
+        };
+        let bytes = (*value).try_into();
+        bytes.map(Some).map_err(|_| Error::corrupt(self.path.join(TREES[REST]), 0, "a number in the index is none"))
+    }
+
+    fn open_tree(&self, number: usize) -> Result<AnyTree, Error> {
+        let path = self.path.join(TREES[number]);
         let sequence = SequenceNumberCounter::default();
         let visible = SequenceNumberCounter::default();
-        let tree = Config::new(path, sequence.clone(), visible.clone())
-            .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
+        let tree = Config::new(&path, sequence.clone(), visible.clone())
+            .use_cache(Arc::clone(&self.cache))
             .data_block_size_policy(BlockSizePolicy::all(4096))
             .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
             // In parts of a few KiB: whole ones are as large as a part of the cache, are never kept in it, and are read and
@@ -53,13 +112,30 @@ impl LsmIndex {
             .index_block_partitioning_policy(PartitioningPolicy::all(true))
             .filter_block_partitioning_policy(PartitioningPolicy::all(true))
             .open()
-            .map_err(|e| index_error("opening", path, &e))?;
+            .map_err(|e| index_error("opening", &path, &e))?;
         // Numbers given out by this opening must be above those in the files.
         let next = tree.get_highest_persisted_seqno().map_or(1, |n| n + 1);
         sequence.set(next);
         visible.set(next);
-        let compaction = Leveled::default().with_table_target_size(FILE_BYTES).with_l0_threshold(UNMERGED);
-        Ok(LsmIndex { path: path.to_path_buf(), tree, compaction: Arc::new(compaction) })
+        Ok(tree)
+    }
+
+    /// The tree of a table, if anything was ever put into it.
+    fn tree(&self, table: Table) -> Option<&AnyTree> {
+        self.trees[tree_of(table)].get()
+    }
+
+    /// The tree with this number, made if need be. Only checkpoints make trees, and they come one after the other.
+    fn tree_to_write(&self, number: usize) -> Result<&AnyTree, Error> {
+        if let Some(tree) = self.trees[number].get() {
+            return Ok(tree);
+        }
+        let tree = self.open_tree(number)?;
+        // The tree synced what is in its folder; the folder's own name is ours to sync.
+        File::open(&self.path)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|e| index_error("syncing", &self.path, &lsm_tree::Error::Io(e)))?;
+        Ok(self.trees[number].get_or_init(|| tree))
     }
 }
 
@@ -82,24 +158,29 @@ fn full_key(table: Table, key: &[u8]) -> Vec<u8> {
 
 impl Index for LsmIndex {
     fn position(&self) -> Result<u64, Error> {
-        let error = |e: &lsm_tree::Error| index_error("reading", &self.path, e);
-        match self.tree.get(POSITION, LATEST).map_err(|e| error(&e))? {
-            None => Ok(0),
-            Some(value) => {
-                let bytes: [u8; 8] = (*value)
-                    .try_into()
-                    .map_err(|_| Error::corrupt(&self.path, 0, "the position in the index is not a number"))?;
-                Ok(u64::from_be_bytes(bytes))
-            }
-        }
+        Ok(self.fact(POSITION)?.map_or(0, u64::from_be_bytes))
     }
 
     fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error> {
         let error = |e: lsm_tree::Error| index_error("writing", &self.path, &e);
-        let mut ingestion = self.tree.ingestion().map_err(error)?;
-        ingestion.write(POSITION, position.to_be_bytes()).map_err(error)?;
+        let mut rest = self.tree_to_write(REST)?.ingestion().map_err(error)?;
+        rest.write(POSITION, position.to_be_bytes()).map_err(error)?;
+        let mut current: Option<(usize, AnyIngestion<'_>)> = None;
         for change in changes {
             let change = change?;
+            let number = tree_of(change.table);
+            let ingestion = match &mut current {
+                _ if number == REST => &mut rest,
+                Some((same, ingestion)) if *same == number => ingestion,
+                other => {
+                    // Each of these trees holds one table, so what comes for it comes in a row.
+                    if let Some((_, done)) = other.take() {
+                        done.finish().map_err(error)?;
+                    }
+                    let ingestion = self.tree_to_write(number)?.ingestion().map_err(error)?;
+                    &mut other.insert((number, ingestion)).1
+                }
+            };
             let key = full_key(change.table, &change.key);
             match change.value {
                 Some(value) => ingestion.write(key, value),
@@ -107,37 +188,46 @@ impl Index for LsmIndex {
             }
             .map_err(error)?;
         }
-        ingestion.finish().map_err(error)
+        if let Some((_, done)) = current {
+            done.finish().map_err(error)?;
+        }
+        let filled = (0..TREES.len()).filter(|number| self.trees[*number].get().is_some());
+        let filled = filled.fold(0u8, |bits, number| bits | 1 << number);
+        rest.write(FILLED, filled.to_be_bytes()).map_err(error)?;
+        rest.finish().map_err(error)
     }
 
     fn maintain(&self) -> Result<(), Error> {
-        // Each call does one compaction at most, and says nothing about what it did.
-        for _ in 0..8 {
-            let before = self.tree.next_table_id();
-            // Nobody reads an older state than the newest, so what a compaction replaced is let go at once. With the
-            // number of now, the files would stay, and their filters in memory, until the next compaction.
-            self.tree
-                .compact(self.compaction.clone(), SeqNo::MAX)
-                .map_err(|e| index_error("compacting", &self.path, &e))?;
-            if self.tree.next_table_id() == before {
-                break;
+        for tree in self.trees.iter().filter_map(OnceLock::get) {
+            // Each call does one compaction at most, and says nothing about what it did.
+            for _ in 0..8 {
+                let before = tree.next_table_id();
+                // Nobody reads an older state than the newest, so what a compaction replaced is let go at once. With the
+                // number of now, the files would stay, and their filters in memory, until the next compaction.
+                tree.compact(self.compaction.clone(), SeqNo::MAX)
+                    .map_err(|e| index_error("compacting", &self.path, &e))?;
+                if tree.next_table_id() == before {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.tree
-            .get(full_key(table, key), LATEST)
+        let Some(tree) = self.tree(table) else { return Ok(None) };
+        tree.get(full_key(table, key), LATEST)
             .map(|value| value.map(|value| value.to_vec()))
             .map_err(|e| index_error("reading", &self.path, &e))
     }
 
     fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
-        self.tree.contains_key(full_key(table, key), LATEST).map_err(|e| index_error("reading", &self.path, &e))
+        let Some(tree) = self.tree(table) else { return Ok(false) };
+        tree.contains_key(full_key(table, key), LATEST).map_err(|e| index_error("reading", &self.path, &e))
     }
 
     fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {
+        let Some(tree) = self.tree(table) else { return Ok(Box::new(std::iter::empty())) };
         let from = match from {
             Bound::Included(key) => Bound::Included(full_key(table, key)),
             Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
@@ -148,7 +238,7 @@ impl Index for LsmIndex {
             Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
             Bound::Unbounded => Bound::Excluded(vec![table as u8 + 1]),
         };
-        let range = self.tree.range((from, to), LATEST, None);
+        let range = tree.range((from, to), LATEST, None);
         let row = |guard: lsm_tree::IterGuardImpl| -> Result<Row, Error> {
             let (key, value) = guard.into_inner().map_err(|e| index_error("reading", &self.path, &e))?;
             Ok((key[1..].to_vec(), value.to_vec()))

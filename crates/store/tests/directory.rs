@@ -1,11 +1,12 @@
 //! The embedded store in a real directory: the lock, the format, the files.
 
 use std::fs;
+use std::ops::Bound;
 use std::path::Path;
 
 use stepwright_store::embedded::{EmbeddedStore, Options};
 use stepwright_store::log::read_log;
-use stepwright_store::{Commit, Error, ErrorKind, Store, Table};
+use stepwright_store::{Commit, Error, ErrorKind, Order, Store, Table};
 
 fn open(dir: &Path) -> Result<EmbeddedStore, Error> {
     EmbeddedStore::open(dir, Options::default())
@@ -45,10 +46,14 @@ fn a_newer_format_is_refused_untouched() {
     drop(store);
     let format = dir.path().join("FORMAT");
     let before = fs::read_to_string(&format).expect("FORMAT is there");
-    fs::write(&format, before.replace('1', "2")).expect("written");
+    fs::write(&format, before.replace('2', "3")).expect("written");
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::NewerFormat);
-    assert!(error.to_string().contains("has format 2, and this version reads up to format 1"));
+    assert!(error.to_string().contains("has format 3, and this version reads up to format 2"), "{error}");
+    fs::write(&format, before.replace('2', "1")).expect("written");
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("make a backup with the version that wrote it"), "{error}");
     fs::write(&format, before).expect("written");
     let store = open(dir.path()).expect("opens");
     assert!(store.get(Table::Head, b"a").expect("get").is_some());
@@ -58,6 +63,85 @@ fn a_newer_format_is_refused_untouched() {
     assert_eq!(refusal(dir.path()).kind(), ErrorKind::Corrupt);
     fs::remove_file(&format).expect("removed");
     assert_eq!(refusal(dir.path()).kind(), ErrorKind::Corrupt);
+}
+
+/// Tables that lie in different trees of the index.
+const SPREAD: [Table; 4] = [Table::Execution, Table::Turn, Table::List, Table::Timer];
+
+fn put_everywhere(store: &EmbeddedStore, round: u32) {
+    let mut commit = Commit::default();
+    for table in SPREAD {
+        commit.put(table, format!("key{round}"), format!("value{round}"));
+        commit.put(table, "changed", format!("value{round}"));
+        if round > 0 {
+            commit.delete(table, format!("key{}", round - 1));
+        }
+    }
+    store.commit(&[commit]).expect("commits");
+}
+
+/// Everything in a folder, to put into another.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("created");
+    for entry in fs::read_dir(from).expect("lists") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_that_reached_some_trees_only_is_repeated_from_the_log() {
+    // The same store before and after its second checkpoint.
+    let (before, after) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let options = Options { background: false, ..Options::default() };
+    let store = EmbeddedStore::open(before.path(), options.clone()).expect("opens");
+    put_everywhere(&store, 0);
+    store.checkpoint().expect("a checkpoint");
+    put_everywhere(&store, 1);
+    drop(store);
+    copy(before.path(), after.path());
+    let store = EmbeddedStore::open(after.path(), options.clone()).expect("opens");
+    store.checkpoint().expect("a checkpoint");
+    drop(store);
+
+    let trees: Vec<_> =
+        fs::read_dir(after.path().join("index")).expect("lists").map(|e| e.expect("an entry")).collect();
+    assert_eq!(trees.len(), SPREAD.len());
+    for reached in trees.iter().map(fs::DirEntry::file_name).filter(|name| name != "rest") {
+        let cut = tempfile::tempdir().expect("a directory");
+        copy(before.path(), cut.path());
+        let tree = cut.path().join("index").join(&reached);
+        fs::remove_dir_all(&tree).expect("removed");
+        copy(&after.path().join("index").join(&reached), &tree);
+        for round in 2..4 {
+            let store = EmbeddedStore::open(cut.path(), options.clone()).expect("opens");
+            for table in SPREAD {
+                let rows = store.scan(table, Bound::Unbounded, Bound::Unbounded, Order::Ascending, 9).expect("a scan");
+                let value = format!("value{}", round - 1);
+                let expected = [("changed".to_owned(), value.clone()), (format!("key{}", round - 1), value)];
+                assert_eq!(rows, expected.map(|(key, value)| (key.into_bytes(), value.into_bytes())), "{reached:?}");
+            }
+            put_everywhere(&store, round);
+            store.checkpoint().expect("a checkpoint");
+        }
+    }
+}
+
+#[test]
+fn a_missing_folder_of_the_index_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path()).expect("opens");
+    put_everywhere(&store, 0);
+    store.checkpoint().expect("a checkpoint");
+    drop(store);
+    fs::remove_dir_all(dir.path().join("index").join("turn")).expect("removed");
+    let error = refusal(dir.path());
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("index/turn"), "{error}");
 }
 
 #[test]

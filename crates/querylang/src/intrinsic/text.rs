@@ -11,30 +11,32 @@ pub(super) fn base64_encode(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
-/// As lenient as the service: characters outside both Base64 alphabets are
-/// skipped, padding may lack and ends the text, bytes that are no UTF-8 become
+/// Padding may lack and ends the text, bytes that are no UTF-8 become
 /// replacement characters.
 pub(super) fn base64_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let mut bits = 0u32;
-    let mut count = 0;
-    for byte in text.bytes().take_while(|byte| *byte != b'=') {
+    let bytes: Vec<u8> = base64_bytes(text.bytes().take_while(|byte| *byte != b'=')).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// As lenient as the service and as Node: characters outside both Base64
+/// alphabets are passed over, and so are bits that make no whole byte.
+pub(crate) fn base64_bytes(text: impl Iterator<Item = u8>) -> impl Iterator<Item = u8> {
+    let (mut bits, mut count) = (0u32, 0u32);
+    text.filter_map(move |byte| {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
             b'0'..=b'9' => byte - b'0' + 52,
             b'+' | b'-' => 62,
             b'/' | b'_' => 63,
-            _ => continue,
+            _ => return None,
         };
         bits = (bits << 6) | u32::from(value);
         count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(((bits >> count) & 0xFF) as u8);
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+        // None as long as there is no whole byte.
+        count = count.checked_sub(8)?;
+        Some(((bits >> count) & 0xFF) as u8)
+    })
 }
 
 /// The digest in lower-case hexadecimal, or `None` for an unknown algorithm.

@@ -91,7 +91,7 @@ impl Ledger {
 }
 
 /// The reply to a call, the moment it is there.
-pub(crate) fn check(ledger: &Ledger, call: &Call, reply: &Reply) -> Checked {
+pub(crate) fn check(ledger: &mut Ledger, call: &Call, reply: &Reply) -> Checked {
     match (call, reply) {
         (_, Err(Error::Unavailable { .. } | Error::Full { .. })) => Ok(()),
         (_, Err(error @ (Error::Corrupt { .. } | Error::InvalidToken | Error::InvalidPageToken))) => {
@@ -138,21 +138,23 @@ pub(crate) fn check(ledger: &Ledger, call: &Call, reply: &Reply) -> Checked {
             let there = key.is_some_and(|key| ledger.rows.get(Table::Activity, &key).is_some());
             ensure(there, "replies", DURABLE, || format!("{name} was created and is not stored"))
         }
-        (Call::RetryQuarantined { arn } | Call::FailQuarantined { arn }, Ok(_)) => {
-            let found = ledger.find(arn);
-            let ended = found.as_ref().is_some_and(|found| found.row.end.is_some());
-            let wanted = found.is_some_and(|found| match call {
-                Call::FailQuarantined { .. } => ended && !ledger.is_quarantined(found.scope, found.id),
-                // It may have broken again since.
-                _ => {
-                    let left = ledger.models.get(&found.id).is_some_and(|model| model.left_quarantine);
-                    left || !ledger.is_quarantined(found.scope, found.id)
-                }
-            });
-            ensure(wanted, "replies", DURABLE, || format!("{} of {arn} is done, and stored it is not", call.name()))
-        }
+        (Call::RetryQuarantined { arn } | Call::FailQuarantined { arn }, Ok(_)) => left_quarantine(ledger, call, arn),
         _ => Ok(()),
     }
+}
+
+/// Each acknowledgement needs a commit of its own by which the execution left quarantine. After a retry it may have
+/// broken again since; one that was given up is over.
+fn left_quarantine(ledger: &mut Ledger, call: &Call, arn: &str) -> Checked {
+    let found = ledger.find(arn);
+    let ended =
+        found.as_ref().is_some_and(|found| found.row.end.is_some() && !ledger.is_quarantined(found.scope, found.id));
+    let left = found.and_then(|found| ledger.left_quarantine.get_mut(&found.id)).filter(|left| **left > 0);
+    let wanted = left.is_some() && (ended || !matches!(call, Call::FailQuarantined { .. }));
+    if let Some(left) = left {
+        *left -= 1;
+    }
+    ensure(wanted, "replies", DURABLE, || format!("{} of {arn} is done, and stored it is not", call.name()))
 }
 
 fn start(ledger: &Ledger, call: &Call, reply: &Reply) -> Checked {

@@ -184,19 +184,19 @@ fn an_event_that_is_doubled_or_goes_back_in_time_is_found() {
 
 #[test]
 fn a_reply_that_nothing_durable_bears_out_is_found() {
-    let ledger = replay(&commits());
+    let mut ledger = replay(&commits());
     let call = Call::Start { start: 0, machine: "m0".into(), name: "nobody".into(), input: "{}".into() };
     let arn: Arc<str> = crate::workload::execution_arn("m0", "nobody").into();
     let started = Ok(Answer::Started(Started { arn: arn.clone(), started_at: 0 }));
-    assert!(replies::check(&ledger, &call, &started).is_err());
+    assert!(replies::check(&mut ledger, &call, &started).is_err());
     let taken = Err(Error::ExecutionAlreadyExists { arn: arn.clone() });
-    assert!(replies::check(&ledger, &call, &taken).is_err());
-    let stopped = replies::check(&ledger, &Call::Stop { arn }, &Ok(Answer::Stopped(5)));
+    assert!(replies::check(&mut ledger, &call, &taken).is_err());
+    let stopped = replies::check(&mut ledger, &Call::Stop { arn }, &Ok(Answer::Stopped(5)));
     assert!(stopped.is_err());
     let model = ledger.models.values().next().expect("an execution");
     let known = model.execution.info.arn.clone();
     let missing = Err(Error::ExecutionDoesNotExist { arn: known.clone() });
-    assert!(replies::check(&ledger, &Call::Describe { arn: known }, &missing).is_err());
+    assert!(replies::check(&mut ledger, &Call::Describe { arn: known }, &missing).is_err());
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl World {
         {
             let mut ledger = self.setup.ledger.lock();
             Tally::add(&mut ledger.tally.replies, call.counted(Some(&reply)), 1);
-            replies::check(&ledger, call, &reply)?;
+            replies::check(&mut ledger, call, &reply)?;
         }
         match &reply {
             Ok(_) => trace!(self, "{} is answered", call.name()),

@@ -36,8 +36,9 @@ use crate::memtable::{Found, Generation};
 use crate::rows::is_empty_range;
 use crate::{Commit, Error, Order, Row, Stats, Store, Table, check_limits};
 
-/// The newest data format that this version reads, and the one it writes.
-pub const FORMAT: u32 = 1;
+/// The data format that this version reads and writes. Backups hold rows and not files: they can be restored in any
+/// format that is not older.
+pub const FORMAT: u32 = 2;
 
 /// How an [`EmbeddedStore`] works.
 #[derive(Clone, Debug)]

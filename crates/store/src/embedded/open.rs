@@ -170,6 +170,13 @@ fn read_format(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
     if found > FORMAT {
         return Err(Error::NewerFormat { dir: dir.to_path_buf(), found, supported: FORMAT });
     }
+    if found < FORMAT {
+        return Err(Error::invalid(format!(
+            "the data in {} has format {found}, which was never released; this version reads format {FORMAT}: make a \
+             backup with the version that wrote it, and restore that",
+            dir.display()
+        )));
+    }
     Ok(true)
 }
 

@@ -86,14 +86,10 @@ impl Context<'_> {
         frame: &Rc<Frame>,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Value, Error> {
-        let single;
         let (items, tuples): (&[Value], bool) = match value {
             Value::Array(array) if !array.is_empty() || array.kind.tuples => (array, array.kind.tuples),
             Value::Array(_) => (&[Value::Undefined], false),
-            value => {
-                single = [value.clone()];
-                (&single, false)
-            }
+            value => (std::slice::from_ref(value), false),
         };
         // The keys with their numbers, and by number which pair made it and the data.
         let mut numbers = Object::new();

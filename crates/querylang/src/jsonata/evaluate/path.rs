@@ -313,13 +313,9 @@ impl Context<'_> {
         frame: &Rc<Frame>,
         scope: Option<&Arc<Scope>>,
     ) -> Result<Value, Error> {
-        let single;
         let (items, tuples): (&[Value], bool) = match value {
             Value::Array(array) => (array, array.kind.tuples),
-            value => {
-                single = [value.clone()];
-                (&single, false)
-            }
+            value => (std::slice::from_ref(value), false),
         };
         let kind = Kind { sequence: true, tuples, ..Kind::default() };
         if let NodeKind::Number(number) = predicate.kind {

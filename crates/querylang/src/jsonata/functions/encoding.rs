@@ -2,6 +2,7 @@
 
 use super::scan;
 use super::string::text_or_undefined;
+use crate::intrinsic::text::base64_bytes;
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::function::Builtin;
@@ -66,25 +67,7 @@ fn base64_decode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
     let text = text_or_undefined!(arguments);
     scan(context, text.len())?;
     context.charge(text.len() * 2)?;
-    let mut out = String::with_capacity(text.len());
-    let (mut bits, mut count) = (0u32, 0u32);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => continue,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(char::from((bits >> count).to_le_bytes()[0]));
-        }
-    }
-    context.string(out)
+    context.string(base64_bytes(text.bytes()).map(char::from).collect::<String>())
 }
 
 fn encode_component(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
