@@ -101,9 +101,6 @@ fn scope(case: &Value) -> Scope {
     for step in &steps {
         let request = &step["request"];
         let definition = request["definition"].as_str().unwrap_or_default();
-        if definition.contains("{%") || definition.contains("JSONata") {
-            return Scope::Later("JSONata".to_string());
-        }
         // Creating, describing and refusing Express machines is served; running them is not.
         if starts && request["type"] == "EXPRESS" {
             return Scope::Later("running Express executions".to_string());
@@ -380,7 +377,7 @@ mod tests {
         check(json!({"needs": ["lambda"]}), Scope::In);
         check(json!({"needs": ["lambda", "sqs"]}), later("service sqs"));
         let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
-        check(json!({"steps": [jsonata]}), later("JSONata"));
+        check(json!({"steps": [jsonata]}), Scope::In);
         let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));
         check(json!({"steps": [express]}), Scope::In);
         check(json!({"steps": [express, step("StartExecution", json!({}))]}), later("running Express executions"));

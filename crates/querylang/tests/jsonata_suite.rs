@@ -66,7 +66,7 @@ fn evaluate(case: &Json, input: &Value, dialect: Dialect) -> Result<Value, Error
         limits: Limits { depth, stack_bytes: STACK - (8 << 20), memory_bytes: 2 << 30, ..Limits::default() },
         should_stop: Some(&should_stop),
         bindings: Some(&bindings),
-        spent: None,
+        ..Environment::default()
     };
     expression.evaluate(input, environment)
 }

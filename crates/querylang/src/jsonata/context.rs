@@ -7,6 +7,7 @@
 use super::Expression;
 use super::compile::{Library, Reference, Scope};
 use super::error::{Error, Limit};
+use super::explain::Parts;
 use super::frame::Frame;
 use super::function::Function;
 use super::value::{Array, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value};
@@ -48,6 +49,8 @@ pub struct Environment<'e> {
     pub bindings: Option<&'e dyn Bindings>,
     /// Where the steps that it takes are added, however it ends.
     pub spent: Option<&'e Cell<u64>>,
+    /// Where an expression that is explained puts the values of its parts.
+    pub parts: Option<&'e Parts>,
 }
 
 /// Values for variables. Each is asked for once, when it is first needed.
@@ -229,6 +232,11 @@ impl<'e> Context<'e> {
             *known = bindings.get(name).map_or(External::Unbound, External::Bound);
         }
         if let External::Bound(value) = known { Some(value.clone()) } else { None }
+    }
+
+    /// Where the values of parts go, if the expression is being explained.
+    pub(crate) fn parts(&self) -> Option<&'e Parts> {
+        self.environment.parts
     }
 
     /// The time of this evaluation, in milliseconds since 1970: always the same.

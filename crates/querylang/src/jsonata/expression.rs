@@ -4,6 +4,7 @@ use super::ast::{Ast, AstKind, Operator};
 use super::compile::{self, Library, Program};
 use super::context::{Context, Environment};
 use super::error::Error;
+use super::explain::{self, Explanation, Parts};
 use super::function::Builtin;
 use super::parse;
 use super::value::{Text, Value};
@@ -99,9 +100,7 @@ impl Compiler {
     /// S-codes with a position, and U1001 if it is nested too deep.
     pub fn compile(&self, text: &str) -> Result<Expression, Error> {
         let ast = parse::parse(text, self.library.dialect)?;
-        let mut externals = Vec::new();
-        let program = compile::compile(&ast, &self.library, &mut externals, &[])?;
-        Ok(Expression(Arc::new(Inner { ast, program, externals, library: self.library.clone() })))
+        Expression::of(ast, self.library.clone())
     }
 }
 
@@ -112,6 +111,30 @@ impl Expression {
     /// S-codes with a position.
     pub fn compile(text: &str) -> Result<Self, Error> {
         Compiler::default().compile(text)
+    }
+
+    fn of(ast: Ast, library: Library) -> Result<Self, Error> {
+        let mut externals = Vec::new();
+        let program = compile::compile(&ast, &library, &mut externals, &[])?;
+        Ok(Self(Arc::new(Inner { ast, program, externals, library })))
+    }
+
+    /// Evaluates it on an input, and says what each of its parts was worth. It takes more steps and more depth than
+    /// [`evaluate`](Self::evaluate), so it may reach a bound that the expression alone does not.
+    #[must_use]
+    pub fn explain(&self, input: &Value, environment: Environment<'_>) -> Explanation {
+        let parts = Parts::default();
+        let mut library = self.0.library.clone();
+        library.added.push(&explain::PART);
+        let looked_at = explain::instrument(&self.0.ast, &parts).and_then(|ast| Self::of(ast, library));
+        match looked_at {
+            Ok(looked_at) => {
+                let environment = Environment { parts: Some(&parts), ..environment };
+                let value = looked_at.evaluate(input, environment);
+                Explanation { value, parts: parts.into_parts() }
+            }
+            Err(error) => Explanation { value: Err(error), parts: Vec::new() },
+        }
     }
 
     /// Evaluates it on an input.

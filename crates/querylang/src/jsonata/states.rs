@@ -3,6 +3,7 @@
 
 use super::context::{Bindings, Environment, Limits};
 use super::error::{Error, Limit};
+use super::explain::Explanation;
 use super::expression::{Compiler, Dialect, Expression, FreeNameKind};
 use super::functions::step_functions;
 use super::json::NotJson;
@@ -225,15 +226,7 @@ impl StatesExpression {
     /// If it throws, ends at a bound, or yields nothing or no JSON.
     pub fn evaluate(&self, scope: &StatesScope<'_>) -> Result<Json, EvaluationFailure> {
         let bindings = Given { reads: &self.0.reads, scope };
-        #[expect(clippy::cast_precision_loss, reason = "times fit for 285,000 years")]
-        let environment = Environment {
-            now_millis: scope.now_millis as f64,
-            seed: if self.is_random() { scope.environment.random() } else { 0 },
-            limits: scope.limits,
-            should_stop: None,
-            bindings: Some(&bindings),
-            spent: scope.spent,
-        };
+        let environment = self.environment(scope, &bindings);
         let value = self.0.expression.evaluate(&Value::Undefined, environment).map_err(|error| {
             let text = match error.reached_limit() {
                 None => error.to_string(),
@@ -248,6 +241,25 @@ impl StatesExpression {
             Ok(None) => Err(self.failure("returned nothing (undefined).")),
             Err(NotJson::Function) => Err(self.failure("returned an unsupported result type.")),
             Err(NotJson::TooLarge) => Err(self.too_large()),
+        }
+    }
+
+    /// What each of its parts is worth: see [`Expression::explain`].
+    #[must_use]
+    pub fn explain(&self, scope: &StatesScope<'_>) -> Explanation {
+        let bindings = Given { reads: &self.0.reads, scope };
+        self.0.expression.explain(&Value::Undefined, self.environment(scope, &bindings))
+    }
+
+    fn environment<'a>(&self, scope: &StatesScope<'a>, bindings: &'a Given<'a>) -> Environment<'a> {
+        #[expect(clippy::cast_precision_loss, reason = "times fit for 285,000 years")]
+        Environment {
+            now_millis: scope.now_millis as f64,
+            seed: if self.is_random() { scope.environment.random() } else { 0 },
+            limits: scope.limits,
+            bindings: Some(bindings),
+            spent: scope.spent,
+            ..Environment::default()
         }
     }
 

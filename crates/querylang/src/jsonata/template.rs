@@ -67,6 +67,22 @@ impl StatesTemplate {
         if let Node::Expression(expression) = &self.0 { Some(expression) } else { None }
     }
 
+    /// The expressions in it, in the order of the text.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&StatesExpression> {
+        fn visit<'a>(node: &'a Node, found: &mut Vec<&'a StatesExpression>) {
+            match node {
+                Node::Literal(_) => {}
+                Node::Expression(expression) => found.push(expression),
+                Node::Object(members) => members.iter().for_each(|(_, node)| visit(node, found)),
+                Node::Array(items) => items.iter().for_each(|node| visit(node, found)),
+            }
+        }
+        let mut found = Vec::new();
+        visit(&self.0, &mut found);
+        found
+    }
+
     /// The variables it reads: sorted, with repetitions.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {

@@ -6,6 +6,8 @@
 mod backup;
 mod check;
 mod client;
+mod eval;
+mod migrate;
 mod progress;
 mod quarantine;
 mod restore;
@@ -55,6 +57,11 @@ enum Command {
     /// Check a definition and show what is wrong with it
     #[command(after_help = VALIDATE_HELP)]
     Validate(validate::ValidateArgs),
+    /// Evaluate an expression or a template on an input
+    #[command(after_help = eval::HELP)]
+    Eval(Box<eval::EvalArgs>),
+    /// Rewrite a definition in another query language
+    Migrate(migrate::MigrateArgs),
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
@@ -153,6 +160,8 @@ pub fn main() -> ExitCode {
         }
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Eval(args) => eval::eval(&args),
+        Command::Migrate(args) => migrate::migrate(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),

@@ -71,30 +71,34 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     })
 }
 
-/// The text of the input.
-fn input(given: &str) -> Result<String, Failure> {
-    let text = if given == "-" {
+/// A text that is given as it is, as `@FILE`, or as `-` for stdin. `what`: what it is, for messages.
+pub(super) fn text_of(what: &str, given: &str) -> Result<String, Failure> {
+    if given == "-" {
         std::io::read_to_string(std::io::stdin())
-            .map_err(|error| Failure::Usage(format!("the input on stdin cannot be read: {error}")))?
+            .map_err(|error| Failure::Usage(format!("the {what} on stdin cannot be read: {error}")))
     } else if let Some(file) = given.strip_prefix('@') {
         std::fs::read_to_string(file)
-            .map_err(|error| Failure::Usage(format!("the input file {file} cannot be read: {error}")))?
+            .map_err(|error| Failure::Usage(format!("the {what} file {file} cannot be read: {error}")))
     } else {
-        given.to_owned()
-    };
-    let text = text.trim().to_owned();
+        Ok(given.to_owned())
+    }
+}
+
+/// The text of the input.
+pub(super) fn input(given: &str) -> Result<String, Failure> {
+    let text = text_of("input", given)?.trim().to_owned();
     json_text::check(&text).map_err(|error| Failure::Usage(format!("the input is not JSON: {error}")))?;
     Ok(text)
 }
 
 /// Where the execution runs.
-struct Place {
-    client: Client,
+pub(super) struct Place {
+    pub(super) client: Client,
     own: Option<(Arc<Service>, JoinHandle<()>)>,
 }
 
 impl Place {
-    async fn find(endpoint: Option<&str>) -> Result<Self, Failure> {
+    pub(super) async fn find(endpoint: Option<&str>) -> Result<Self, Failure> {
         if let Some(endpoint) = endpoint {
             return Ok(Self { client: Client::new(endpoint)?, own: None });
         }
@@ -118,13 +122,26 @@ impl Place {
         Ok(Self { client, own: Some((service, serving)) })
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         if let Some((service, serving)) = self.own {
             service.stop();
             let _ended = serving.await;
             let _nothing_to_lose = service.engine().drain(Duration::ZERO).await;
         }
     }
+}
+
+/// Runs a definition on an input, and shows nothing of it: DescribeExecution's answer.
+pub(super) async fn outcome(client: &Client, definition: &str, input: &str) -> Result<Value, Failure> {
+    let args = RunArgs {
+        definition: PathBuf::new(),
+        input: String::new(),
+        endpoint: None,
+        json: false,
+        quiet: true,
+        timeout: None,
+    };
+    execute(client, &args, definition, input, None).await
 }
 
 async fn execute(

@@ -47,6 +47,11 @@ impl Found {
         !self.valid || !self.unsupported.is_empty()
     }
 
+    /// Whether AWS would refuse it.
+    pub(super) fn is_invalid(&self) -> bool {
+        !self.valid
+    }
+
     fn count(&self, severity: Severity) -> usize {
         self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }
