@@ -97,7 +97,11 @@ impl Committer {
             return self.release(batch);
         }
         match self.shared.store.commit(&commits) {
-            Ok(()) => self.release(batch),
+            Ok(()) => {
+                // At once: what comes in a second can take all that is left for executions that run.
+                self.shared.look_at_space();
+                self.release(batch);
+            }
             Err(error) if error.kind() == ErrorKind::Invalid && batch.len() > 1 => {
                 // Nothing was written. One of them is over the store's limits; the others are not to suffer for it.
                 let mut commits = commits.into_iter();
