@@ -91,7 +91,6 @@ class Work:
         short = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3, "End": True}}}
         self.naps = create(self.sfn, "naps", short)
         self.acknowledged = {}
-        self.fillers = 0
 
     def start(self, machine, name, size=0):
         text = json.dumps({"name": name, "padding": "x" * size})
@@ -100,20 +99,15 @@ class Work:
         return arn
 
     def until_refused(self):
-        """Starts executions, smaller and smaller, until there is no room for the smallest, nor for anything else that is
-        new; the last refusal of a start. A checkpoint that ends in between gives room back: then it goes on, slowly, for
-        the server looks once a second whether to keep the rest."""
-        sizes = [200_000, 20_000, 2_000, 0]
-        while True:
-            for size in sizes:
-                refused = None
-                while not refused:
-                    self.fillers += 1
-                    assert self.fillers < 20_000, "the disk never fills"
-                    refused = refusal(self.start, machine=self.passes, name=f"fill-{self.fillers}", size=size)
-            if refusal(self.sfn.create_activity, name=f"one-more-{self.fillers}"):
-                return refused
-            sizes = [2_000, 0]
+        """Starts executions, smaller and smaller, until there is no room for the smallest; the last refusal."""
+        number = 0
+        for size in (200_000, 20_000, 2_000, 0):
+            refused = None
+            while not refused:
+                number += 1
+                assert number < 20_000, "the disk never fills"
+                refused = refusal(self.start, machine=self.passes, name=f"fill-{number}", size=size)
+        return refused
 
     def answer(self, token, size=0):
         """Answers a task; the refusal, if there was one."""
@@ -158,6 +152,7 @@ def test_a_disk_that_fills_up_and_comes_back(disk, restart):
         assert refused["Code"] == "ServiceUnavailable", refused
         # Refused before it was tried, or by the store itself: either says why and what to do.
         assert "full" in refused["Message"] and "free some space" in refused["Message"], refused
+        assert refusal(sfn.create_activity, name="one-more")
         work.check_reads()
         # Then there is no room for that either.
         answered, token, refused = work.answer_until_refused()
