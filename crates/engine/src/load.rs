@@ -14,7 +14,7 @@ use crate::{
     message::ExecutionRef,
     rows::{self, PayloadReader},
     shard::Shard,
-    turn::Hot,
+    turn::{FEW_FRAMES, Hot},
 };
 
 impl Shard {
@@ -71,14 +71,10 @@ impl Shard {
     }
 }
 
-/// An execution that never had more frames than this is read frame by frame: looking for a row that is not there costs
-/// a question to a filter, a scan costs a block of each file of the index.
-const FEW_FRAMES: u32 = 8;
-
 fn read_frames(store: &dyn Store, execution: ExecutionRef, head: &Head) -> Result<BTreeMap<FrameId, Frame>> {
     let ExecutionRef { scope, id } = execution;
     let mut frames = BTreeMap::new();
-    if head.next_frame <= FEW_FRAMES {
+    if head.next_frame as usize <= FEW_FRAMES {
         for number in 0..head.next_frame {
             if let Some(row) = store.get(Table::Frame, &keys::frame(scope, id, number))? {
                 frames.insert(FrameId(number), records::decode(Table::Frame, &row)?);

@@ -26,6 +26,10 @@ use crate::{
 /// Payloads longer than this lie beside their turn.
 const INLINE_BYTES: usize = 4_096;
 
+/// Up to this many frames are read and deleted one by one: a row that is not there costs a question to a filter, a range
+/// costs a block of each file of the index.
+pub(crate) const FEW_FRAMES: usize = 8;
+
 /// An execution in a shard's memory.
 pub(crate) struct Hot {
     pub(crate) execution: Execution,
@@ -150,7 +154,14 @@ pub(crate) fn write(
     }
     if !first {
         for range in &effects.removed {
-            commit.delete_range(Table::Frame, keys::frame(scope, id, range.start), keys::frame(scope, id, range.end));
+            if range.len() <= FEW_FRAMES {
+                for number in range.clone() {
+                    commit.delete(Table::Frame, keys::frame(scope, id, number));
+                }
+            } else {
+                let (from, to) = (keys::frame(scope, id, range.start), keys::frame(scope, id, range.end));
+                commit.delete_range(Table::Frame, from, to);
+            }
         }
     }
     for number in &effects.changed {
