@@ -83,7 +83,7 @@ impl Ledger {
         self.note(names::commit(&self.rows, commit));
         self.rows.apply(commit);
         let mut turns = Vec::new();
-        for mutation in &commit.mutations {
+        for mutation in commit.mutations() {
             match mutation {
                 Mutation::Put { table, key, value } => {
                     self.hash.add(key);
@@ -107,13 +107,13 @@ impl Ledger {
                 }
                 Mutation::Delete { table, key } => {
                     self.hash.add(key);
-                    if *table == Table::Timer
+                    if table == Table::Timer
                         && let Some((_, _, execution, timer)) = keys::parse_timer(key)
                         && let Some(timers) = self.timers.get_mut(&execution)
                     {
                         timers.remove(&timer);
                     }
-                    if *table == Table::Quarantine
+                    if table == Table::Quarantine
                         && let Some((_, execution)) = keys::parse_execution(key)
                     {
                         *self.left_quarantine.entry(execution).or_default() += 1;

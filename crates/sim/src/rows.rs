@@ -35,17 +35,17 @@ impl Rows {
     }
 
     pub(crate) fn apply(&mut self, commit: &Commit) {
-        for mutation in &commit.mutations {
+        for mutation in commit.mutations() {
             match mutation {
                 Mutation::Put { table, key, value } => {
-                    self.tables.entry(*table).or_default().insert(key.clone(), value.clone());
+                    self.tables.entry(table).or_default().insert(key.to_vec(), value.to_vec());
                 }
                 Mutation::Delete { table, key } => {
-                    self.tables.entry(*table).or_default().remove(key);
+                    self.tables.entry(table).or_default().remove(key);
                 }
                 Mutation::DeleteRange { table, from, to } if from < to => {
-                    let rows = self.tables.entry(*table).or_default();
-                    let range = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
+                    let rows = self.tables.entry(table).or_default();
+                    let range = (Bound::Included(from), Bound::Excluded(to));
                     let gone: Vec<Vec<u8>> = rows.range::<[u8], _>(range).map(|(key, _)| key.clone()).collect();
                     for key in gone {
                         rows.remove(&key);

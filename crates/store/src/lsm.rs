@@ -161,11 +161,12 @@ impl Index for LsmIndex {
         Ok(self.fact(POSITION)?.map_or(0, u64::from_be_bytes))
     }
 
-    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error> {
+    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
         let error = |e: lsm_tree::Error| index_error("writing", &self.path, &e);
         let mut rest = self.rest.ingestion().map_err(error)?;
         rest.write(POSITION, position.to_be_bytes()).map_err(error)?;
         let mut current: Option<(usize, AnyIngestion<'_>)> = None;
+        let mut key = Vec::new();
         for change in changes {
             let change = change?;
             let ingestion = match (own(change.table), &mut current) {
@@ -180,10 +181,12 @@ impl Index for LsmIndex {
                     &mut other.insert((number, ingestion)).1
                 }
             };
-            let key = full_key(change.table, &change.key);
+            key.clear();
+            key.push(change.table as u8);
+            key.extend_from_slice(&change.key);
             match change.value {
-                Some(value) => ingestion.write(key, value),
-                None => ingestion.write_tombstone(key),
+                Some(value) => ingestion.write(&key[..], value),
+                None => ingestion.write_tombstone(&key[..]),
             }
             .map_err(error)?;
         }

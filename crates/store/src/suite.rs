@@ -298,16 +298,16 @@ impl Random {
 
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-fn apply(model: &mut Model, mutation: &Mutation) {
-    match mutation {
+fn apply(model: &mut Model, mutation: &Mutation<'_>) {
+    match *mutation {
         Mutation::Put { table, key, value } => {
-            model.insert((*table, key.clone()), value.clone());
+            model.insert((table, key.to_vec()), value.to_vec());
         }
         Mutation::Delete { table, key } => {
-            model.remove(&(*table, key.clone()));
+            model.remove(&(table, key.to_vec()));
         }
         Mutation::DeleteRange { table, from, to } => {
-            model.retain(|(t, key), _| t != table || key < from || key >= to);
+            model.retain(|(t, key), _| *t != table || &key[..] < from || &key[..] >= to);
         }
     }
 }
@@ -338,8 +338,8 @@ fn model(subject: &Subject, seed: u64) {
             })
             .collect();
         store.commit(&batch).expect("commit");
-        for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
-            apply(&mut model, mutation);
+        for mutation in batch.iter().flat_map(Commit::mutations) {
+            apply(&mut model, &mutation);
         }
         if subject.persistent && random.below(25) == 0 {
             if random.below(2) == 0 {

@@ -178,7 +178,7 @@ fn the_log_can_be_inspected() {
     assert_eq!(records.iter().map(|r| r.sequence).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(records[1].offset, records[0].offset + records[0].bytes);
     assert_eq!(records[2].durable, 2);
-    assert_eq!(records[0].commit.mutations.len(), 1);
+    assert_eq!(records[0].commit.mutations().count(), 1);
     assert_eq!(log.torn_tail(), None);
 
     let segment = dir.path().join("log/0000000000000001.log");
