@@ -92,7 +92,7 @@ impl Shard {
     ) -> Driven {
         let execution = hot.reference();
         let inputs: Vec<Input> = taken.iter().map(|t| self.shared.input(t.kind.clone(), now)).collect();
-        let before = Before { cut: !hot.execution.head.ready.is_empty() };
+        let before = Before::of(&hot);
         let mut receivers = Receivers::new();
         let shared = self.shared.clone();
         let stepped = catch_unwind(AssertUnwindSafe(|| step(&shared, &mut hot, &inputs, &mut receivers)));

@@ -81,11 +81,15 @@ impl Ledger {
         #[cfg(test)]
         self.kept.push(commit.clone());
         self.note(names::commit(&self.rows, commit));
-        self.rows.apply(commit);
+        let mut inserts = Ok(());
+        for mutation in commit.mutations() {
+            inserts = inserts.and(store::insert(&self.rows, &mutation));
+            self.rows.change(&mutation);
+        }
         let mut turns = Vec::new();
         for mutation in commit.mutations() {
             match mutation {
-                Mutation::Put { table, key, value } => {
+                Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
                     self.hash.add(key);
                     self.hash.add(value);
                     match table {
@@ -129,6 +133,7 @@ impl Ledger {
             let taken = self.turn(key, value);
             self.note(taken);
         }
+        self.note(inserts);
     }
 
     fn turn(&mut self, key: &[u8], value: &[u8]) -> Checked {

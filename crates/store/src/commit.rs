@@ -10,12 +10,23 @@ use crate::{Error, MAX_KEY_BYTES, MAX_VALUE_BYTES, Table};
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const DELETE_RANGE: u8 = 3;
+const INSERT: u8 = 4;
 
 /// One change of one table, as a [`Commit`] holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutation<'a> {
     /// Set `key` to `value`, whether or not the key existed.
     Put {
+        /// The table.
+        table: Table,
+        /// The key; at most [`MAX_KEY_BYTES`].
+        key: &'a [u8],
+        /// The value; at most [`MAX_VALUE_BYTES`].
+        value: &'a [u8],
+    },
+    /// Set `key`, which has no value, to `value`: should it go again soon, there is nothing behind it to hide, and it
+    /// leaves no trace. Wrong, and not noticed, if the key has a value.
+    Insert {
         /// The table.
         table: Table,
         /// The key; at most [`MAX_KEY_BYTES`].
@@ -45,7 +56,7 @@ impl Mutation<'_> {
     /// Bytes of keys and values.
     pub fn size(&self) -> usize {
         match self {
-            Mutation::Put { key, value, .. } => key.len() + value.len(),
+            Mutation::Put { key, value, .. } | Mutation::Insert { key, value, .. } => key.len() + value.len(),
             Mutation::Delete { key, .. } => key.len(),
             Mutation::DeleteRange { from, to, .. } => from.len() + to.len(),
         }
@@ -60,12 +71,18 @@ impl Mutation<'_> {
             ))),
         };
         match *self {
-            Mutation::Put { table, value, .. } if value.len() > MAX_VALUE_BYTES => Err(Error::invalid(format!(
-                "a value of {} bytes in table {table:?} exceeds the limit of {MAX_VALUE_BYTES} bytes; split it over \
-                 several rows",
-                value.len()
-            ))),
-            Mutation::Put { table, key: k, .. } | Mutation::Delete { table, key: k } => key(table, k),
+            Mutation::Put { table, value, .. } | Mutation::Insert { table, value, .. }
+                if value.len() > MAX_VALUE_BYTES =>
+            {
+                Err(Error::invalid(format!(
+                    "a value of {} bytes in table {table:?} exceeds the limit of {MAX_VALUE_BYTES} bytes; split it over \
+                     several rows",
+                    value.len()
+                )))
+            }
+            Mutation::Put { table, key: k, .. }
+            | Mutation::Insert { table, key: k, .. }
+            | Mutation::Delete { table, key: k } => key(table, k),
             Mutation::DeleteRange { table, from, to } => key(table, from).and_then(|()| key(table, to)),
         }
     }
@@ -74,8 +91,8 @@ impl Mutation<'_> {
 /// One atomic change, the trace of one turn: all of its mutations happen, or none. Within a
 /// commit, later mutations win over earlier ones.
 ///
-/// Its bytes are part of the stored format. Each mutation: operation u8 (1 put, 2 delete, 3 delete range), table u8,
-/// then byte strings (key and value; key; from and to), each a varint length and the bytes.
+/// Its bytes are part of the stored format. Each mutation: operation u8 (1 put, 2 delete, 3 delete range, 4 insert), table u8,
+/// then byte strings (key and value; key; from and to; key and value), each a varint length and the bytes.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Commit {
     bytes: Vec<u8>,
@@ -85,6 +102,11 @@ impl Commit {
     /// Adds a [`Mutation::Put`].
     pub fn put(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.push(&Mutation::Put { table, key: key.as_ref(), value: value.as_ref() });
+    }
+
+    /// Adds a [`Mutation::Insert`].
+    pub fn insert(&mut self, table: Table, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        self.push(&Mutation::Insert { table, key: key.as_ref(), value: value.as_ref() });
     }
 
     /// Adds a [`Mutation::Delete`].
@@ -104,6 +126,7 @@ impl Commit {
         }
         let (operation, table, first, second) = match *mutation {
             Mutation::Put { table, key, value } => (PUT, table, key, Some(value)),
+            Mutation::Insert { table, key, value } => (INSERT, table, key, Some(value)),
             Mutation::Delete { table, key } => (DELETE, table, key, None),
             Mutation::DeleteRange { table, from, to } => (DELETE_RANGE, table, from, Some(to)),
         };
@@ -216,6 +239,7 @@ fn take_mutation<'a>(input: &mut &'a [u8]) -> Result<Option<Mutation<'a>>, Strin
     let mut next = || take_bytes(input).ok_or_else(|| "a mutation is cut short".to_owned());
     Ok(Some(match *operation {
         PUT => Mutation::Put { table, key: next()?, value: next()? },
+        INSERT => Mutation::Insert { table, key: next()?, value: next()? },
         DELETE => Mutation::Delete { table, key: next()? },
         DELETE_RANGE => Mutation::DeleteRange { table, from: next()?, to: next()? },
         other => return Err(format!("a mutation has the unknown operation {other}")),
@@ -232,6 +256,7 @@ mod tests {
         assert!(commit.is_empty());
         commit.put(Table::Frame, "key", vec![7; 300]);
         commit.delete(Table::Timer, "gone");
+        commit.insert(Table::Task, "new", "");
         let mut later = Commit::default();
         later.delete_range(Table::Payload, "a", "b");
         commit.append(&later);
@@ -241,6 +266,7 @@ mod tests {
             [
                 Mutation::Put { table: Table::Frame, key: b"key", value: &[7; 300] },
                 Mutation::Delete { table: Table::Timer, key: b"gone" },
+                Mutation::Insert { table: Table::Task, key: b"new", value: b"" },
                 Mutation::DeleteRange { table: Table::Payload, from: b"a", to: b"b" },
             ]
         );

@@ -50,14 +50,6 @@ pub trait Index: Send + Sync + 'static {
     /// When the index cannot be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 
-    /// Whether `key` has a value.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
-        Ok(self.get(table, key)?.is_some())
-    }
-
     /// The rows between `from` and `to` (never a crossed range), as they are at this call,
     /// whatever is applied while they are read.
     fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error>;

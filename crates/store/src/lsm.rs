@@ -223,11 +223,6 @@ impl Index for LsmIndex {
             .map_err(|e| index_error("reading", &self.path, &e))
     }
 
-    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
-        let Some(tree) = self.tree(table) else { return Ok(false) };
-        tree.contains_key(full_key(table, key), LATEST).map_err(|e| index_error("reading", &self.path, &e))
-    }
-
     fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {
         let Some(tree) = self.tree(table) else { return Ok(Box::new(std::iter::empty())) };
         let from = match from {

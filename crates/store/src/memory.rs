@@ -48,7 +48,7 @@ impl MemoryStore {
 impl State {
     fn apply(&mut self, mutation: &Mutation<'_>) {
         match *mutation {
-            Mutation::Put { table, key, value } => {
+            Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
                 let old = self.tables[table as usize].insert(key.to_vec(), value.to_vec());
                 self.stats.memtable_bytes += value.len() as u64;
                 self.stats.memtable_bytes -= match old {

@@ -113,10 +113,27 @@ impl Values {
     }
 }
 
+/// What became of a key.
+#[derive(Clone, Copy)]
+enum Change {
+    Put(Place),
+    /// Put, and it had no value before this generation: if it is deleted again, nothing happened.
+    Born(Place),
+    Deleted,
+}
+
+impl Change {
+    fn place(self) -> Option<Place> {
+        match self {
+            Change::Put(place) | Change::Born(place) => Some(place),
+            Change::Deleted => None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct TableChanges {
-    /// Where the values lie; none of deleted keys.
-    keys: BTreeMap<Key, Option<Place>>,
+    keys: BTreeMap<Key, Change>,
     /// Disjoint deleted ranges, first key to end.
     ranges: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
@@ -174,13 +191,13 @@ pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Changed keys of a table in order.
 pub(crate) struct Keys<'a> {
-    range: btree_map::Range<'a, Key, Option<Place>>,
+    range: btree_map::Range<'a, Key, Change>,
     values: &'a Values,
 }
 
 impl<'a> Keys<'a> {
-    fn entry(&self, (key, place): (&'a Key, &'a Option<Place>)) -> Entry<'a> {
-        (key, place.map(|place| self.values.at(place)))
+    fn entry(&self, (key, change): (&'a Key, &'a Change)) -> Entry<'a> {
+        (key, change.place().map(|place| self.values.at(place)))
     }
 }
 
@@ -211,8 +228,8 @@ impl Generation {
 
     pub(crate) fn find(&self, table: Table, key: &[u8]) -> Found<'_> {
         let changes = &self.tables[table as usize];
-        match changes.keys.get(key) {
-            Some(Some(place)) => Found::Value(self.values.at(*place)),
+        match changes.keys.get(key).map(|change| change.place()) {
+            Some(Some(place)) => Found::Value(self.values.at(place)),
             Some(None) => Found::Deleted,
             None if changes.covers(key) => Found::Deleted,
             None => Found::Unknown,
@@ -231,8 +248,9 @@ impl Generation {
 
     pub(crate) fn apply(&mut self, mutation: &Mutation<'_>) {
         match *mutation {
-            Mutation::Put { table, key, value } => self.set(table, key, Some(value)),
-            Mutation::Delete { table, key } => self.set(table, key, None),
+            Mutation::Put { table, key, value } => self.put(table, key, value, false),
+            Mutation::Insert { table, key, value } => self.put(table, key, value, true),
+            Mutation::Delete { table, key } => self.delete(table, key),
             Mutation::DeleteRange { table, from, to } => {
                 if from < to {
                     self.delete_range(table, from, to);
@@ -241,11 +259,43 @@ impl Generation {
         }
     }
 
-    fn set(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
-        let place = value.map(|value| self.values.push(value));
-        self.bytes += value.map_or(0, cost);
-        if self.tables[table as usize].keys.insert(key.into(), place).is_none() {
-            self.bytes += cost(key) + ROW_OVERHEAD;
+    /// [`apply`](Generation::apply) once more, over an index that may hold a part of what came of it the first time:
+    /// nothing counts as new.
+    pub(crate) fn apply_again(&mut self, mutation: &Mutation<'_>) {
+        match *mutation {
+            Mutation::Insert { table, key, value } => self.put(table, key, value, false),
+            _ => self.apply(mutation),
+        }
+    }
+
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8], new: bool) {
+        let place = self.values.push(value);
+        self.bytes += cost(value);
+        match self.tables[table as usize].keys.entry(key.into()) {
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(if new { Change::Born(place) } else { Change::Put(place) });
+                self.bytes += cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(mut entry) => {
+                let born = matches!(entry.get(), Change::Born(_));
+                entry.insert(if born { Change::Born(place) } else { Change::Put(place) });
+            }
+        }
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        match self.tables[table as usize].keys.entry(key.into()) {
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(Change::Deleted);
+                self.bytes += cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(entry) if matches!(entry.get(), Change::Born(_)) => {
+                entry.remove();
+                self.bytes -= cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(mut entry) => {
+                entry.insert(Change::Deleted);
+            }
         }
     }
 

@@ -71,7 +71,7 @@ const SPREAD: [Table; 4] = [Table::Execution, Table::Turn, Table::List, Table::T
 fn put_everywhere(store: &EmbeddedStore, round: u32) {
     let mut commit = Commit::default();
     for table in SPREAD {
-        commit.put(table, format!("key{round}"), format!("value{round}"));
+        commit.insert(table, format!("key{round}"), format!("value{round}"));
         commit.put(table, "changed", format!("value{round}"));
         if round > 0 {
             commit.delete(table, format!("key{}", round - 1));
@@ -129,6 +129,30 @@ fn a_checkpoint_that_reached_some_trees_only_is_repeated_from_the_log() {
             store.checkpoint().expect("a checkpoint");
         }
     }
+}
+
+#[test]
+fn what_came_and_went_between_two_checkpoints_leaves_nothing_in_the_index() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { background: false, ..Options::default() };
+    let store = EmbeddedStore::open(dir.path(), options).expect("opens");
+    let mut commit = Commit::default();
+    commit.put(Table::Head, "old", "value");
+    store.commit(&[commit]).expect("commits");
+    store.checkpoint().expect("a checkpoint");
+    let before = store.stats().index_rows;
+    let mut come = Commit::default();
+    come.insert(Table::Head, "short", "value");
+    come.put(Table::Head, "short", "another value");
+    let mut go = Commit::default();
+    go.delete(Table::Head, "short");
+    go.delete(Table::Head, "old");
+    go.insert(Table::Head, "old", "value");
+    go.delete(Table::Head, "old");
+    store.commit(&[come, go]).expect("commits");
+    store.checkpoint().expect("a checkpoint");
+    assert_eq!(store.stats().index_rows - before, 1, "that the old row is gone");
+    assert_eq!(store.get(Table::Head, b"old").expect("a get"), None);
 }
 
 #[test]

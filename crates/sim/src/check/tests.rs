@@ -44,7 +44,7 @@ fn complains(commits: &[Commit], tamper: impl FnMut(&Commit) -> Option<Commit>) 
 }
 
 fn puts(mutation: &Mutation<'_>, wanted: Table) -> bool {
-    matches!(mutation, Mutation::Put { table, .. } if *table == wanted)
+    matches!(mutation, Mutation::Put { table, .. } | Mutation::Insert { table, .. } if *table == wanted)
 }
 
 /// Leaves the first put into a table out.
@@ -82,6 +82,15 @@ fn tampered_commits_bring_the_complaint_of_the_checker_that_is_there_for_them() 
     assert_eq!(lost.complaint().map(|complaint| complaint.checker), Some("turns"));
     let twice = replay(commits[..=at].iter().chain(&commits[at..]));
     assert_eq!(twice.complaint().map(|complaint| complaint.checker), Some("turns"));
+
+    // A row that is said to be new, and is not.
+    let twice = complains(&commits[..=at], |commit| {
+        let new = commit.mutations().find(|mutation| matches!(mutation, Mutation::Insert { .. }))?;
+        let mut tampered = commit.clone();
+        tampered.push(&new);
+        Some(tampered)
+    });
+    assert_eq!(twice, "store");
 
     // An event that the fold does not give, as if a turn had been written down wrongly.
     let with_one_more = |mutation: &Mutation<'_>| {

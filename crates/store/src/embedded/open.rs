@@ -142,7 +142,7 @@ fn replay(disk: &dyn Disk, log_dir: &Path, position: u64) -> Result<(Recovered, 
                 return Ok(());
             }
             let commit = Commit::from_bytes(record.payload).map_err(|reason| Error::corrupt(&path, offset, reason))?;
-            commit.mutations().for_each(|mutation| active.apply(&mutation));
+            commit.mutations().for_each(|mutation| active.apply_again(&mutation));
             Ok(())
         })?);
     }
