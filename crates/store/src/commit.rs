@@ -179,12 +179,6 @@ impl fmt::Debug for Commit {
     }
 }
 
-impl<'a> Extend<Mutation<'a>> for Commit {
-    fn extend<I: IntoIterator<Item = Mutation<'a>>>(&mut self, mutations: I) {
-        mutations.into_iter().for_each(|mutation| self.push(&mutation));
-    }
-}
-
 /// The mutations of a [`Commit`], in order.
 #[derive(Clone, Debug)]
 pub struct Mutations<'a> {

@@ -28,7 +28,8 @@ use crate::{Error, Order, Row, Table};
 /// The key of the position, before those of all tables.
 const POSITION: [u8; 1] = [0];
 
-/// The key of the tables' own trees that hold something, a bit each, after those of all tables: a folder that is gone is noticed.
+/// The key of the tables' own trees that hold something, a bit each, after those of all tables: a folder that is gone is
+/// noticed.
 const FILLED: [u8; 1] = [u8::MAX];
 
 /// Bytes of one file of the index. Most keys rise with time, so most of what a level holds is not touched by what comes

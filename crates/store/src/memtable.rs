@@ -115,25 +115,25 @@ impl Values {
 
 /// What became of a key.
 #[derive(Clone, Copy)]
-enum Change {
+enum KeyState {
     Put(Place),
     /// Put, and it had no value before this generation: if it is deleted again, nothing happened.
     Born(Place),
     Deleted,
 }
 
-impl Change {
+impl KeyState {
     fn place(self) -> Option<Place> {
         match self {
-            Change::Put(place) | Change::Born(place) => Some(place),
-            Change::Deleted => None,
+            KeyState::Put(place) | KeyState::Born(place) => Some(place),
+            KeyState::Deleted => None,
         }
     }
 }
 
 #[derive(Default)]
 struct TableChanges {
-    keys: BTreeMap<Key, Change>,
+    keys: BTreeMap<Key, KeyState>,
     /// Disjoint deleted ranges, first key to end.
     ranges: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
@@ -191,13 +191,13 @@ pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Changed keys of a table in order.
 pub(crate) struct Keys<'a> {
-    range: btree_map::Range<'a, Key, Change>,
+    range: btree_map::Range<'a, Key, KeyState>,
     values: &'a Values,
 }
 
 impl<'a> Keys<'a> {
-    fn entry(&self, (key, change): (&'a Key, &'a Change)) -> Entry<'a> {
-        (key, change.place().map(|place| self.values.at(place)))
+    fn entry(&self, (key, state): (&'a Key, &'a KeyState)) -> Entry<'a> {
+        (key, state.place().map(|place| self.values.at(place)))
     }
 }
 
@@ -228,7 +228,7 @@ impl Generation {
 
     pub(crate) fn find(&self, table: Table, key: &[u8]) -> Found<'_> {
         let changes = &self.tables[table as usize];
-        match changes.keys.get(key).map(|change| change.place()) {
+        match changes.keys.get(key).map(|state| state.place()) {
             Some(Some(place)) => Found::Value(self.values.at(place)),
             Some(None) => Found::Deleted,
             None if changes.covers(key) => Found::Deleted,
@@ -273,12 +273,12 @@ impl Generation {
         self.bytes += cost(value);
         match self.tables[table as usize].keys.entry(key.into()) {
             btree_map::Entry::Vacant(entry) => {
-                entry.insert(if new { Change::Born(place) } else { Change::Put(place) });
+                entry.insert(if new { KeyState::Born(place) } else { KeyState::Put(place) });
                 self.bytes += cost(key) + ROW_OVERHEAD;
             }
             btree_map::Entry::Occupied(mut entry) => {
-                let born = matches!(entry.get(), Change::Born(_));
-                entry.insert(if born { Change::Born(place) } else { Change::Put(place) });
+                let born = matches!(entry.get(), KeyState::Born(_));
+                entry.insert(if born { KeyState::Born(place) } else { KeyState::Put(place) });
             }
         }
     }
@@ -286,15 +286,15 @@ impl Generation {
     fn delete(&mut self, table: Table, key: &[u8]) {
         match self.tables[table as usize].keys.entry(key.into()) {
             btree_map::Entry::Vacant(entry) => {
-                entry.insert(Change::Deleted);
+                entry.insert(KeyState::Deleted);
                 self.bytes += cost(key) + ROW_OVERHEAD;
             }
-            btree_map::Entry::Occupied(entry) if matches!(entry.get(), Change::Born(_)) => {
+            btree_map::Entry::Occupied(entry) if matches!(entry.get(), KeyState::Born(_)) => {
                 entry.remove();
                 self.bytes -= cost(key) + ROW_OVERHEAD;
             }
             btree_map::Entry::Occupied(mut entry) => {
-                entry.insert(Change::Deleted);
+                entry.insert(KeyState::Deleted);
             }
         }
     }

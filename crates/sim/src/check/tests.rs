@@ -52,7 +52,8 @@ fn without(commits: &[Commit], table: Table) -> &'static str {
     complains(commits, |commit| {
         let left_out = commit.mutations().position(|mutation| puts(&mutation, table))?;
         let mut rest = Commit::default();
-        rest.extend(commit.mutations().enumerate().filter(|(at, _)| *at != left_out).map(|(_, mutation)| mutation));
+        let kept = commit.mutations().enumerate().filter(|(at, _)| *at != left_out);
+        kept.for_each(|(_, mutation)| rest.push(&mutation));
         Some(rest)
     })
 }
