@@ -51,7 +51,7 @@ impl Committer {
             let messages = inbox.wait(|message| match message {
                 CommitMessage::Pending(pending) => {
                     commits += 1;
-                    bytes += size(&pending.commit);
+                    bytes += pending.commit.size();
                     commits >= BATCH_COMMITS || bytes >= BATCH_BYTES
                 }
                 CommitMessage::Stop => true,
@@ -86,9 +86,12 @@ impl Committer {
     /// Commits a batch and lets go what waits for it.
     pub(crate) fn handle(&mut self, batch: Vec<Pending>) {
         let mut batch = self.keep_current(batch);
-        let something: Vec<bool> = batch.iter().map(|pending| is_something(&pending.commit)).collect();
-        let commits: Vec<Commit> =
-            batch.iter_mut().map(|pending| std::mem::take(&mut pending.commit)).filter(is_something).collect();
+        let something: Vec<bool> = batch.iter().map(|pending| !pending.commit.is_empty()).collect();
+        let commits: Vec<Commit> = batch
+            .iter_mut()
+            .map(|pending| std::mem::take(&mut pending.commit))
+            .filter(|commit| !commit.is_empty())
+            .collect();
         if self.shared.failed.load(Ordering::SeqCst) {
             let error = Error::unavailable("the store failed and must be opened again");
             return self.refuse(batch, &error);
@@ -97,7 +100,11 @@ impl Committer {
             return self.release(batch);
         }
         match self.shared.store.commit(&commits) {
-            Ok(()) => self.release(batch),
+            Ok(()) => {
+                // At once: what comes in a second can take all that is left for executions that run.
+                self.shared.look_at_space();
+                self.release(batch);
+            }
             Err(error) if error.kind() == ErrorKind::Invalid && batch.len() > 1 => {
                 // Nothing was written. One of them is over the store's limits; the others are not to suffer for it.
                 let mut commits = commits.into_iter();
@@ -171,18 +178,4 @@ impl Committer {
 /// two starts, so under load fewer and larger batches let everybody through sooner; a few are not held up.
 fn breath(crowd: f64) -> Option<Duration> {
     (crowd >= CROWD).then(|| BREATH_PER_COMMIT.mul_f64(crowd).min(LONGEST_BREATH))
-}
-
-fn is_something(commit: &Commit) -> bool {
-    !commit.mutations.is_empty()
-}
-
-fn size(commit: &Commit) -> usize {
-    use stepwright_store::Mutation::{Delete, DeleteRange, Put};
-    let one = |mutation: &stepwright_store::Mutation| match mutation {
-        Put { key, value, .. } => key.len() + value.len(),
-        Delete { key, .. } => key.len(),
-        DeleteRange { from, to, .. } => from.len() + to.len(),
-    };
-    commit.mutations.iter().map(one).sum()
 }

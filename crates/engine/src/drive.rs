@@ -92,7 +92,7 @@ impl Shard {
     ) -> Driven {
         let execution = hot.reference();
         let inputs: Vec<Input> = taken.iter().map(|t| self.shared.input(t.kind.clone(), now)).collect();
-        let before = Before { cut: !hot.execution.head.ready.is_empty() };
+        let before = Before::of(&hot);
         let mut receivers = Receivers::new();
         let shared = self.shared.clone();
         let stepped = catch_unwind(AssertUnwindSafe(|| step(&shared, &mut hot, &inputs, &mut receivers)));
@@ -115,7 +115,7 @@ impl Shard {
             self.settle_input(&hot, taken, accepted, &mut commit, &mut after, &mut receivers, &mut sequences);
         }
         if effects.is_empty() {
-            let own = (!commit.mutations.is_empty()).then_some(execution);
+            let own = (!commit.is_empty()).then_some(execution);
             hot.uncommitted += u32::from(own.is_some());
             self.keep(hot);
             if own.is_some() || !after.is_empty() {
@@ -124,7 +124,7 @@ impl Shard {
             return Driven::Done;
         }
         let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
-        commit.mutations.extend(written.commit.mutations);
+        commit.append(&written.commit);
         after.extend(written.after);
         self.send_out(&hot, &effects, receivers, &sequences, now, &mut after);
         for unsent in written.unsent {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stepwright_machine::{Execution, Frame, FrameId, Head};
 use stepwright_store::{
-    Table, keys,
+    Store, Table, keys,
     records::{self, ExecutionRow},
 };
 
@@ -14,7 +14,7 @@ use crate::{
     message::ExecutionRef,
     rows::{self, PayloadReader},
     shard::Shard,
-    turn::Hot,
+    turn::{FEW_FRAMES, Hot},
 };
 
 impl Shard {
@@ -45,12 +45,7 @@ impl Shard {
             return Ok(Some(hot));
         };
         let head: Head = records::decode(Table::Head, &bytes)?;
-        let mut frames: BTreeMap<FrameId, Frame> = BTreeMap::new();
-        rows::for_each(store, Table::Frame, &key, |key, value| {
-            let number = keys::parse_frame(key).ok_or_else(|| corrupt("the key of a frame"))?;
-            frames.insert(FrameId(number), records::decode(Table::Frame, value)?);
-            Ok(())
-        })?;
+        let frames = read_frames(store, execution, &head)?;
         hot.bytes += frames.len() * 512;
         hot.execution.head = head;
         hot.execution.frames = frames;
@@ -74,4 +69,23 @@ impl Shard {
             (None, Ok(())) => Ok(Some(hot)),
         }
     }
+}
+
+fn read_frames(store: &dyn Store, execution: ExecutionRef, head: &Head) -> Result<BTreeMap<FrameId, Frame>> {
+    let ExecutionRef { scope, id } = execution;
+    let mut frames = BTreeMap::new();
+    if head.next_frame as usize <= FEW_FRAMES {
+        for number in 0..head.next_frame {
+            if let Some(row) = store.get(Table::Frame, &keys::frame(scope, id, number))? {
+                frames.insert(FrameId(number), records::decode(Table::Frame, &row)?);
+            }
+        }
+        return Ok(frames);
+    }
+    rows::for_each(store, Table::Frame, &keys::execution(scope, id), |key, value| {
+        let number = keys::parse_frame(key).ok_or_else(|| corrupt("the key of a frame"))?;
+        frames.insert(FrameId(number), records::decode(Table::Frame, value)?);
+        Ok(())
+    })?;
+    Ok(frames)
 }

@@ -358,7 +358,7 @@ impl Retention {
             }
             commit.delete(Table::Expiry, key);
         }
-        let any = !commit.mutations.is_empty();
+        let any = !commit.is_empty();
         if any {
             shared.commit_blocking(commit)?;
         }

@@ -157,7 +157,7 @@ impl Shard {
         if new || (row.inputs.len(), row.dropped) != before {
             commit.put(Table::Quarantine, keys::execution(execution.scope, execution.id), records::encode(row));
         }
-        let own = (!commit.mutations.is_empty()).then_some(execution);
+        let own = (!commit.is_empty()).then_some(execution);
         *uncommitted += u32::from(own.is_some());
         if own.is_some() || !after.is_empty() {
             self.emit(own, commit, after);

@@ -26,6 +26,10 @@ use crate::{
 /// Payloads longer than this lie beside their turn.
 const INLINE_BYTES: usize = 4_096;
 
+/// Up to this many frames are read and deleted one by one: a row that is not there costs a question to a filter, a range
+/// costs a block of each file of the index, and the search for what it covers.
+pub(crate) const FEW_FRAMES: usize = 8;
+
 /// An execution in a shard's memory.
 pub(crate) struct Hot {
     pub(crate) execution: Execution,
@@ -74,7 +78,24 @@ impl Hot {
 /// What was true of an execution before the turn.
 pub(crate) struct Before {
     /// It had a continue row.
-    pub(crate) cut: bool,
+    cut: bool,
+    /// Its frames, if they were few.
+    few_frames: Option<Vec<u32>>,
+}
+
+impl Before {
+    pub(crate) fn of(hot: &Hot) -> Self {
+        let frames = &hot.execution.frames;
+        Self {
+            cut: !hot.execution.head.ready.is_empty(),
+            few_frames: (frames.len() <= FEW_FRAMES).then(|| frames.keys().map(|frame| frame.0).collect()),
+        }
+    }
+
+    /// Whether a frame is known to have no row.
+    fn is_without(&self, frame: u32) -> bool {
+        self.few_frames.as_ref().is_some_and(|few| !few.contains(&frame))
+    }
 }
 
 /// The definition of a Task state.
@@ -143,21 +164,14 @@ pub(crate) fn write(
     write_turn(hot, effects, &mut commit);
     write_execution(hot, first, closing.as_ref(), &mut commit);
 
-    if closing.is_none() {
-        commit.put(Table::Head, keys::execution(scope, id), records::encode(&hot.execution.head));
-    } else if !first {
-        commit.delete(Table::Head, keys::execution(scope, id));
+    let key = keys::execution(scope, id);
+    match (first, &closing) {
+        (true, None) => commit.insert(Table::Head, key, records::encode(&hot.execution.head)),
+        (false, None) => commit.put(Table::Head, key, records::encode(&hot.execution.head)),
+        (true, Some(_)) => {}
+        (false, Some(_)) => commit.delete(Table::Head, key),
     }
-    if !first {
-        for range in &effects.removed {
-            commit.delete_range(Table::Frame, keys::frame(scope, id, range.start), keys::frame(scope, id, range.end));
-        }
-    }
-    for number in &effects.changed {
-        if let Some(frame) = hot.execution.frames.get(&stepwright_machine::FrameId(*number)) {
-            commit.put(Table::Frame, keys::frame(scope, id, *number), records::encode(frame));
-        }
-    }
+    write_frames(hot, effects, before, &mut commit);
 
     write_timers(execution, effects, first, &mut commit, &mut after);
     let unsent = write_tasks(hot, effects, sequences, &mut next_sequence, &mut commit, &mut after);
@@ -168,6 +182,33 @@ pub(crate) fn write(
     }
     after.push(After::Changed(execution));
     Written { commit, after, unsent, closing }
+}
+
+fn write_frames(hot: &Hot, effects: &Effects, before: &Before, commit: &mut Commit) {
+    let ExecutionRef { scope, id } = hot.reference();
+    for range in &effects.removed {
+        match &before.few_frames {
+            Some(few) => {
+                for number in few.iter().filter(|number| range.contains(number)) {
+                    commit.delete(Table::Frame, keys::frame(scope, id, *number));
+                }
+            }
+            None => {
+                let (from, to) = (keys::frame(scope, id, range.start), keys::frame(scope, id, range.end));
+                commit.delete_range(Table::Frame, from, to);
+            }
+        }
+    }
+    for number in &effects.changed {
+        if let Some(frame) = hot.execution.frames.get(&stepwright_machine::FrameId(*number)) {
+            let (key, row) = (keys::frame(scope, id, *number), records::encode(frame));
+            if before.is_without(*number) {
+                commit.insert(Table::Frame, key, row);
+            } else {
+                commit.put(Table::Frame, key, row);
+            }
+        }
+    }
 }
 
 fn write_turn(hot: &mut Hot, effects: &Effects, commit: &mut Commit) {
@@ -240,8 +281,8 @@ fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit
     };
     let item = records::encode(&item);
     let status = closing.map_or(Status::Running, |closing| closing.status);
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), item.clone());
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, Some(status), id), item);
+    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), &item);
+    commit.insert(Table::List, keys::list_entry(scope, hot.row.machine, Some(status), id), item);
 }
 
 fn write_timers(execution: ExecutionRef, effects: &Effects, first: bool, commit: &mut Commit, after: &mut Vec<After>) {
@@ -263,7 +304,7 @@ fn write_timers(execution: ExecutionRef, effects: &Effects, first: bool, commit:
         }
     }
     for ((due, timer), kind) in set {
-        commit.put(Table::Timer, keys::timer(due, scope, id, timer), records::encode(&TimerRow { kind }));
+        commit.insert(Table::Timer, keys::timer(due, scope, id, timer), records::encode(&TimerRow { kind }));
         after.push(After::TimerSet(TimerRef { due, execution, timer }));
     }
 }
@@ -319,8 +360,11 @@ fn write_tasks(
         let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
         let target = if change.submitted { TaskTarget::Submitted } else { target(&definition.resource) };
         let started = change.started || change.submitted;
-        let row = TaskRow { sequence, target, started };
-        commit.put(Table::Task, key, records::encode(&row));
+        let row = records::encode(&TaskRow { sequence, target, started });
+        match change.scheduled {
+            Some(_) => commit.insert(Table::Task, key, row),
+            None => commit.put(Table::Task, key, row),
+        }
         if !started {
             unsent.push(Unsent { queued: QueuedTask { task: reference, sequence, started: false }, state });
         }

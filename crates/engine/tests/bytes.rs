@@ -5,7 +5,7 @@ mod common;
 use common::{World, function_arn};
 use serde_json::{Value, json};
 use stepwright_machine::{Limits, Status};
-use stepwright_store::Mutation;
+use stepwright_store::Commit;
 
 /// Bytes of keys and values written per item, deletions included.
 async fn bytes_per_item(items: usize) -> f64 {
@@ -30,12 +30,7 @@ async fn bytes_per_item(items: usize) -> f64 {
     assert_eq!(described.status, Status::Succeeded);
     assert_eq!(described.last_event, 7 * items as u64 + 6);
     let commits = world.store.commits.lock().unwrap();
-    let size = |mutation: &Mutation| match mutation {
-        Mutation::Put { key, value, .. } => key.len() + value.len(),
-        Mutation::Delete { key, .. } => key.len(),
-        Mutation::DeleteRange { from, to, .. } => from.len() + to.len(),
-    };
-    let bytes: usize = commits.iter().flat_map(|commit| &commit.mutations).map(size).sum();
+    let bytes: usize = commits.iter().flat_map(Commit::mutations).map(|mutation| mutation.size()).sum();
     let each = bytes as f64 / items as f64;
     println!("{items} items: {each:.0} bytes each, {} turns, {:?}", commits.len(), begun.elapsed());
     each

@@ -86,9 +86,11 @@ async fn a_first_turn_that_ends_writes_five_small_rows() {
     assert_eq!(commits.len(), 1, "one turn, one commit");
     let mut tables = Vec::new();
     let mut bytes = 0;
-    for mutation in &commits[0].mutations {
-        let Mutation::Put { table, key, value } = mutation else { panic!("nothing is deleted: {mutation:?}") };
-        tables.push(*table);
+    for mutation in commits[0].mutations() {
+        let (Mutation::Put { table, key, value } | Mutation::Insert { table, key, value }) = mutation else {
+            panic!("nothing is deleted: {mutation:?}")
+        };
+        tables.push(table);
         bytes += key.len() + value.len();
     }
     tables.sort_unstable();

@@ -46,8 +46,8 @@ impl SimIndex {
 }
 
 impl State {
-    fn change(&mut self, change: Change) {
-        let key = (change.table as u8, change.key);
+    fn change(&mut self, change: Change<'_>) {
+        let key = (change.table as u8, change.key.into_owned());
         match change.value {
             Some(value) => self.rows.insert(key, value.into()),
             None => self.rows.remove(&key),
@@ -60,9 +60,9 @@ impl Index for OpenIndex {
         Ok(self.index.lock().position)
     }
 
-    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error> {
+    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
         // The changes are read from this index, too: first all of them, then the first of them is made.
-        let changes: Vec<Change> = changes.collect::<Result<_, _>>()?;
+        let changes: Vec<Change<'_>> = changes.collect::<Result<_, _>>()?;
         match self.disk.index_operation(self.process) {
             Ok(()) => {
                 let mut state = self.index.lock();

@@ -81,11 +81,15 @@ impl Ledger {
         #[cfg(test)]
         self.kept.push(commit.clone());
         self.note(names::commit(&self.rows, commit));
-        self.rows.apply(commit);
+        let mut inserts = Ok(());
+        for mutation in commit.mutations() {
+            inserts = inserts.and(store::insert(&self.rows, &mutation));
+            self.rows.change(&mutation);
+        }
         let mut turns = Vec::new();
-        for mutation in &commit.mutations {
+        for mutation in commit.mutations() {
             match mutation {
-                Mutation::Put { table, key, value } => {
+                Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
                     self.hash.add(key);
                     self.hash.add(value);
                     match table {
@@ -107,13 +111,13 @@ impl Ledger {
                 }
                 Mutation::Delete { table, key } => {
                     self.hash.add(key);
-                    if *table == Table::Timer
+                    if table == Table::Timer
                         && let Some((_, _, execution, timer)) = keys::parse_timer(key)
                         && let Some(timers) = self.timers.get_mut(&execution)
                     {
                         timers.remove(&timer);
                     }
-                    if *table == Table::Quarantine
+                    if table == Table::Quarantine
                         && let Some((_, execution)) = keys::parse_execution(key)
                     {
                         *self.left_quarantine.entry(execution).or_default() += 1;
@@ -129,6 +133,7 @@ impl Ledger {
             let taken = self.turn(key, value);
             self.note(taken);
         }
+        self.note(inserts);
     }
 
     fn turn(&mut self, key: &[u8], value: &[u8]) -> Checked {

@@ -35,24 +35,29 @@ impl Rows {
     }
 
     pub(crate) fn apply(&mut self, commit: &Commit) {
-        for mutation in &commit.mutations {
-            match mutation {
-                Mutation::Put { table, key, value } => {
-                    self.tables.entry(*table).or_default().insert(key.clone(), value.clone());
-                }
-                Mutation::Delete { table, key } => {
-                    self.tables.entry(*table).or_default().remove(key);
-                }
-                Mutation::DeleteRange { table, from, to } if from < to => {
-                    let rows = self.tables.entry(*table).or_default();
-                    let range = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
-                    let gone: Vec<Vec<u8>> = rows.range::<[u8], _>(range).map(|(key, _)| key.clone()).collect();
-                    for key in gone {
-                        rows.remove(&key);
-                    }
-                }
-                Mutation::DeleteRange { .. } => {}
+        for mutation in commit.mutations() {
+            self.change(&mutation);
+        }
+    }
+
+    /// Makes one change.
+    pub(crate) fn change(&mut self, mutation: &Mutation<'_>) {
+        match *mutation {
+            Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
+                self.tables.entry(table).or_default().insert(key.to_vec(), value.to_vec());
             }
+            Mutation::Delete { table, key } => {
+                self.tables.entry(table).or_default().remove(key);
+            }
+            Mutation::DeleteRange { table, from, to } if from < to => {
+                let rows = self.tables.entry(table).or_default();
+                let range = (Bound::Included(from), Bound::Excluded(to));
+                let gone: Vec<Vec<u8>> = rows.range::<[u8], _>(range).map(|(key, _)| key.clone()).collect();
+                for key in gone {
+                    rows.remove(&key);
+                }
+            }
+            Mutation::DeleteRange { .. } => {}
         }
     }
 }

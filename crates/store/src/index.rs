@@ -1,18 +1,19 @@
 //! What the store asks of the index behind its log, as a trait: the seam at which the library
 //! is chosen (`docs/adr/0001-store.md`), and at which a simulator puts its own.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use crate::{Error, Order, Row, Table};
 
 /// One net change of a row, as a checkpoint writes it.
-pub struct Change {
+pub struct Change<'a> {
     /// The table.
     pub table: Table,
     /// The key.
-    pub key: Vec<u8>,
+    pub key: Cow<'a, [u8]>,
     /// The new value, or `None` if the row is gone.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<&'a [u8]>,
 }
 
 /// The rows of an index in a range, in order.
@@ -33,7 +34,7 @@ pub trait Index: Send + Sync + 'static {
     /// # Errors
     /// `Full` when there is no room: the caller may try again with the same and later changes.
     /// Any other error is final.
-    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error>;
+    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error>;
 
     /// Work that can be put off, such as compaction; called after checkpoints.
     ///
@@ -48,14 +49,6 @@ pub trait Index: Send + Sync + 'static {
     /// # Errors
     /// When the index cannot be read.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
-
-    /// Whether `key` has a value.
-    ///
-    /// # Errors
-    /// When the index cannot be read.
-    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
-        Ok(self.get(table, key)?.is_some())
-    }
 
     /// The rows between `from` and `to` (never a crossed range), as they are at this call,
     /// whatever is applied while they are read.

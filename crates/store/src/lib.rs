@@ -10,6 +10,7 @@
 //! means. It must never report a commit as done before the sync that covers it.
 
 pub mod backup;
+mod commit;
 pub mod disk;
 pub mod embedded;
 pub mod error;
@@ -28,66 +29,12 @@ pub mod table;
 
 use std::ops::Bound;
 
+pub use commit::{Commit, Mutation, Mutations};
 pub use error::{Error, ErrorKind};
 pub use table::Table;
 
 /// A key and its value, as [`Store::scan`] returns them.
 pub type Row = (Vec<u8>, Vec<u8>);
-
-/// One change of one table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mutation {
-    /// Set `key` to `value`, whether or not the key existed.
-    Put {
-        /// The table.
-        table: Table,
-        /// The key; at most [`MAX_KEY_BYTES`].
-        key: Vec<u8>,
-        /// The value; at most [`MAX_VALUE_BYTES`].
-        value: Vec<u8>,
-    },
-    /// Remove `key`; no error if it is absent.
-    Delete {
-        /// The table.
-        table: Table,
-        /// The key.
-        key: Vec<u8>,
-    },
-    /// Remove every key in `[from, to)`; nothing when `from >= to`.
-    DeleteRange {
-        /// The table.
-        table: Table,
-        /// The first key removed.
-        from: Vec<u8>,
-        /// The first key kept.
-        to: Vec<u8>,
-    },
-}
-
-/// One atomic change, the trace of one turn: all of its mutations happen, or none. Within a
-/// commit, later mutations win over earlier ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Commit {
-    /// What changes, in order.
-    pub mutations: Vec<Mutation>,
-}
-
-impl Commit {
-    /// Adds a [`Mutation::Put`].
-    pub fn put(&mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.mutations.push(Mutation::Put { table, key: key.into(), value: value.into() });
-    }
-
-    /// Adds a [`Mutation::Delete`].
-    pub fn delete(&mut self, table: Table, key: impl Into<Vec<u8>>) {
-        self.mutations.push(Mutation::Delete { table, key: key.into() });
-    }
-
-    /// Adds a [`Mutation::DeleteRange`] of `[from, to)`.
-    pub fn delete_range(&mut self, table: Table, from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) {
-        self.mutations.push(Mutation::DeleteRange { table, from: from.into(), to: to.into() });
-    }
-}
 
 /// The longest key a store takes.
 pub const MAX_KEY_BYTES: usize = 4 * 1024;
@@ -187,34 +134,5 @@ pub trait Store: Send + Sync + 'static {
 
 /// Refuses a batch that breaks the limits, before any of it is written.
 pub(crate) fn check_limits(batch: &[Commit]) -> Result<(), Error> {
-    let key = |table: Table, key: &[u8]| {
-        if key.len() > MAX_KEY_BYTES {
-            return Err(Error::invalid(format!(
-                "a key of {} bytes in table {table:?} exceeds the limit of {MAX_KEY_BYTES} bytes; \
-                 shorten the key",
-                key.len()
-            )));
-        }
-        Ok(())
-    };
-    for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
-        match mutation {
-            Mutation::Put { table, key: k, value } => {
-                key(*table, k)?;
-                if value.len() > MAX_VALUE_BYTES {
-                    return Err(Error::invalid(format!(
-                        "a value of {} bytes in table {table:?} exceeds the limit of \
-                         {MAX_VALUE_BYTES} bytes; split it over several rows",
-                        value.len()
-                    )));
-                }
-            }
-            Mutation::Delete { table, key: k } => key(*table, k)?,
-            Mutation::DeleteRange { table, from, to } => {
-                key(*table, from)?;
-                key(*table, to)?;
-            }
-        }
-    }
-    Ok(())
+    batch.iter().flat_map(Commit::mutations).try_for_each(|mutation| mutation.check_limits())
 }

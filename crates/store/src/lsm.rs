@@ -28,7 +28,8 @@ use crate::{Error, Order, Row, Table};
 /// The key of the position, before those of all tables.
 const POSITION: [u8; 1] = [0];
 
-/// The key of the trees that hold something, a bit each, after those of all tables: a folder that is gone is noticed.
+/// The key of the tables' own trees that hold something, a bit each, after those of all tables: a folder that is gone is
+/// noticed.
 const FILLED: [u8; 1] = [u8::MAX];
 
 /// Bytes of one file of the index. Most keys rise with time, so most of what a level holds is not touched by what comes
@@ -42,101 +43,101 @@ const UNMERGED: u8 = 8;
 /// Reads see the newest version: checkpoints are applied as a whole.
 const LATEST: SeqNo = SeqNo::MAX;
 
-/// The trees, each a folder. The one with the position is the last to be written.
-const TREES: [&str; 6] = ["execution", "turn", "payload", "name", "list", "rest"];
-const REST: usize = TREES.len() - 1;
+/// The tree of the small tables, which is written last. Each tree is a folder.
+const REST: &str = "rest";
 
-/// The tree that a table is in. Part of the stored format.
-fn tree_of(table: Table) -> usize {
-    match table {
-        Table::Execution => 0,
-        Table::Turn => 1,
-        Table::Payload => 2,
-        Table::Name => 3,
-        Table::List => 4,
-        _ => REST,
-    }
+/// The trees of one table each.
+const OWN: [(Table, &str); 5] = [
+    (Table::Execution, "execution"),
+    (Table::Turn, "turn"),
+    (Table::Payload, "payload"),
+    (Table::Name, "name"),
+    (Table::List, "list"),
+];
+
+/// The number of a table's own tree, if it has one. Part of the stored format.
+fn own(table: Table) -> Option<usize> {
+    OWN.iter().position(|(own, _)| *own == table)
 }
 
 /// [`Index`] on LSM trees.
 pub(crate) struct LsmIndex {
     path: PathBuf,
     cache: Arc<Cache>,
-    /// Made when there is something to put into them: a new server does not wait for six of them.
-    trees: [OnceLock<AnyTree>; TREES.len()],
+    rest: AnyTree,
+    /// Made when there is something to put into them: a new server does not wait for five more.
+    own: [OnceLock<AnyTree>; OWN.len()],
     compaction: Arc<Leveled>,
 }
 
 impl LsmIndex {
     /// Opens or creates the trees in `path`.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<LsmIndex, Error> {
+        let cache = Arc::new(Cache::with_capacity_bytes(cache_bytes));
         let index = LsmIndex {
             path: path.to_path_buf(),
-            cache: Arc::new(Cache::with_capacity_bytes(cache_bytes)),
-            trees: Default::default(),
+            rest: open_tree(path, REST, &cache)?,
+            cache,
+            own: Default::default(),
             compaction: Arc::new(Leveled::default().with_table_target_size(FILE_BYTES).with_l0_threshold(UNMERGED)),
         };
-        for (number, name) in TREES.iter().enumerate() {
-            if number == REST || path.join(name).is_dir() {
-                index.tree_to_write(number)?;
+        let filled = index.fact(FILLED)?.map_or(0, u8::from_be_bytes);
+        for (number, (_, name)) in OWN.iter().enumerate() {
+            if path.join(name).is_dir() {
+                index.own_to_write(number)?;
+            } else if filled >> number & 1 == 1 {
+                return Err(Error::corrupt(path.join(name), 0, "this folder of the index is missing"));
             }
         }
-        let filled = index.fact(FILLED)?.map_or(0, u8::from_be_bytes);
-        let missing = |number: &usize| filled >> number & 1 == 1 && index.trees[*number].get().is_none();
-        match (0..TREES.len()).find(missing) {
-            None => Ok(index),
-            Some(number) => Err(Error::corrupt(path.join(TREES[number]), 0, "this folder of the index is missing")),
-        }
+        Ok(index)
     }
 
     /// A number that is not in a table.
     fn fact<const BYTES: usize>(&self, key: [u8; 1]) -> Result<Option<[u8; BYTES]>, Error> {
-        let Some(tree) = self.trees[REST].get() else { return Ok(None) };
-        let Some(value) = tree.get(key, LATEST).map_err(|e| index_error("reading", &self.path, &e))? else {
-            return Ok(None);
-        };
-        let bytes = (*value).try_into();
-        bytes.map(Some).map_err(|_| Error::corrupt(self.path.join(TREES[REST]), 0, "a number in the index is none"))
+        let value = self.rest.get(key, LATEST).map_err(|e| index_error("reading", &self.path, &e))?;
+        let bytes = value.map(|value| (*value).try_into()).transpose();
+        bytes.map_err(|_| Error::corrupt(self.path.join(REST), 0, "a number in the index is none"))
     }
 
-    fn open_tree(&self, number: usize) -> Result<AnyTree, Error> {
-        let path = self.path.join(TREES[number]);
-        let sequence = SequenceNumberCounter::default();
-        let visible = SequenceNumberCounter::default();
-        let tree = Config::new(&path, sequence.clone(), visible.clone())
-            .use_cache(Arc::clone(&self.cache))
-            .data_block_size_policy(BlockSizePolicy::all(4096))
-            .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
-            // In parts of a few KiB: whole ones are as large as a part of the cache, are never kept in it, and are read and
-            // checked anew for every row that is looked for.
-            .index_block_partitioning_policy(PartitioningPolicy::all(true))
-            .filter_block_partitioning_policy(PartitioningPolicy::all(true))
-            .open()
-            .map_err(|e| index_error("opening", &path, &e))?;
-        // Numbers given out by this opening must be above those in the files.
-        let next = tree.get_highest_persisted_seqno().map_or(1, |n| n + 1);
-        sequence.set(next);
-        visible.set(next);
-        Ok(tree)
-    }
-
-    /// The tree of a table, if anything was ever put into it.
+    /// The tree that a table is in, if anything was ever put into it.
     fn tree(&self, table: Table) -> Option<&AnyTree> {
-        self.trees[tree_of(table)].get()
+        own(table).map_or(Some(&self.rest), |number| self.own[number].get())
     }
 
     /// The tree with this number, made if need be. Only checkpoints make trees, and they come one after the other.
-    fn tree_to_write(&self, number: usize) -> Result<&AnyTree, Error> {
-        if let Some(tree) = self.trees[number].get() {
+    fn own_to_write(&self, number: usize) -> Result<&AnyTree, Error> {
+        if let Some(tree) = self.own[number].get() {
             return Ok(tree);
         }
-        let tree = self.open_tree(number)?;
-        // The tree synced what is in its folder; the folder's own name is ours to sync.
-        File::open(&self.path)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| index_error("syncing", &self.path, &lsm_tree::Error::Io(e)))?;
-        Ok(self.trees[number].get_or_init(|| tree))
+        let tree = open_tree(&self.path, OWN[number].1, &self.cache)?;
+        Ok(self.own[number].get_or_init(|| tree))
     }
+}
+
+/// Opens or creates a tree in the folder of the index.
+fn open_tree(index: &Path, name: &str, cache: &Arc<Cache>) -> Result<AnyTree, Error> {
+    let path = index.join(name);
+    let sequence = SequenceNumberCounter::default();
+    let visible = SequenceNumberCounter::default();
+    let tree = Config::new(&path, sequence.clone(), visible.clone())
+        .use_cache(Arc::clone(cache))
+        .data_block_size_policy(BlockSizePolicy::all(4096))
+        .data_block_compression_policy(CompressionPolicy::new([CompressionType::None, CompressionType::Lz4]))
+        // In parts of a few KiB: whole ones are as large as a part of the cache, are never kept in it, and are read and
+        // checked anew for every row that is looked for.
+        .index_block_partitioning_policy(PartitioningPolicy::all(true))
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .open()
+        .map_err(|e| index_error("opening", &path, &e))?;
+    // The tree synced what is in its folder; the folder's own name is ours to sync.
+    File::open(index)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| index_error("syncing", index, &lsm_tree::Error::Io(e)))?;
+    // Numbers given out by this opening must be above those in the files.
+    let next = tree.get_highest_persisted_seqno().map_or(1, |n| n + 1);
+    sequence.set(next);
+    visible.set(next);
+    Ok(tree)
 }
 
 fn index_error(action: &'static str, path: &Path, error: &lsm_tree::Error) -> Error {
@@ -161,44 +162,46 @@ impl Index for LsmIndex {
         Ok(self.fact(POSITION)?.map_or(0, u64::from_be_bytes))
     }
 
-    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error> {
+    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
         let error = |e: lsm_tree::Error| index_error("writing", &self.path, &e);
-        let mut rest = self.tree_to_write(REST)?.ingestion().map_err(error)?;
+        let mut rest = self.rest.ingestion().map_err(error)?;
         rest.write(POSITION, position.to_be_bytes()).map_err(error)?;
         let mut current: Option<(usize, AnyIngestion<'_>)> = None;
+        let mut key = Vec::new();
         for change in changes {
             let change = change?;
-            let number = tree_of(change.table);
-            let ingestion = match &mut current {
-                _ if number == REST => &mut rest,
-                Some((same, ingestion)) if *same == number => ingestion,
-                other => {
+            let ingestion = match (own(change.table), &mut current) {
+                (None, _) => &mut rest,
+                (Some(number), Some((same, ingestion))) if *same == number => ingestion,
+                (Some(number), other) => {
                     // Each of these trees holds one table, so what comes for it comes in a row.
                     if let Some((_, done)) = other.take() {
                         done.finish().map_err(error)?;
                     }
-                    let ingestion = self.tree_to_write(number)?.ingestion().map_err(error)?;
+                    let ingestion = self.own_to_write(number)?.ingestion().map_err(error)?;
                     &mut other.insert((number, ingestion)).1
                 }
             };
-            let key = full_key(change.table, &change.key);
+            key.clear();
+            key.push(change.table as u8);
+            key.extend_from_slice(&change.key);
             match change.value {
-                Some(value) => ingestion.write(key, value),
-                None => ingestion.write_tombstone(key),
+                Some(value) => ingestion.write(&key[..], value),
+                None => ingestion.write_tombstone(&key[..]),
             }
             .map_err(error)?;
         }
         if let Some((_, done)) = current {
             done.finish().map_err(error)?;
         }
-        let filled = (0..TREES.len()).filter(|number| self.trees[*number].get().is_some());
+        let filled = (0..OWN.len()).filter(|number| self.own[*number].get().is_some());
         let filled = filled.fold(0u8, |bits, number| bits | 1 << number);
         rest.write(FILLED, filled.to_be_bytes()).map_err(error)?;
         rest.finish().map_err(error)
     }
 
     fn maintain(&self) -> Result<(), Error> {
-        for tree in self.trees.iter().filter_map(OnceLock::get) {
+        for tree in self.own.iter().filter_map(OnceLock::get).chain([&self.rest]) {
             // Each call does one compaction at most, and says nothing about what it did.
             for _ in 0..8 {
                 let before = tree.next_table_id();
@@ -219,11 +222,6 @@ impl Index for LsmIndex {
         tree.get(full_key(table, key), LATEST)
             .map(|value| value.map(|value| value.to_vec()))
             .map_err(|e| index_error("reading", &self.path, &e))
-    }
-
-    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
-        let Some(tree) = self.tree(table) else { return Ok(false) };
-        tree.contains_key(full_key(table, key), LATEST).map_err(|e| index_error("reading", &self.path, &e))
     }
 
     fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {

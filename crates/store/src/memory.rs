@@ -46,10 +46,10 @@ impl MemoryStore {
 }
 
 impl State {
-    fn apply(&mut self, mutation: &Mutation) {
-        match mutation {
-            Mutation::Put { table, key, value } => {
-                let old = self.tables[*table as usize].insert(key.clone(), value.clone());
+    fn apply(&mut self, mutation: &Mutation<'_>) {
+        match *mutation {
+            Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
+                let old = self.tables[table as usize].insert(key.to_vec(), value.to_vec());
                 self.stats.memtable_bytes += value.len() as u64;
                 self.stats.memtable_bytes -= match old {
                     Some(old) => old.len() as u64,
@@ -59,17 +59,17 @@ impl State {
                     }
                 };
             }
-            Mutation::Delete { table, key } => self.remove(*table, key),
+            Mutation::Delete { table, key } => self.remove(table, key),
             Mutation::DeleteRange { table, from, to } => {
                 if from >= to {
                     return;
                 }
-                let gone: Vec<Vec<u8>> = self.tables[*table as usize]
-                    .range::<[u8], _>((Bound::Included(&from[..]), Bound::Excluded(&to[..])))
+                let gone: Vec<Vec<u8>> = self.tables[table as usize]
+                    .range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
                     .map(|(key, _)| key.clone())
                     .collect();
                 for key in gone {
-                    self.remove(*table, &key);
+                    self.remove(table, &key);
                 }
             }
         }
@@ -89,11 +89,7 @@ impl Store for MemoryStore {
         if state.closed {
             return Err(Error::Closed);
         }
-        for commit in batch {
-            for mutation in &commit.mutations {
-                state.apply(mutation);
-            }
-        }
+        batch.iter().flat_map(Commit::mutations).for_each(|mutation| state.apply(&mutation));
         state.stats.records += batch.len() as u64;
         state.stats.batches += u64::from(!batch.is_empty());
         Ok(())

@@ -4,8 +4,9 @@
 //! deleted. Within one generation keys win over ranges: deleting a range first drops the keys in
 //! it. This module must never read the index: the commit path goes through it.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, btree_map};
+use std::ops::{Bound, Deref};
 
 use crate::table::TABLES;
 use crate::{Mutation, Table};
@@ -17,11 +18,124 @@ pub(crate) enum Found<'a> {
     Unknown,
 }
 
+/// Keys up to this long, which nearly all are, lie in the tree itself: to compare them costs no further access to
+/// memory, to insert them no allocation.
+const SHORT: usize = 38;
+
+/// A key in memory.
+#[derive(Clone)]
+enum Key {
+    Short(u8, [u8; SHORT]),
+    Long(Box<[u8]>),
+}
+
+impl From<&[u8]> for Key {
+    fn from(key: &[u8]) -> Self {
+        if key.len() > SHORT {
+            return Key::Long(key.into());
+        }
+        let mut short = [0; SHORT];
+        short[..key.len()].copy_from_slice(key);
+        Key::Short(key.len() as u8, short)
+    }
+}
+
+impl Deref for Key {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Key::Short(len, short) => &short[..usize::from(*len)],
+            Key::Long(key) => key,
+        }
+    }
+}
+
+impl Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> std::cmp::Ordering {
+        (**self).cmp(other)
+    }
+}
+
+/// Values lie one behind the other in pieces of this size; a longer one has a piece of its own.
+const PIECE: usize = 128 << 10;
+
+/// The values of a generation. What was put and replaced stays until the generation goes: that is less than what the
+/// log holds of it, which is bounded.
 #[derive(Default)]
-pub(crate) struct TableChanges {
-    pub(crate) keys: BTreeMap<Box<[u8]>, Option<Box<[u8]>>>,
+struct Values {
+    pieces: Vec<Vec<u8>>,
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy)]
+struct Place {
+    piece: u32,
+    from: u32,
+    len: u32,
+}
+
+impl Values {
+    fn push(&mut self, value: &[u8]) -> Place {
+        if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < value.len()) {
+            self.pieces.push(Vec::with_capacity(PIECE.max(value.len())));
+        }
+        let at = self.pieces.len() - 1;
+        let piece = &mut self.pieces[at];
+        let from = piece.len();
+        piece.extend_from_slice(value);
+        let number = |n: usize| u32::try_from(n).expect("values and pieces are small, and memory is bounded");
+        Place { piece: number(at), from: number(from), len: number(value.len()) }
+    }
+
+    fn at(&self, place: Place) -> &[u8] {
+        &self.pieces[place.piece as usize][place.from as usize..][..place.len as usize]
+    }
+}
+
+/// What became of a key.
+#[derive(Clone, Copy)]
+enum KeyState {
+    Put(Place),
+    /// Put, and it had no value before this generation: if it is deleted again, nothing happened.
+    Born(Place),
+    Deleted,
+}
+
+impl KeyState {
+    fn place(self) -> Option<Place> {
+        match self {
+            KeyState::Put(place) | KeyState::Born(place) => Some(place),
+            KeyState::Deleted => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct TableChanges {
+    keys: BTreeMap<Key, KeyState>,
     /// Disjoint deleted ranges, first key to end.
-    pub(crate) ranges: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    ranges: BTreeMap<Box<[u8]>, Box<[u8]>>,
 }
 
 /// Bytes that a row in memory costs beyond its key and value.
@@ -30,29 +144,21 @@ const ROW_OVERHEAD: u64 = 64;
 /// The changes between two checkpoints.
 pub(crate) struct Generation {
     tables: [TableChanges; TABLES],
+    values: Values,
     bytes: u64,
 }
 
 impl Default for Generation {
     fn default() -> Self {
-        Generation { tables: std::array::from_fn(|_| TableChanges::default()), bytes: 0 }
+        Generation { tables: std::array::from_fn(|_| TableChanges::default()), values: Values::default(), bytes: 0 }
     }
 }
 
-fn cost(key: &[u8], value: Option<&[u8]>) -> u64 {
-    key.len() as u64 + value.map_or(0, <[u8]>::len) as u64 + ROW_OVERHEAD
+fn cost(bytes: &[u8]) -> u64 {
+    bytes.len() as u64
 }
 
 impl TableChanges {
-    pub(crate) fn find(&self, key: &[u8]) -> Found<'_> {
-        match self.keys.get(key) {
-            Some(Some(value)) => Found::Value(value),
-            Some(None) => Found::Deleted,
-            None if self.covers(key) => Found::Deleted,
-            None => Found::Unknown,
-        }
-    }
-
     fn covers(&self, key: &[u8]) -> bool {
         self.ranges
             .range::<[u8], _>((Bound::Unbounded, Bound::Included(key)))
@@ -80,11 +186,38 @@ impl TableChanges {
     }
 }
 
-impl Generation {
-    pub(crate) fn table(&self, table: Table) -> &TableChanges {
-        &self.tables[table as usize]
-    }
+/// A changed key, and its value, or none if it was deleted.
+pub(crate) type Entry<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// Changed keys of a table in order.
+pub(crate) struct Keys<'a> {
+    range: btree_map::Range<'a, Key, KeyState>,
+    values: &'a Values,
+}
+
+impl<'a> Keys<'a> {
+    fn entry(&self, (key, state): (&'a Key, &'a KeyState)) -> Entry<'a> {
+        (key, state.place().map(|place| self.values.at(place)))
+    }
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.range.next()?;
+        Some(self.entry(next))
+    }
+}
+
+impl DoubleEndedIterator for Keys<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let next = self.range.next_back()?;
+        Some(self.entry(next))
+    }
+}
+
+impl Generation {
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -93,43 +226,87 @@ impl Generation {
         self.tables.iter().all(|t| t.keys.is_empty() && t.ranges.is_empty())
     }
 
-    pub(crate) fn apply(&mut self, mutation: &Mutation) {
-        match mutation {
-            Mutation::Put { table, key, value } => self.set(*table, key, Some(value)),
-            Mutation::Delete { table, key } => self.set(*table, key, None),
+    pub(crate) fn find(&self, table: Table, key: &[u8]) -> Found<'_> {
+        let changes = &self.tables[table as usize];
+        match changes.keys.get(key).map(|state| state.place()) {
+            Some(Some(place)) => Found::Value(self.values.at(place)),
+            Some(None) => Found::Deleted,
+            None if changes.covers(key) => Found::Deleted,
+            None => Found::Unknown,
+        }
+    }
+
+    /// The changed keys between `from` and `to`, which are not crossed.
+    pub(crate) fn keys(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Keys<'_> {
+        Keys { range: self.tables[table as usize].keys.range::<[u8], _>((from, to)), values: &self.values }
+    }
+
+    /// The deleted ranges of a table, disjoint, in order: first key and end.
+    pub(crate) fn ranges(&self, table: Table) -> &BTreeMap<Box<[u8]>, Box<[u8]>> {
+        &self.tables[table as usize].ranges
+    }
+
+    pub(crate) fn apply(&mut self, mutation: &Mutation<'_>) {
+        match *mutation {
+            Mutation::Put { table, key, value } => self.put(table, key, value, false),
+            Mutation::Insert { table, key, value } => self.put(table, key, value, true),
+            Mutation::Delete { table, key } => self.delete(table, key),
             Mutation::DeleteRange { table, from, to } => {
                 if from < to {
-                    self.delete_range(*table, from, to);
+                    self.delete_range(table, from, to);
                 }
             }
         }
     }
 
-    fn set(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
-        let keys = &mut self.tables[table as usize].keys;
-        self.bytes += cost(key, value);
-        if let Some(old) = keys.insert(key.into(), value.map(Into::into)) {
-            self.bytes -= cost(key, old.as_deref());
+    /// [`apply`](Generation::apply) once more, over an index that may hold a part of what came of it the first time:
+    /// nothing counts as new.
+    pub(crate) fn apply_again(&mut self, mutation: &Mutation<'_>) {
+        match *mutation {
+            Mutation::Insert { table, key, value } => self.put(table, key, value, false),
+            _ => self.apply(mutation),
+        }
+    }
+
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8], new: bool) {
+        let place = self.values.push(value);
+        self.bytes += cost(value);
+        match self.tables[table as usize].keys.entry(key.into()) {
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(if new { KeyState::Born(place) } else { KeyState::Put(place) });
+                self.bytes += cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(mut entry) => {
+                let born = matches!(entry.get(), KeyState::Born(_));
+                entry.insert(if born { KeyState::Born(place) } else { KeyState::Put(place) });
+            }
+        }
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) {
+        match self.tables[table as usize].keys.entry(key.into()) {
+            btree_map::Entry::Vacant(entry) => {
+                entry.insert(KeyState::Deleted);
+                self.bytes += cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(entry) if matches!(entry.get(), KeyState::Born(_)) => {
+                entry.remove();
+                self.bytes -= cost(key) + ROW_OVERHEAD;
+            }
+            btree_map::Entry::Occupied(mut entry) => {
+                entry.insert(KeyState::Deleted);
+            }
         }
     }
 
     fn delete_range(&mut self, table: Table, from: &[u8], to: &[u8]) {
         let changes = &mut self.tables[table as usize];
-        let bytes = &mut self.bytes;
-        let range = (Bound::Included(from), Bound::Excluded(to));
-        let gone: Vec<Box<[u8]>> = changes
-            .keys
-            .range::<[u8], _>(range)
-            .map(|(key, value)| {
-                *bytes -= cost(key, value.as_deref());
-                key.clone()
-            })
-            .collect();
-        for key in gone {
-            changes.keys.remove(&key);
+        let range = (Bound::Included(Key::from(from)), Bound::Excluded(Key::from(to)));
+        for (key, _) in changes.keys.extract_if(range, |_, _| true) {
+            self.bytes -= cost(&key) + ROW_OVERHEAD;
         }
         // Merging can only make the ranges smaller than this sum; it is an estimate.
-        *bytes += cost(from, Some(to));
+        self.bytes += cost(from) + cost(to) + ROW_OVERHEAD;
         changes.add_range(from, to);
     }
 }

@@ -298,16 +298,16 @@ impl Random {
 
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-fn apply(model: &mut Model, mutation: &Mutation) {
-    match mutation {
-        Mutation::Put { table, key, value } => {
-            model.insert((*table, key.clone()), value.clone());
+fn apply(model: &mut Model, mutation: &Mutation<'_>) {
+    match *mutation {
+        Mutation::Put { table, key, value } | Mutation::Insert { table, key, value } => {
+            model.insert((table, key.to_vec()), value.to_vec());
         }
         Mutation::Delete { table, key } => {
-            model.remove(&(*table, key.clone()));
+            model.remove(&(table, key.to_vec()));
         }
         Mutation::DeleteRange { table, from, to } => {
-            model.retain(|(t, key), _| t != table || key < from || key >= to);
+            model.retain(|(t, key), _| *t != table || &key[..] < from || &key[..] >= to);
         }
     }
 }
@@ -328,19 +328,22 @@ fn model(subject: &Subject, seed: u64) {
                         0..=4 => {
                             let len = random.below(200) as usize;
                             let value = vec![random.below(256) as u8; len];
-                            commit.put(table, random.key(), value);
+                            let key = random.key();
+                            if random.below(2) == 0 && !model.contains_key(&(table, key.clone())) {
+                                commit.insert(table, key, value);
+                            } else {
+                                commit.put(table, key, value);
+                            }
                         }
                         5..=7 => commit.delete(table, random.key()),
                         _ => commit.delete_range(table, random.key(), random.key()),
                     }
+                    apply(&mut model, &commit.mutations().last().expect("one was added"));
                 }
                 commit
             })
             .collect();
         store.commit(&batch).expect("commit");
-        for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
-            apply(&mut model, mutation);
-        }
         if subject.persistent && random.below(25) == 0 {
             if random.below(2) == 0 {
                 store.close().expect("close");

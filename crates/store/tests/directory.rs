@@ -71,7 +71,7 @@ const SPREAD: [Table; 4] = [Table::Execution, Table::Turn, Table::List, Table::T
 fn put_everywhere(store: &EmbeddedStore, round: u32) {
     let mut commit = Commit::default();
     for table in SPREAD {
-        commit.put(table, format!("key{round}"), format!("value{round}"));
+        commit.insert(table, format!("key{round}"), format!("value{round}"));
         commit.put(table, "changed", format!("value{round}"));
         if round > 0 {
             commit.delete(table, format!("key{}", round - 1));
@@ -132,6 +132,30 @@ fn a_checkpoint_that_reached_some_trees_only_is_repeated_from_the_log() {
 }
 
 #[test]
+fn what_came_and_went_between_two_checkpoints_leaves_nothing_in_the_index() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { background: false, ..Options::default() };
+    let store = EmbeddedStore::open(dir.path(), options).expect("opens");
+    let mut commit = Commit::default();
+    commit.put(Table::Head, "old", "value");
+    store.commit(&[commit]).expect("commits");
+    store.checkpoint().expect("a checkpoint");
+    let before = store.stats().index_rows;
+    let mut come = Commit::default();
+    come.insert(Table::Head, "short", "value");
+    come.put(Table::Head, "short", "another value");
+    let mut go = Commit::default();
+    go.delete(Table::Head, "short");
+    go.delete(Table::Head, "old");
+    go.insert(Table::Head, "old", "value");
+    go.delete(Table::Head, "old");
+    store.commit(&[come, go]).expect("commits");
+    store.checkpoint().expect("a checkpoint");
+    assert_eq!(store.stats().index_rows - before, 1, "that the old row is gone");
+    assert_eq!(store.get(Table::Head, b"old").expect("a get"), None);
+}
+
+#[test]
 fn a_missing_folder_of_the_index_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let store = open(dir.path()).expect("opens");
@@ -178,7 +202,7 @@ fn the_log_can_be_inspected() {
     assert_eq!(records.iter().map(|r| r.sequence).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(records[1].offset, records[0].offset + records[0].bytes);
     assert_eq!(records[2].durable, 2);
-    assert_eq!(records[0].commit.mutations.len(), 1);
+    assert_eq!(records[0].commit.mutations().count(), 1);
     assert_eq!(log.torn_tail(), None);
 
     let segment = dir.path().join("log/0000000000000001.log");

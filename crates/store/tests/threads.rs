@@ -17,7 +17,7 @@ impl Index for Broken {
         Ok(0)
     }
 
-    fn apply(&self, _: &mut dyn Iterator<Item = Result<Change, Error>>, _: u64) -> Result<(), Error> {
+    fn apply(&self, _: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, _: u64) -> Result<(), Error> {
         panic!("as told")
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::{Value, json};
 use stepwright_store::embedded::Options;
-use stepwright_store::{Commit, Mutation, Order, Store, Table};
+use stepwright_store::{Commit, Order, Store, Table};
 
 use super::candidates;
 use super::workload;
@@ -106,13 +106,9 @@ fn measure(name: &str, batch: usize, turns: u64, dir: &Path) -> anyhow::Result<V
     let mut number = 0;
     while number < turns {
         let commits: Vec<Commit> = (number..turns.min(number + batch as u64)).map(workload::turn).collect();
-        for mutation in commits.iter().flat_map(|c| &c.mutations) {
+        for mutation in commits.iter().flat_map(Commit::mutations) {
             rows += 1;
-            payload += match mutation {
-                Mutation::Put { key, value, .. } => key.len() + value.len(),
-                Mutation::Delete { key, .. } => key.len(),
-                Mutation::DeleteRange { from, to, .. } => from.len() + to.len(),
-            };
+            payload += mutation.size();
         }
         number += commits.len() as u64;
         let before = Instant::now();

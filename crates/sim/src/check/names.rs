@@ -10,7 +10,7 @@ use crate::rows::Rows;
 
 /// A commit that takes names. `before`: what is stored without it.
 pub(crate) fn commit(before: &Rows, commit: &Commit) -> Checked {
-    for mutation in &commit.mutations {
+    for mutation in commit.mutations() {
         let Mutation::Put { table: Table::Name, key, value } = mutation else { continue };
         let name = || String::from_utf8_lossy(&key[4..]).into_owned();
         let id = |bytes: &[u8]| records::decode::<NameRow>(Table::Name, bytes).ok().map(|row| row.id());
@@ -23,10 +23,10 @@ pub(crate) fn commit(before: &Rows, commit: &Commit) -> Checked {
         let scope = u32::from_be_bytes(key[..4].try_into().expect("a key begins with its scope"));
         let there = new.is_some_and(|id| {
             let row = keys::execution(scope, id);
-            let put = |mutation: &Mutation| {
-                matches!(mutation, Mutation::Put { table: Table::Execution, key, .. } if *key == row)
+            let put = |mutation: Mutation<'_>| {
+                matches!(mutation, Mutation::Put { table: Table::Execution, key, .. } if key == row)
             };
-            commit.mutations.iter().any(put) || before.get(Table::Execution, &row).is_some()
+            commit.mutations().any(put) || before.get(Table::Execution, &row).is_some()
         });
         ensure(there, "names", "a name is taken together with the start of its execution", || {
             format!("the name {:?} is kept, and its execution {new:?} is not there", name())

@@ -1,11 +1,11 @@
 //! What a store holds after it was opened again is what it acknowledged, and of the batch whose outcome it did not
-//! know a beginning: no commit lost, none made up, none torn.
+//! know a beginning: no commit lost, none made up, none torn. And it is told the truth about what is new.
 
 use std::ops::Bound;
 
-use stepwright_store::{Commit, Order, Store, Table};
+use stepwright_store::{Commit, Mutation, Order, Store, Table};
 
-use super::{Checked, Complaint};
+use super::{Checked, Complaint, ensure};
 use crate::rows::Rows;
 
 /// The first row that the store and the acknowledged rows do not have in common.
@@ -27,6 +27,15 @@ pub(crate) fn difference(store: &dyn Store, rows: &Rows) -> Option<String> {
         }
     }
     None
+}
+
+/// What is inserted had no value: the store does not look, and would show an old one again later.
+pub(crate) fn insert(before: &Rows, mutation: &Mutation<'_>) -> Checked {
+    let Mutation::Insert { table, key, value } = mutation else { return Ok(()) };
+    let old = before.get(*table, key);
+    ensure(old.is_none(), "store", "what is inserted had no value", || {
+        format!("{table:?} held {key:?} = {old:?}, over which {value:?} was inserted")
+    })
 }
 
 /// How many commits of the batch in doubt were made after all.

@@ -34,23 +34,27 @@ fn replay<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Ledger {
     ledger
 }
 
-/// Who complains first about commits of which one was tampered with.
-fn complains(commits: &[Commit], mut tamper: impl FnMut(&mut Vec<Mutation>) -> bool) -> &'static str {
+/// Who complains first about commits of which the first that can be was tampered with.
+fn complains(commits: &[Commit], tamper: impl FnMut(&Commit) -> Option<Commit>) -> &'static str {
     let mut commits = commits.to_vec();
-    let done = commits.iter_mut().any(|commit| tamper(&mut commit.mutations));
-    assert!(done, "there is something to tamper with");
+    let tampered = commits.iter().map(tamper).enumerate().find_map(|(at, commit)| Some((at, commit?)));
+    let (at, commit) = tampered.expect("there is something to tamper with");
+    commits[at] = commit;
     replay(&commits).complaint().expect("a complaint").checker
 }
 
-fn puts(mutation: &Mutation, wanted: Table) -> bool {
-    matches!(mutation, Mutation::Put { table, .. } if *table == wanted)
+fn puts(mutation: &Mutation<'_>, wanted: Table) -> bool {
+    matches!(mutation, Mutation::Put { table, .. } | Mutation::Insert { table, .. } if *table == wanted)
 }
 
 /// Leaves the first put into a table out.
 fn without(commits: &[Commit], table: Table) -> &'static str {
-    complains(commits, |mutations| {
-        let at = mutations.iter().position(|mutation| puts(mutation, table));
-        at.map(|at| mutations.remove(at)).is_some()
+    complains(commits, |commit| {
+        let left_out = commit.mutations().position(|mutation| puts(&mutation, table))?;
+        let mut rest = Commit::default();
+        let kept = commit.mutations().enumerate().filter(|(at, _)| *at != left_out);
+        kept.for_each(|(_, mutation)| rest.push(&mutation));
+        Some(rest)
     })
 }
 
@@ -70,7 +74,7 @@ fn tampered_commits_bring_the_complaint_of_the_checker_that_is_there_for_them() 
 
     // A turn lost, a turn written twice.
     let is_later_turn = |commit: &Commit| {
-        commit.mutations.iter().any(|mutation| {
+        commit.mutations().any(|mutation| {
             matches!(mutation, Mutation::Put { table: Table::Turn, key, .. } if keys::parse_turn(key) == Some(2))
         })
     };
@@ -80,16 +84,35 @@ fn tampered_commits_bring_the_complaint_of_the_checker_that_is_there_for_them() 
     let twice = replay(commits[..=at].iter().chain(&commits[at..]));
     assert_eq!(twice.complaint().map(|complaint| complaint.checker), Some("turns"));
 
+    // A row that is said to be new, and is not.
+    let twice = complains(&commits[..=at], |commit| {
+        let new = commit.mutations().find(|mutation| matches!(mutation, Mutation::Insert { .. }))?;
+        let mut tampered = commit.clone();
+        tampered.push(&new);
+        Some(tampered)
+    });
+    assert_eq!(twice, "store");
+
     // An event that the fold does not give, as if a turn had been written down wrongly.
-    let doubled = complains(&commits, |mutations| {
-        mutations.iter_mut().any(|mutation| {
-            let Mutation::Put { table: Table::Turn, value, .. } = mutation else { return false };
-            let mut row: records::TurnRow = records::decode(Table::Turn, value).expect("a turn");
-            let Some(last) = row.events.last().cloned() else { return false };
-            row.events.push(last);
-            *value = encoded(&row);
-            true
-        })
+    let with_one_more = |mutation: &Mutation<'_>| {
+        let Mutation::Put { table: Table::Turn, value, .. } = mutation else { return None };
+        let mut row: records::TurnRow = records::decode(Table::Turn, value).expect("a turn");
+        row.events.push(row.events.last()?.clone());
+        Some(encoded(&row))
+    };
+    let doubled = complains(&commits, |commit| {
+        let mut tampered = Commit::default();
+        let mut done = false;
+        for mutation in commit.mutations() {
+            match (mutation, with_one_more(&mutation)) {
+                (Mutation::Put { table, key, .. }, Some(value)) if !done => {
+                    tampered.put(table, key, value);
+                    done = true;
+                }
+                _ => tampered.push(&mutation),
+            }
+        }
+        done.then_some(tampered)
     });
     assert_eq!(doubled, "fold");
 }

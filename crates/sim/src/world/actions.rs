@@ -1,10 +1,11 @@
 //! What can happen in a step of a world, and how the dice choose among it.
 
-use std::sync::Arc;
-
 use stepwright_engine::TaskOutcome;
 use stepwright_machine::{Millis, Status};
-use stepwright_store::{Table, keys};
+use stepwright_store::{
+    Table, keys,
+    records::{self, QuarantineRow},
+};
 
 use super::{BEGINNING, Step, World};
 use crate::{
@@ -352,7 +353,7 @@ impl World {
                     self.process.as_mut().expect("it runs").call(Call::UpdateMachine(update));
                 }
             }
-            _ => self.quarantined(&arns),
+            _ => self.quarantined(),
         }
         Ok(())
     }
@@ -364,15 +365,14 @@ impl World {
         }
     }
 
-    /// An operator looks after an execution in quarantine.
-    pub(super) fn quarantined(&mut self, arns: &[Arc<str>]) {
+    /// An operator looks after an execution in quarantine: one whose start nobody was told of, too.
+    pub(super) fn quarantined(&mut self) {
         let ledger = self.setup.ledger.lock();
-        let Some(scope) = ledger.scope() else { return };
-        let stands = |arn: &&Arc<str>| {
-            let id = ledger.id_of(arn);
-            id.is_some_and(|id| ledger.rows.get(Table::Quarantine, &keys::execution(scope, id)).is_some())
+        let row = ledger.rows.all(Table::Quarantine).next();
+        let Some(row) = row.and_then(|(_, row)| records::decode::<QuarantineRow>(Table::Quarantine, row).ok()) else {
+            return;
         };
-        let Some(arn) = arns.iter().find(stands).cloned() else { return };
+        let arn = row.arn;
         drop(ledger);
         let call = if self.dice.one_in(12) && self.calm_since.is_none() {
             self.mark_stopped(&arn);
@@ -385,11 +385,11 @@ impl World {
     }
 
     pub(super) fn read(&mut self) -> Step {
-        let arns = self.arns();
         if self.calm_since.is_some() {
-            self.quarantined(&arns);
+            self.quarantined();
             return Ok(());
         }
+        let arns = self.arns();
         let call = match self.dice.roll(4) {
             0 if !arns.is_empty() => {
                 let size = self.dice.between(1, 100) as usize;

@@ -1,8 +1,10 @@
 //! Checkpoints: from memory to the index.
 //!
-//! Only net rows are written: what was born and died since the last checkpoint is, by now, a
-//! deletion of a key that the index never had, and is left out.
+//! Only net rows are written: of what was born and died since the last checkpoint, the generation knows nothing any
+//! more. The index is never asked for a key here: with a million rows in it, a question costs more than to write down
+//! that a row which was never there is gone.
 
+use std::borrow::Cow;
 use std::collections::btree_map;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use super::{Shared, locked};
 use crate::index::{Change, Index, Rows};
 use crate::log::Durability;
 use crate::log::read::io_error;
-use crate::memtable::{Generation, TableChanges};
+use crate::memtable::{Generation, Keys};
 use crate::{Error, Order, Table};
 
 impl Shared {
@@ -116,12 +118,10 @@ struct NetChanges<'a> {
     current: Option<TableMerge<'a>>,
 }
 
-type KeyIter<'a> = btree_map::Iter<'a, Box<[u8]>, Option<Box<[u8]>>>;
-
 /// One table's keys, merged with the index keys that its deleted ranges cover.
 struct TableMerge<'a> {
     table: Table,
-    keys: std::iter::Peekable<KeyIter<'a>>,
+    keys: std::iter::Peekable<Keys<'a>>,
     ranges: btree_map::Iter<'a, Box<[u8]>, Box<[u8]>>,
     covered: Option<Rows<'a>>,
     next_covered: Option<Vec<u8>>,
@@ -134,11 +134,11 @@ impl<'a> NetChanges<'a> {
 }
 
 impl<'a> TableMerge<'a> {
-    fn new(table: Table, changes: &'a TableChanges) -> TableMerge<'a> {
+    fn new(table: Table, generation: &'a Generation) -> TableMerge<'a> {
         TableMerge {
             table,
-            keys: changes.keys.iter().peekable(),
-            ranges: changes.ranges.iter(),
+            keys: generation.keys(table, Bound::Unbounded, Bound::Unbounded).peekable(),
+            ranges: generation.ranges(table).iter(),
             covered: None,
             next_covered: None,
         }
@@ -162,36 +162,25 @@ impl<'a> TableMerge<'a> {
         Ok(self.next_covered.as_deref())
     }
 
-    fn next_change(&mut self, index: &'a dyn Index) -> Result<Option<Change>, Error> {
-        loop {
-            let key = self.keys.peek().map(|(key, _)| &***key);
-            if let Some(covered) = self.peek_covered(index)? {
-                if key.is_none_or(|key| covered < key) {
-                    return Ok(self.next_covered.take().map(|key| Change { table: self.table, key, value: None }));
-                }
-                if key == Some(covered) {
-                    // The key was put or deleted after the range was, and says it all.
-                    self.next_covered = None;
-                }
+    fn next_change(&mut self, index: &'a dyn Index) -> Result<Option<Change<'a>>, Error> {
+        let key = self.keys.peek().map(|(key, _)| *key);
+        if let Some(covered) = self.peek_covered(index)? {
+            if key.is_none_or(|key| covered < key) {
+                let gone = |key| Change { table: self.table, key: Cow::Owned(key), value: None };
+                return Ok(self.next_covered.take().map(gone));
             }
-            let Some((key, value)) = self.keys.next() else {
-                return Ok(None);
-            };
-            // Born and died since the last checkpoint.
-            if value.is_none() && !index.contains(self.table, key)? {
-                continue;
+            if key == Some(covered) {
+                // The key was put or deleted after the range was, and says it all.
+                self.next_covered = None;
             }
-            return Ok(Some(Change {
-                table: self.table,
-                key: key.to_vec(),
-                value: value.as_ref().map(|value| value.to_vec()),
-            }));
         }
+        let change = |(key, value)| Change { table: self.table, key: Cow::Borrowed(key), value };
+        Ok(self.keys.next().map(change))
     }
 }
 
-impl Iterator for NetChanges<'_> {
-    type Item = Result<Change, Error>;
+impl<'a> Iterator for NetChanges<'a> {
+    type Item = Result<Change<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -201,7 +190,7 @@ impl Iterator for NetChanges<'_> {
                 return Some(change);
             }
             let table = *self.tables.next()?;
-            self.current = Some(TableMerge::new(table, self.generation.table(table)));
+            self.current = Some(TableMerge::new(table, self.generation));
         }
     }
 }

@@ -171,8 +171,8 @@ impl Shared {
         })?;
         {
             let mut memory = self.memory_mut();
-            for mutation in batch.iter().flat_map(|commit| &commit.mutations) {
-                memory.active.apply(mutation);
+            for mutation in batch.iter().flat_map(Commit::mutations) {
+                memory.active.apply(&mutation);
             }
         }
         drop(log);
@@ -211,7 +211,7 @@ impl Shared {
             let memory = self.memory();
             let generations = [Some(&memory.active), memory.frozen.as_deref()];
             for generation in generations.into_iter().flatten() {
-                match generation.table(table).find(key) {
+                match generation.find(table, key) {
                     Found::Value(value) => return Ok(Some(value.to_vec())),
                     Found::Deleted => return Ok(None),
                     Found::Unknown => {}

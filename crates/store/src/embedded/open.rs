@@ -5,13 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
 use super::{EmbeddedStore, FORMAT, Memory, Options, Shared, Signals, background};
-use crate::Error;
 use crate::disk::{Disk, is_full};
 use crate::index::Index;
-use crate::log::format::decode_commit;
 use crate::log::read::{Walk, io_error, list_segments, segment_name};
 use crate::log::{LOG_DIR, Log, LogCounters, Recovered};
 use crate::memtable::Generation;
+use crate::{Commit, Error};
 
 const FORMAT_FILE: &str = "FORMAT";
 const FORMAT_PREFIX: &str = "stepwright store format ";
@@ -142,10 +141,8 @@ fn replay(disk: &dyn Disk, log_dir: &Path, position: u64) -> Result<(Recovered, 
             if record.sequence <= position {
                 return Ok(());
             }
-            let commit = decode_commit(record.payload).map_err(|reason| Error::corrupt(&path, offset, reason))?;
-            for mutation in &commit.mutations {
-                active.apply(mutation);
-            }
+            let commit = Commit::from_bytes(record.payload).map_err(|reason| Error::corrupt(&path, offset, reason))?;
+            commit.mutations().for_each(|mutation| active.apply_again(&mutation));
             Ok(())
         })?);
     }

@@ -6,7 +6,7 @@
 use std::ops::Bound;
 
 use super::{Memory, Shared};
-use crate::memtable::TableChanges;
+use crate::memtable::{Entry, Generation};
 use crate::{Error, Order, Row, Table};
 
 /// What memory says about a range: keys in the scan's order with their values or `None` for
@@ -16,21 +16,21 @@ struct Overlay {
     ranges: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-type Entry<'a> = (&'a Box<[u8]>, &'a Option<Box<[u8]>>);
-
+/// What a generation says about the keys of a range, in the scan's order.
 fn entries<'a>(
-    changes: Option<&'a TableChanges>,
-    from: Bound<&'a [u8]>,
-    to: Bound<&'a [u8]>,
+    generation: Option<&'a Generation>,
+    table: Table,
+    from: Bound<&[u8]>,
+    to: Bound<&[u8]>,
     order: Order,
 ) -> Box<dyn Iterator<Item = Entry<'a>> + 'a> {
-    let Some(changes) = changes else {
+    let Some(generation) = generation else {
         return Box::new(std::iter::empty());
     };
-    let range = changes.keys.range::<[u8], _>((from, to));
+    let keys = generation.keys(table, from, to);
     match order {
-        Order::Ascending => Box::new(range),
-        Order::Descending => Box::new(range.rev()),
+        Order::Ascending => Box::new(keys),
+        Order::Descending => Box::new(keys.rev()),
     }
 }
 
@@ -43,7 +43,8 @@ fn comes_first(a: &[u8], b: &[u8], order: Order) -> bool {
 
 /// The deleted ranges of a generation that can cover keys between `from` and `to`.
 fn touching<'a>(
-    changes: &'a TableChanges,
+    generation: &'a Generation,
+    table: Table,
     from: Bound<&'a [u8]>,
     to: Bound<&'a [u8]>,
 ) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
@@ -52,18 +53,16 @@ fn touching<'a>(
         Bound::Unbounded => &[],
     };
     // The one that begins before the scan does, if it reaches into it, and those that follow.
-    let before = changes
-        .ranges
+    let ranges = generation.ranges(table);
+    let before = ranges
         .range::<[u8], _>((Bound::Unbounded, Bound::Excluded(start)))
         .next_back()
         .filter(move |(_, end)| start < &end[..]);
     let inside =
-        changes.ranges.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).take_while(move |(first, _)| {
-            match to {
-                Bound::Included(to) => &first[..] <= to,
-                Bound::Excluded(to) => &first[..] < to,
-                Bound::Unbounded => true,
-            }
+        ranges.range::<[u8], _>((Bound::Included(start), Bound::Unbounded)).take_while(move |(first, _)| match to {
+            Bound::Included(to) => &first[..] <= to,
+            Bound::Excluded(to) => &first[..] < to,
+            Bound::Unbounded => true,
         });
     before.into_iter().chain(inside).map(|(first, end)| (first.to_vec(), end.to_vec()))
 }
@@ -72,16 +71,16 @@ impl Overlay {
     /// Copies no more than a scan of `limit` rows can need: once `limit` live keys are found in
     /// memory, no later key can be among the first `limit` rows.
     fn new(memory: &Memory, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order, limit: usize) -> Overlay {
-        let newer = memory.active.table(table);
-        let older = memory.frozen.as_ref().map(|frozen| frozen.table(table));
-        let mut ranges: Vec<_> = touching(newer, from, to).collect();
+        let newer = &memory.active;
+        let older = memory.frozen.as_deref();
+        let mut ranges: Vec<_> = touching(newer, table, from, to).collect();
         let newer_ranges = ranges.len();
-        ranges.extend(older.into_iter().flat_map(|older| touching(older, from, to)));
+        ranges.extend(older.into_iter().flat_map(|older| touching(older, table, from, to)));
 
         let mut keys = Vec::new();
         let mut live = 0;
-        let mut a = entries(Some(newer), from, to, order).peekable();
-        let mut b = entries(older, from, to, order).peekable();
+        let mut a = entries(Some(newer), table, from, to, order).peekable();
+        let mut b = entries(older, table, from, to, order).peekable();
         while live < limit {
             let from_newer = match (a.peek(), b.peek()) {
                 (None, None) => break,
@@ -97,7 +96,7 @@ impl Overlay {
             };
             let entry = if from_newer { a.next() } else { b.next() };
             let Some((key, value)) = entry else { break };
-            let mut value = value.as_ref().map(|value| value.to_vec());
+            let mut value = value.map(<[u8]>::to_vec);
             if !from_newer && covered(&ranges[..newer_ranges], key) {
                 value = None;
             }

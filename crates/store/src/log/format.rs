@@ -10,13 +10,11 @@
 //! `sequence - back`. That tells a torn tail from damage: an unreadable record may be cut only
 //! if no readable record anywhere behind it was written after the unreadable one was synced.
 //!
-//! Payload: the mutations of one commit. Each: operation u8 (1 put, 2 delete, 3 delete range),
-//! table u8, then byte strings (key and value; key; from and to), each a varint length and the
-//! bytes.
+//! Payload: the bytes of one [`Commit`].
 //!
 //! This module must never touch a file.
 
-use crate::{Commit, MAX_VALUE_BYTES, Mutation, Table};
+use crate::{Commit, MAX_VALUE_BYTES};
 
 pub(crate) const MAGIC: [u8; 8] = *b"SWLOG\0\0\0";
 pub(crate) const SEGMENT_VERSION: u32 = 1;
@@ -25,10 +23,6 @@ pub(crate) const RECORD_HEADER: usize = 20;
 
 /// The largest payload a record may claim; beyond it, a length is not believed.
 pub(crate) const MAX_PAYLOAD: usize = 16 * MAX_VALUE_BYTES;
-
-const PUT: u8 = 1;
-const DELETE: u8 = 2;
-const DELETE_RANGE: u8 = 3;
 
 /// What the header of a segment says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,24 +100,7 @@ pub(crate) fn encode_record(out: &mut Vec<u8>, salt: u32, sequence: u64, durable
     let back = u32::try_from(sequence - durable).unwrap_or(u32::MAX);
     let start = out.len();
     out.extend_from_slice(&[0; RECORD_HEADER]);
-    for mutation in &commit.mutations {
-        match mutation {
-            Mutation::Put { table, key, value } => {
-                out.extend_from_slice(&[PUT, *table as u8]);
-                put_bytes(out, key);
-                put_bytes(out, value);
-            }
-            Mutation::Delete { table, key } => {
-                out.extend_from_slice(&[DELETE, *table as u8]);
-                put_bytes(out, key);
-            }
-            Mutation::DeleteRange { table, from, to } => {
-                out.extend_from_slice(&[DELETE_RANGE, *table as u8]);
-                put_bytes(out, from);
-                put_bytes(out, to);
-            }
-        }
-    }
+    out.extend_from_slice(commit.bytes());
     let len = out.len() - start - RECORD_HEADER;
     assert!(len <= MAX_PAYLOAD, "the limits were checked before");
     let record = &mut out[start..];
@@ -163,59 +140,10 @@ pub(crate) fn decode_record(bytes: &[u8], salt: u32, expected: std::ops::RangeIn
     })
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut len = bytes.len();
-    while len >= 0x80 {
-        out.push(len as u8 | 0x80);
-        len >>= 7;
-    }
-    out.push(len as u8);
-    out.extend_from_slice(bytes);
-}
-
-fn take_bytes<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let mut len = 0_usize;
-    let mut shift = 0;
-    loop {
-        let (&byte, rest) = input.split_first()?;
-        *input = rest;
-        len |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-        shift += 7;
-        if shift > 28 {
-            return None;
-        }
-    }
-    let (bytes, rest) = input.split_at_checked(len)?;
-    *input = rest;
-    Some(bytes)
-}
-
-/// The commit in a record's payload, or what is wrong with it.
-pub(crate) fn decode_commit(payload: &[u8]) -> Result<Commit, String> {
-    let mut input = payload;
-    let mut mutations = Vec::new();
-    while let [operation, table, rest @ ..] = input {
-        input = rest;
-        let table =
-            Table::from_u8(*table).ok_or_else(|| format!("a mutation names table {table}, which is unknown"))?;
-        let mut next =
-            || take_bytes(&mut input).map(<[u8]>::to_vec).ok_or_else(|| "a mutation is cut short".to_owned());
-        mutations.push(match *operation {
-            PUT => Mutation::Put { table, key: next()?, value: next()? },
-            DELETE => Mutation::Delete { table, key: next()? },
-            DELETE_RANGE => Mutation::DeleteRange { table, from: next()?, to: next()? },
-            other => return Err(format!("a mutation has the unknown operation {other}")),
-        });
-    }
-    if input.is_empty() { Ok(Commit { mutations }) } else { Err("a mutation is cut short".to_owned()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Table;
 
     fn sample() -> Commit {
         let mut commit = Commit::default();
@@ -233,7 +161,7 @@ mod tests {
         let record = decode_record(&bytes, 99, 12..=12).expect("it was just written");
         assert_eq!((record.sequence, record.durable), (12, 10));
         assert_eq!(record.len(), bytes.len());
-        assert_eq!(decode_commit(record.payload), Ok(sample()));
+        assert_eq!(Commit::from_bytes(record.payload), Ok(sample()));
     }
 
     #[test]
@@ -261,15 +189,6 @@ mod tests {
             let mut damaged = bytes;
             damaged[at] ^= 1;
             assert!(matches!(SegmentHeader::decode(&damaged), Err(HeaderError::Damaged(_))));
-        }
-    }
-
-    #[test]
-    fn broken_payloads_are_refused() {
-        for payload in
-            [&[9, 1, 0][..], &[PUT, 99, 0, 0], &[PUT, 1, 5, 1], &[PUT], &[DELETE, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 1]]
-        {
-            assert!(decode_commit(payload).is_err(), "{payload:?}");
         }
     }
 }

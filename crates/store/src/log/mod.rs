@@ -10,7 +10,7 @@ pub(crate) mod read;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskFile, is_full};
@@ -70,6 +70,8 @@ pub(crate) struct Reserver {
     segment_bytes: u64,
     spare: Mutex<(u64, Spare)>,
     changed: Condvar,
+    /// The last attempt that ended was refused; an attempt under way may be, too.
+    refused: AtomicBool,
 }
 
 impl Reserver {
@@ -79,7 +81,7 @@ impl Reserver {
 
     /// Whether the last attempt to reserve a segment was refused.
     pub(crate) fn is_refused(&self) -> bool {
-        matches!(self.lock().1, Spare::Refused(_))
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Whether nobody has reserved the segment after the active one yet.
@@ -101,6 +103,7 @@ impl Reserver {
             Ok(segment) => (Spare::Ready(segment), None),
             Err(error) => (Spare::Refused(copy_error(&error)), Some(error)),
         };
+        self.refused.store(refused.is_some(), Ordering::Relaxed);
         self.lock().1 = spare;
         self.changed.notify_all();
         if let Some(error) = refused {
@@ -302,6 +305,7 @@ impl Log {
             segment_bytes,
             spare: Mutex::new((next_number, spare.map_or(Spare::Wanted, Spare::Ready))),
             changed: Condvar::new(),
+            refused: AtomicBool::new(false),
         });
         let active = match active {
             Some(active) => active,

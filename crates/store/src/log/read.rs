@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{
-    HeaderError, RECORD_HEADER, RawRecord, SEGMENT_HEADER, SEGMENT_VERSION, SegmentHeader, decode_commit, decode_record,
+    HeaderError, RECORD_HEADER, RawRecord, SEGMENT_HEADER, SEGMENT_VERSION, SegmentHeader, decode_record,
 };
 use crate::disk::{Disk, DiskFile};
 use crate::{Commit, Error};
@@ -332,7 +332,7 @@ impl LogReader {
                 bytes: record.len() as u64,
                 sequence: record.sequence,
                 durable: record.durable,
-                commit: decode_commit(record.payload).map_err(|reason| Error::corrupt(&file, offset, reason))?,
+                commit: Commit::from_bytes(record.payload).map_err(|reason| Error::corrupt(&file, offset, reason))?,
             });
             Ok(())
         });

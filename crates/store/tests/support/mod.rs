@@ -495,8 +495,8 @@ impl Index for FaultIndex {
         Ok(self.rows().1)
     }
 
-    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change, Error>>, position: u64) -> Result<(), Error> {
-        let changes: Vec<Change> = changes.collect::<Result<_, _>>()?;
+    fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
+        let changes: Vec<Change<'_>> = changes.collect::<Result<_, _>>()?;
         assert!(changes.is_sorted_by(|a, b| (a.table, &a.key) < (b.table, &b.key)), "changes rise");
         let full = self.disk.state().full;
         let called = self.disk.state().call(Call::IndexApply);
@@ -506,9 +506,9 @@ impl Index for FaultIndex {
             _ => changes.len() / 2,
         };
         for change in changes.into_iter().take(done) {
-            let key = (change.table, change.key);
+            let key = (change.table, change.key.into_owned());
             match change.value {
-                Some(value) => rows.0.insert(key, value),
+                Some(value) => rows.0.insert(key, value.to_vec()),
                 None => rows.0.remove(&key),
             };
         }
