@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use stepwright_machine::ExecutionId;
+use stepwright_machine::{ExecutionId, STACK_BYTES};
 use stepwright_store::{Store, records::QuarantineRow};
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -217,7 +217,7 @@ fn start(
                 tracing::error!("a thread of the engine panicked; the engine must be opened again");
             }
         };
-        std::thread::Builder::new().name(name).spawn(guarded)
+        std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(guarded)
     };
     let committer = Committer::new(shared.clone());
     let committer = spawn("committer".into(), Box::new(move || committer.run(&commits)))?;

@@ -110,11 +110,22 @@ impl<'a> Turn<'a> {
     }
 
     /// Every expression that fails has an event of its own, whether the failure is handled or not.
+    ///
+    /// As recorded, the event that comes right after a state's Entered event follows the one before that, but in a Wait
+    /// state.
     fn record_evaluation(&mut self, at: FrameId, raised: &Raised) -> Run {
         let Some(Evaluation { location }) = &raised.evaluation else { return Ok(()) };
         let location = location.as_ref().map(|text| cut(text, LOCATION_CHARACTERS));
-        let (state, failure) = (self.visit(at).state, raised.failure.clone());
-        self.chain(at, EventKind::EvaluationFailed { state, location, failure }).map(drop)
+        let (visit, tip) = (self.visit(at), self.frame(at).tip);
+        let previous = match (&visit.work, &self.state_of(at).kind) {
+            (_, StateKind::Wait(_)) => tip,
+            (Work::Entered { after }, _) if tip == visit.entered_event => *after,
+            _ => tip,
+        };
+        let (state, failure) = (visit.state, raised.failure.clone());
+        let event = self.emit(previous, EventKind::EvaluationFailed { state, location, failure })?;
+        self.frame_mut(at).tip = event;
+        Ok(())
     }
 
     fn raise_to(&mut self, at: FrameId, own: Option<Handler<'a>>, raised: Raised) -> Run {
@@ -296,7 +307,7 @@ impl<'a> Turn<'a> {
         let state = visit.state;
         match &visit.work {
             // Entered a moment ago. Only states that wait can be aborted: of the others AWS has no such event.
-            Work::Beginning => match self.state_of(id).kind {
+            Work::Entered { .. } | Work::Beginning => match self.state_of(id).kind {
                 StateKind::Task(_) | StateKind::Wait(_) | StateKind::Parallel(_) | StateKind::Map(_) => {}
                 StateKind::Pass(_) | StateKind::Choice(_) | StateKind::Succeed | StateKind::Fail(_) => return Ok(()),
             },

@@ -79,7 +79,7 @@ pub type SetTimer = (TimerId, Millis);
 /// What a visit waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Work {
-    /// Nothing: it is about to begin (its Entered event is written), or to begin again.
+    /// Nothing: it is about to begin again.
     Beginning,
     /// A Wait state's timer.
     Waiting {
@@ -97,6 +97,11 @@ pub enum Work {
     Parallel(Container),
     /// The iterations of an inline Map state.
     Map(Box<OpenMap>),
+    /// Nothing yet: it is about to begin, its Entered event is written.
+    Entered {
+        /// The event that the Entered event follows.
+        after: EventId,
+    },
 }
 
 /// How far a task is.
@@ -199,7 +204,11 @@ impl Frame {
                         map.input.hydrate_from(source)?;
                         map.items.hydrate_from(source)
                     }
-                    Work::Beginning | Work::Waiting { .. } | Work::Retrying { .. } | Work::Parallel(_) => Ok(()),
+                    Work::Entered { .. }
+                    | Work::Beginning
+                    | Work::Waiting { .. }
+                    | Work::Retrying { .. }
+                    | Work::Parallel(_) => Ok(()),
                 }
             }
         }

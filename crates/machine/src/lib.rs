@@ -27,3 +27,5 @@ pub use input::{Input, InputKind};
 pub use payload::{Payload, PayloadId};
 pub use step::{step, step_on};
 pub use stepwright_asl::Definition;
+/// The stack, in bytes, that a thread which calls [`step`] must have: definitions hold expressions.
+pub use stepwright_querylang::jsonata::STACK_BYTES;

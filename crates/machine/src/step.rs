@@ -240,7 +240,7 @@ impl Turn<'_> {
                     let (state, input) = (StateId(*state), input.clone());
                     self.enter(id, state, input)?;
                 }
-                Position::In(Visit { work: Work::Beginning, .. }) => self.begin(id)?,
+                Position::In(Visit { work: Work::Entered { .. } | Work::Beginning, .. }) => self.begin(id)?,
                 Position::In(_) | Position::Ended { .. } => {}
             }
         }
@@ -249,6 +249,7 @@ impl Turn<'_> {
 
     fn enter(&mut self, id: FrameId, state: StateId, input: Payload) -> Run {
         self.count_state();
+        let after = self.frame(id).tip;
         let event = self.chain(id, EventKind::StateEntered { state: state.0, input: input.clone() })?;
         let visit = Visit {
             state: state.0,
@@ -256,7 +257,7 @@ impl Turn<'_> {
             entered_event: event,
             entered_at: self.now(),
             retries: Vec::new(),
-            work: Work::Beginning,
+            work: Work::Entered { after },
         };
         self.frame_mut(id).position = Position::In(visit);
         self.queue.push_back(id);
@@ -394,7 +395,7 @@ impl Turn<'_> {
                 .and_then(due_of)
                 .map(|due| (TimerKind::TaskTimeout, due))
                 .or_else(|| task.heartbeat.as_ref().and_then(due_of).map(|due| (TimerKind::Heartbeat, due))),
-            Work::Beginning | Work::Parallel(_) | Work::Map(_) => None,
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => None,
         }
     }
 
@@ -416,7 +417,7 @@ impl Turn<'_> {
         match visit.work.clone() {
             Work::Waiting { timer } | Work::Retrying { timer } => self.cancel_timer(Some(timer)),
             Work::Task(task) => self.close_task(&task),
-            Work::Beginning | Work::Parallel(_) | Work::Map(_) => return,
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => return,
         }
         self.visit_mut(id).work = Work::Beginning;
     }

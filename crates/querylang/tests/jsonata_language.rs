@@ -6,19 +6,17 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::cell::Cell;
 use stepwright_querylang::jsonata::{
-    Ast, Builtin, Compiler, Context, Dialect, Environment, Error, Expression, FreeNameKind, Limit, Limits, Value,
+    Ast, Builtin, Compiler, Context, Dialect, Environment, Error, Expression, FreeNameKind, Limit, Limits, STACK_BYTES,
+    Value,
 };
 
-/// Unoptimised code needs much stack.
-const STACK: usize = 32 << 20;
-
 fn limits() -> Limits {
-    Limits { steps: 3_000_000, depth: 2_000, stack_bytes: STACK - (8 << 20), memory_bytes: 32 << 20 }
+    Limits { steps: 3_000_000, depth: 2_000, stack_bytes: STACK_BYTES / 4 * 3, memory_bytes: 32 << 20 }
 }
 
 /// Runs with a stack of its own.
 fn with_stack<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-    let thread = std::thread::Builder::new().stack_size(STACK).spawn(run);
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run);
     thread.expect("a thread").join().expect("no panic")
 }
 

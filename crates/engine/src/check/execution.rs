@@ -696,7 +696,7 @@ impl Waits {
                 let started = submitted || task.stage == TaskStage::Started;
                 self.tasks.insert(task.task, OpenTask { state: Some(visit.state), started, submitted });
             }
-            Work::Beginning | Work::Parallel(_) | Work::Map(_) => {}
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => {}
         }
     }
 }

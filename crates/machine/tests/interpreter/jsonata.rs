@@ -186,7 +186,7 @@ fn undefined_is_recorded_where_it_stands() {
         &format!(
             "1<-0 ExecutionStarted 1
              2<-0 PassStateEntered A 1
-             3<-2 EvaluationFailed A at Output/list[1]/v States.QueryEvaluationError: {cause}
+             3<-0 EvaluationFailed A at Output/list[1]/v States.QueryEvaluationError: {cause}
              4<-3 ExecutionFailed States.QueryEvaluationError: {cause}"
         ),
     );
@@ -209,7 +209,7 @@ fn arguments_are_evaluated_at_each_attempt() {
         [
             "1<-0 ExecutionStarted",
             "2<-0 TaskStateEntered",
-            "3<-2 EvaluationFailed",
+            "3<-0 EvaluationFailed",
             "4<-3 EvaluationFailed",
             "5<-4 ExecutionFailed"
         ]
@@ -240,7 +240,7 @@ fn failed_expressions_are_caught_by_name_and_not_as_task_failures() {
     for name in ["States.QueryEvaluationError", "States.ALL"] {
         let world = completed(&states(name), "1", &[]);
         assert_eq!(world.output(), "\"caught\"");
-        assert_eq!(kinds(&world)[2..4], ["3<-2 EvaluationFailed", "4<-3 TaskStateExited"]);
+        assert_eq!(kinds(&world)[2..4], ["3<-0 EvaluationFailed", "4<-3 TaskStateExited"]);
     }
 }
 
@@ -312,7 +312,7 @@ fn items_that_cannot_be_made() {
         [
             "1<-0 ExecutionStarted",
             "2<-0 MapStateEntered",
-            "3<-2 EvaluationFailed",
+            "3<-0 EvaluationFailed",
             "4<-3 MapStateFailed",
             "5<-4 ExecutionFailed"
         ]

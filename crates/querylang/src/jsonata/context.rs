@@ -15,6 +15,10 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+/// The stack, in bytes, of a thread that may compile any text or evaluate within the default [`Limits`]. Code that was
+/// not optimised takes several times what it takes otherwise.
+pub const STACK_BYTES: usize = if cfg!(debug_assertions) { 32 << 20 } else { 4 << 20 };
+
 /// The bounds of one evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -210,11 +210,14 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Expression};
+    use super::super::{Environment, Expression, STACK_BYTES};
     use super::*;
     use serde_json::{Value as Json, json};
 
-    fn explained(text: &str, input: &Json) -> (Option<Json>, Vec<(usize, String, u64, Vec<Json>)>) {
+    /// A part's depth, text, times and values.
+    type Looked = (usize, String, u64, Vec<Json>);
+
+    fn explained(text: &str, input: &Json) -> (Option<Json>, Vec<Looked>) {
         let expression = Expression::compile(text).expect("an expression");
         let explanation = expression.explain(&Value::from_json(input), Environment::default());
         let json = |value: &Value| value.to_json(10_000).expect("JSON").unwrap_or_else(|| json!("nothing"));
@@ -311,10 +314,14 @@ mod tests {
 
     #[test]
     fn what_is_nested_too_deep_is_said_to_be() {
-        let text = format!("{}1{}", "(".repeat(300), ")".repeat(300));
-        let expression = Expression::compile(&text).expect("an expression");
-        let explanation = expression.explain(&Value::Undefined, Environment::default());
-        assert_eq!(explanation.value.expect_err("too deep").reached_limit(), Some(Limit::Nesting));
-        assert!(explanation.parts.is_empty());
+        let explain = || {
+            let text = format!("{}1{}", "(".repeat(300), ")".repeat(300));
+            let expression = Expression::compile(&text).expect("an expression");
+            let explanation = expression.explain(&Value::Undefined, Environment::default());
+            assert_eq!(explanation.value.expect_err("too deep").reached_limit(), Some(Limit::Nesting));
+            assert!(explanation.parts.is_empty());
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(explain).expect("a thread");
+        thread.join().expect("no panic");
     }
 }

@@ -48,7 +48,7 @@ mod template;
 mod value;
 
 pub use ast::{Ast, AstKind, Operator, Pair, RegexLiteral, SortTerm};
-pub use context::{Bindings, Context, Environment, Limits};
+pub use context::{Bindings, Context, Environment, Limits, STACK_BYTES};
 pub use error::{Error, Limit};
 pub use explain::{Explanation, Part, Parts};
 pub use expression::{Compiler, Dialect, Expression, FreeName, FreeNameKind};

@@ -18,6 +18,7 @@ mod validate;
 use std::{fmt, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use stepwright_querylang::jsonata::STACK_BYTES;
 
 use crate::config::{Kind, SETTINGS, Setting};
 
@@ -234,6 +235,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(connection_threads(cores))
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(|error| Failure::Failed(format!("the process cannot start its threads: {error}")))
