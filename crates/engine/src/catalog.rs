@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -50,6 +50,23 @@ pub(crate) struct Revision {
     pub(crate) number: u32,
     pub(crate) row: RevisionRow,
     pub(crate) compiled: Arc<Definition>,
+    /// Whether the expressions of the last turn that was computed aside took long: the next will be at once.
+    slow: AtomicBool,
+}
+
+impl Revision {
+    pub(crate) fn new(machine: MachineNumber, number: u32, row: RevisionRow, compiled: Arc<Definition>) -> Self {
+        Self { machine, number, row, compiled, slow: AtomicBool::new(false) }
+    }
+
+    /// Whether its turns take long, as far as one can tell. Wrong either way costs time and nothing else.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]
@@ -241,7 +258,7 @@ impl Catalog {
         let row: RevisionRow = records::decode(Table::Revision, &bytes)?;
         let compiled = (self.compile)(&row.definition)
             .map_err(|reason| corrupt(&format!("the definition of {} ({reason})", row.machine_arn)))?;
-        let revision = Arc::new(Revision { machine, number, row, compiled: Arc::new(compiled) });
+        let revision = Arc::new(Revision::new(machine, number, row, Arc::new(compiled)));
         self.cache_revision(scope, revision.clone());
         Ok(revision)
     }

@@ -1,6 +1,6 @@
 //! Runs turns: gives an execution what happened to it, joins what is known at once (that an activity exists, that a
-//! worker or a slot is there), and turns the outcome into commits and what follows them. A panic of the interpreter
-//! ends here, in quarantine.
+//! worker or a slot is there), and turns the outcome into commits and what follows them. A turn that takes long goes to
+//! the lane and comes back computed. A panic of the interpreter ends here, in quarantine.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,7 +9,9 @@ use std::{
 };
 
 use stepwright_asl::Resource;
-use stepwright_machine::{Command, Effects, Input, InputKind, Millis, Outcome, ScheduleTask, TaskId};
+use stepwright_machine::{
+    Command, Effects, Execution, ExecutionId, Input, InputKind, Millis, Outcome, ScheduleTask, TaskId,
+};
 use stepwright_store::{Commit, Table, keys};
 
 use crate::{
@@ -17,7 +19,8 @@ use crate::{
     connector::ConnectorFailure,
     dispatch::Slot,
     error::Error,
-    message::{After, ExecutionRef, Origin, QueuedTask, TaskRef},
+    lane::{Away, Job, Ran},
+    message::{After, ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
     shard::{Shard, Taken, call_of, token_of},
     shared::Shared,
     timers::Later,
@@ -43,9 +46,20 @@ impl Receiver {
 /// In the tasks' order: so they are sent.
 type Receivers = BTreeMap<TaskId, Receiver>;
 
+/// A turn as the interpreter computed it.
+pub(crate) struct Stepped {
+    before: Before,
+    /// How many inputs it was given.
+    inputs: usize,
+    pub(crate) effects: Effects,
+    receivers: Receivers,
+    /// When what happened in it was taken in.
+    at: Millis,
+}
+
 /// What a turn came to.
 pub(crate) enum Driven {
-    /// Its commit is under way (or nothing changed).
+    /// Its commit is under way (or nothing changed), or it takes long and goes on in the lane.
     Done,
     /// The interpreter broke: it is in quarantine.
     Broke,
@@ -59,6 +73,9 @@ impl Shard {
 
     /// Inputs for an execution that may not be in memory.
     pub(crate) fn take(&mut self, execution: ExecutionRef, mut taken: Vec<Taken>, now: Millis) {
+        if let Some(away) = self.away.get_mut(&execution.id) {
+            return away.waiting.extend(taken.into_iter().map(|taken| taken.into_message(execution)));
+        }
         if self.quarantined.contains_key(&execution.id) {
             return self.hold(execution, taken, now);
         }
@@ -86,32 +103,54 @@ impl Shard {
         &mut self,
         mut hot: Hot,
         taken: Vec<Taken>,
-        mut commit: Commit,
-        mut first: Vec<After>,
+        commit: Commit,
+        first: Vec<After>,
         now: Millis,
     ) -> Driven {
-        let execution = hot.reference();
-        let inputs: Vec<Input> = taken.iter().map(|t| self.shared.input(t.kind.clone(), now)).collect();
-        let before = Before::of(&hot);
-        let mut receivers = Receivers::new();
         let shared = self.shared.clone();
-        let stepped = catch_unwind(AssertUnwindSafe(|| step(&shared, &mut hot, &inputs, &mut receivers)));
-        let effects = match stepped {
-            Ok(effects) => effects,
-            Err(panic) => {
-                self.give_back(receivers);
-                let cause = panic_message(&*panic);
-                self.quarantine(execution, Some(&hot), &cause, taken, first, now);
+        let inputs = |pause: bool| -> Vec<Input> {
+            let pause = pause.then_some(InputKind::Pause).into_iter();
+            pause.chain(taken.iter().map(|taken| taken.kind.clone())).map(|kind| shared.input(kind, now)).collect()
+        };
+        let starts = taken.iter().any(|taken| matches!(taken.kind, InputKind::Start { .. }));
+        let ends = taken.first().is_some_and(Taken::ends);
+        let attempted = match shared.options.steps_at_once {
+            // Nothing is evaluated after that.
+            _ if ends => attempt(&shared, &mut hot, &inputs(false), u64::MAX),
+            _ if hot.revision.is_slow() => Ok(None),
+            steps => attempt(&shared, &mut hot, &inputs(false), steps),
+        };
+        let attempted = match attempted {
+            // Whoever started it need not wait for what it does. It begins anew: an attempt leaves nothing behind.
+            Ok(None) if starts => {
+                hot.execution = Execution::new(hot.execution.info.clone());
+                attempt(&shared, &mut hot, &inputs(true), u64::MAX)
+            }
+            other => other,
+        };
+        match attempted {
+            Ok(Some(stepped)) => self.finish(hot, taken, stepped, commit, first),
+            Ok(None) => self.send_away(&hot, taken, commit, first),
+            Err(cause) => {
+                self.quarantine(hot.reference(), Some(&hot), &cause, taken, first, now);
                 return Driven::Broke;
             }
-        };
-        let outcomes: Vec<Outcome> = effects.outcomes.iter().copied().take(taken.len()).collect();
-        assert_eq!(outcomes.len(), taken.len(), "every input has an outcome");
+        }
+        Driven::Done
+    }
 
-        let mut after = std::mem::take(&mut first);
+    /// A computed turn becomes a commit.
+    fn finish(&mut self, mut hot: Hot, taken: Vec<Taken>, stepped: Stepped, mut commit: Commit, first: Vec<After>) {
+        let shared = self.shared.clone();
+        let execution = hot.reference();
+        let Stepped { before, inputs, effects, mut receivers, at: now } = stepped;
+        // A pause comes before them; what was joined to the turn, after.
+        let outcomes = &effects.outcomes[inputs - taken.len()..inputs];
+
+        let mut after = first;
         let mut sequences: HashMap<TaskId, u64> = HashMap::new();
         for (taken, outcome) in taken.into_iter().zip(outcomes) {
-            let accepted = outcome == Outcome::Accepted;
+            let accepted = *outcome == Outcome::Accepted;
             self.settle_input(&hot, taken, accepted, &mut commit, &mut after, &mut receivers, &mut sequences);
         }
         if effects.is_empty() {
@@ -121,7 +160,7 @@ impl Shard {
             if own.is_some() || !after.is_empty() {
                 self.emit(own, commit, after);
             }
-            return Driven::Done;
+            return;
         }
         let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
         commit.append(&written.commit);
@@ -137,7 +176,104 @@ impl Shard {
         hot.uncommitted += 1;
         self.keep(hot);
         self.emit(Some(execution), commit, after);
-        Driven::Done
+    }
+
+    // The lane
+
+    /// Its expressions take long: the turn is computed in the lane, once all that is known of the execution is durable.
+    fn send_away(&mut self, hot: &Hot, taken: Vec<Taken>, commit: Commit, first: Vec<After>) {
+        let execution = hot.reference();
+        let job = Job { execution, taken, commit, first };
+        let name = keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name);
+        let mut away = Away { job: None, uncommitted: hot.uncommitted, name, waiting: Vec::new() };
+        if hot.uncommitted == 0 {
+            self.shared.lane.push(job);
+        } else {
+            away.job = Some(job);
+        }
+        let before = self.away.insert(execution.id, away);
+        assert!(before.is_none(), "an execution that is away is not touched");
+    }
+
+    /// A commit is durable of an execution that is away.
+    pub(crate) fn away_committed(&mut self, id: ExecutionId) -> bool {
+        let Some(away) = self.away.get_mut(&id) else { return false };
+        away.uncommitted = away.uncommitted.saturating_sub(1);
+        if away.uncommitted > 0 {
+            return true;
+        }
+        if let Some(job) = away.job.take() {
+            self.names.remove(&away.name);
+            if away.waiting.iter().any(ShardMessage::stops) && job.is_plain() {
+                self.readmit(job);
+            } else {
+                self.shared.lane.push(job);
+            }
+        }
+        true
+    }
+
+    /// What an execution was to take in, and what came for it meanwhile, comes again: first of all that it is to stop.
+    fn readmit(&mut self, job: Job) {
+        let waiting = self.away.remove(&job.execution.id).map(|away| away.waiting).unwrap_or_default();
+        let (stops, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ShardMessage::stops);
+        let taken = job.taken.into_iter().map(|taken| taken.into_message(job.execution));
+        self.readmitted.extend(stops.into_iter().chain(taken).chain(others));
+    }
+
+    /// Commits were refused: what waited for one to become durable did not happen.
+    pub(crate) fn away_rejected(&mut self, error: &Error) {
+        let gone: Vec<ExecutionId> =
+            self.away.iter().filter(|(_, away)| away.job.is_some()).map(|(id, _)| *id).collect();
+        for id in gone {
+            let Some(away) = self.away.remove(&id) else { continue };
+            self.readmitted.extend(away.waiting);
+            if let Some(job) = away.job {
+                self.refuse_job(job, error);
+            }
+        }
+    }
+
+    fn refuse_job(&mut self, job: Job, error: &Error) {
+        for after in job.first {
+            self.shared.refuse(after, error);
+        }
+        self.refuse_all(job.execution, job.taken, error);
+    }
+
+    /// A turn is back from the lane.
+    pub(crate) fn come_back(&mut self, job: Job, ran: Ran, now: Millis) {
+        let execution = job.execution;
+        let away = self.away.remove(&execution.id).expect("it was away");
+        self.readmitted.extend(away.waiting);
+        match ran {
+            Ran::Stepped(turn) => {
+                let (hot, stepped) = *turn;
+                self.finish(hot, job.taken, stepped, job.commit, job.first);
+            }
+            Ran::Gone => {
+                self.emit(None, job.commit, job.first);
+                self.too_late(execution, job.taken);
+            }
+            Ran::Unread(error) => self.refuse_job(job, &error),
+            Ran::Broke(hot, cause) => self.quarantine(execution, hot.as_deref(), &cause, job.taken, job.first, now),
+        }
+    }
+
+    /// Something for an execution that is away waits until it is back. Gives back what is for any other.
+    pub(crate) fn wait_if_away(&mut self, message: ShardMessage) -> Option<ShardMessage> {
+        if self.away.is_empty() {
+            return Some(message);
+        }
+        let Some(id) = message.execution() else { return Some(message) };
+        let Some(away) = self.away.get_mut(&id) else { return Some(message) };
+        let stops = message.stops();
+        away.waiting.push(message);
+        // An execution that only stands in line for the lane is stopped at once.
+        if stops && let Some(job) = self.shared.lane.take_back(id) {
+            self.readmit(job);
+        }
+        None
     }
 
     /// What follows for whoever brought an input.
@@ -233,17 +369,7 @@ impl Shard {
                 }
             }
         }
-        self.give_back(unused);
-    }
-
-    /// Workers and slots that got nothing after all.
-    fn give_back(&self, receivers: Receivers) {
-        for receiver in receivers.into_values() {
-            match receiver {
-                Receiver::Worker { poller, .. } => self.shared.activities.put_back_poller(&self.shared, poller),
-                Receiver::Slot { slot, .. } => drop(slot),
-            }
-        }
+        give_back(&self.shared, unused);
     }
 
     /// Inputs for an execution that is closed or gone.
@@ -300,11 +426,48 @@ impl Shard {
     }
 }
 
+/// Workers and slots that got nothing after all.
+fn give_back(shared: &Shared, receivers: Receivers) {
+    for receiver in receivers.into_values() {
+        match receiver {
+            Receiver::Worker { poller, .. } => shared.activities.put_back_poller(shared, poller),
+            Receiver::Slot { slot, .. } => drop(slot),
+        }
+    }
+}
+
+/// The interpreter's turn, given up after so many steps of expressions: then nothing happened, and what is left of the
+/// execution in memory is worth nothing.
+///
+/// # Errors
+/// What the interpreter panicked with. Its memory is worth nothing either.
+pub(crate) fn attempt(
+    shared: &Shared,
+    hot: &mut Hot,
+    inputs: &[Input],
+    steps: u64,
+) -> std::result::Result<Option<Stepped>, String> {
+    let before = Before::of(hot);
+    let at = inputs.first().map_or(0, |input| input.at);
+    let mut receivers = Receivers::new();
+    match catch_unwind(AssertUnwindSafe(|| step(shared, hot, inputs, steps, &mut receivers))) {
+        Ok(Some(effects)) => Ok(Some(Stepped { before, inputs: inputs.len(), effects, receivers, at })),
+        Ok(None) => {
+            give_back(shared, receivers);
+            Ok(None)
+        }
+        Err(panic) => {
+            give_back(shared, receivers);
+            Err(panic_message(&*panic))
+        }
+    }
+}
+
 /// The interpreter's turn, with all that can be joined to it.
-fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], receivers: &mut Receivers) -> Effects {
+fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], steps: u64, receivers: &mut Receivers) -> Option<Effects> {
     let functions = shared.options.step;
     let revision = hot.revision.clone();
-    let mut effects = (functions.begin)(&revision.compiled, &mut hot.execution, inputs);
+    let mut effects = (functions.begin)(&revision.compiled, &mut hot.execution, inputs, steps)?;
     let mut seen = 0;
     loop {
         let mut joined = Vec::new();
@@ -325,12 +488,12 @@ fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], receivers: &mut Receiv
             }
         }
         if joined.is_empty() {
-            return effects;
+            return Some(effects);
         }
         seen = effects.commands.len();
         let at = effects.at;
         let joined: Vec<Input> = joined.into_iter().map(|kind| shared.input(kind, at)).collect();
-        effects.absorb((functions.more)(&revision.compiled, &mut hot.execution, &joined));
+        effects.absorb((functions.more)(&revision.compiled, &mut hot.execution, &joined, steps)?);
     }
 }
 

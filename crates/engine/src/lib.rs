@@ -17,6 +17,7 @@ mod drive;
 mod error;
 mod events;
 mod facade;
+mod lane;
 mod load;
 mod machines;
 mod mailbox;
@@ -44,6 +45,6 @@ pub use delivery::Delivery;
 pub use error::{Error, Result};
 pub use facade::Engine;
 pub use model::*;
-pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, StepFunction};
+pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, Step, StepFunction};
 #[doc(hidden)]
 pub use stepped::{FiredTimer, Stepper, token_key};

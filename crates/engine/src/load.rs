@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stepwright_machine::{Execution, Frame, FrameId, Head};
+use stepwright_machine::{Execution, ExecutionInfo, Frame, FrameId, Head, Limits};
 use stepwright_store::{
     Store, Table, keys,
     records::{self, ExecutionRow},
@@ -13,22 +13,49 @@ use crate::{
     error::{Error, Result},
     message::ExecutionRef,
     rows::{self, PayloadReader},
-    shard::Shard,
+    shared::Shared,
     turn::{FEW_FRAMES, Hot},
 };
 
-impl Shard {
+impl Shared {
+    /// What is fixed for an execution, from its rows.
+    pub(crate) fn info(
+        &self,
+        execution: ExecutionRef,
+        row: &ExecutionRow,
+        revision: &records::RevisionRow,
+    ) -> ExecutionInfo {
+        ExecutionInfo {
+            id: execution.id,
+            arn: crate::arn::execution(&revision.machine_arn, &row.name),
+            name: row.name.clone(),
+            role_arn: revision.role_arn.clone(),
+            state_machine_arn: revision.machine_arn.clone(),
+            state_machine_name: revision.machine_name.clone(),
+            version_arn: row.version.map(|version| format!("{}:{version}", revision.machine_arn).into()),
+            alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", revision.machine_arn).into()),
+            machine: u64::from(row.machine),
+            revision: u64::from(row.revision),
+            started_at: execution.id.started_at(),
+            trace_header: row.trace_header.clone(),
+            limits: row.limits.unwrap_or(Limits::AWS),
+            semantics: row.semantics,
+            scope: execution.scope,
+            token_key: self.secrets.token_key(execution.id),
+        }
+    }
+
     /// Reads an open execution back; none if it is unknown or closed.
     pub(crate) fn load(&self, execution: ExecutionRef) -> Result<Option<Hot>> {
         let ExecutionRef { scope, id } = execution;
-        let store = &*self.shared.store;
+        let store = &*self.store;
         let key = keys::execution(scope, id);
         let Some(bytes) = store.get(Table::Execution, &key)? else { return Ok(None) };
         let row: ExecutionRow = records::decode(Table::Execution, &bytes)?;
         if row.end.is_some() {
             return Ok(None);
         }
-        let revision = self.shared.catalog.revision(scope, row.machine, row.revision)?;
+        let revision = self.catalog.revision(scope, row.machine, row.revision)?;
         let info = self.info(execution, &row, &revision.row);
         let mut hot = Hot {
             execution: Execution::new(info),

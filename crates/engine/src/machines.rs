@@ -78,8 +78,7 @@ impl Shared {
         put_revision(number, &machine, &revision, &mut commit);
         self.commit(commit).await?;
         self.catalog.scope_committed(scope, number);
-        let cached =
-            Revision { machine: machine.number, number: INITIAL, row: revision, compiled: new.definition.compiled };
+        let cached = Revision::new(machine.number, INITIAL, revision, new.definition.compiled);
         self.catalog.cache_revision(number, Arc::new(cached));
         self.catalog.machine_committed(number, new.name, machine);
         Ok(Created { arn: new.arn, created_at: now })
@@ -125,7 +124,7 @@ impl Shared {
         self.commit(commit).await?;
         let revision_id = row.id.clone();
         let compiled = definition.map_or_else(|| current.compiled.clone(), |definition| definition.compiled);
-        let cached = Revision { machine: machine.number, number: machine.revision, row, compiled };
+        let cached = Revision::new(machine.number, machine.revision, row, compiled);
         self.catalog.cache_revision(number, Arc::new(cached));
         self.catalog.machine_committed(number, name, machine);
         Ok(Updated { updated_at: now, revision_id })

@@ -12,6 +12,7 @@ use crate::{
     connector::TaskCall,
     dispatch::Slot,
     error::Result,
+    lane::{Job, Ran},
     model::Started,
     timers::Later,
 };
@@ -80,6 +81,8 @@ pub(crate) enum ShardMessage {
     Lost(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
+    /// A turn was computed in the lane.
+    Back(Box<(Job, Ran)>),
     /// Turns of these executions are durable.
     Committed(Vec<ExecutionRef>),
     /// Commits of this shard were refused; forget what is not durable and go on with this generation.
@@ -88,6 +91,32 @@ pub(crate) enum ShardMessage {
     Flush(Reply<()>),
     /// End the thread.
     Stop,
+}
+
+impl ShardMessage {
+    /// Whether it stops an execution.
+    pub(crate) fn stops(&self) -> bool {
+        matches!(self, ShardMessage::Input { origin: Origin::Stop(_), .. })
+    }
+
+    /// The execution in memory that it is for, if it is for one.
+    pub(crate) fn execution(&self) -> Option<ExecutionId> {
+        match self {
+            ShardMessage::Input { execution, .. } => Some(execution.id),
+            ShardMessage::Fired(timers) => timers.first().map(|timer| timer.execution.id),
+            ShardMessage::Redeliver { queued, .. }
+            | ShardMessage::Resend { queued, .. }
+            | ShardMessage::Requeue(queued)
+            | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
+            ShardMessage::Start(_)
+            | ShardMessage::Leave(_)
+            | ShardMessage::Back(_)
+            | ShardMessage::Committed(_)
+            | ShardMessage::Rejected { .. }
+            | ShardMessage::Flush(_)
+            | ShardMessage::Stop => None,
+        }
+    }
 }
 
 /// How an execution leaves quarantine.

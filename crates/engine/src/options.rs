@@ -10,18 +10,21 @@ use crate::clock::{Clock, SeedSource, SystemClock, SystemSeeds};
 /// `Err` says what is wrong with it.
 pub type Compile = fn(&str) -> Result<Definition, String>;
 
+/// A part of the interpreter. None: the turn was given up after so many steps of expressions.
+pub type Step = fn(&Definition, &mut Execution, &[Input], u64) -> Option<Effects>;
+
 /// The interpreter. Replaced in tests of what the engine does when it panics.
 #[derive(Clone, Copy)]
 pub struct StepFunction {
-    /// Begins a turn: [`stepwright_machine::step`].
-    pub begin: fn(&Definition, &mut Execution, &[Input]) -> Effects,
-    /// Adds to a turn: [`stepwright_machine::step_on`].
-    pub more: fn(&Definition, &mut Execution, &[Input]) -> Effects,
+    /// Begins a turn: [`stepwright_machine::step_within`].
+    pub begin: Step,
+    /// Adds to a turn: [`stepwright_machine::step_on_within`].
+    pub more: Step,
 }
 
 impl Default for StepFunction {
     fn default() -> Self {
-        Self { begin: stepwright_machine::step, more: stepwright_machine::step_on }
+        Self { begin: stepwright_machine::step_within, more: stepwright_machine::step_on_within }
     }
 }
 
@@ -64,9 +67,15 @@ pub struct EngineOptions {
     pub hot_bytes: usize,
     /// Compiled definitions kept in memory.
     pub compiled_revisions: usize,
+    /// Steps of expressions that a turn may take beside all others. One that takes more is computed by itself, on a
+    /// thread of low priority.
+    pub steps_at_once: u64,
     /// Limits that new executions keep for life.
     pub limits: Limits,
 }
+
+/// A few milliseconds: twice what cuts a turn off.
+const STEPS_AT_ONCE: u64 = 100_000;
 
 /// Ninety days.
 pub const RETENTION_MS: Millis = 90 * 24 * 3_600 * 1_000;
@@ -90,6 +99,7 @@ impl EngineOptions {
             hot_executions: 10_000,
             hot_bytes: 256 << 20,
             compiled_revisions: 1_000,
+            steps_at_once: STEPS_AT_ONCE,
             limits: Limits::AWS,
         }
     }

@@ -194,7 +194,7 @@ impl Shard {
         let mut commit = Commit::default();
         commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));
         let answer = After::Answered { reply, result: Ok(()) };
-        match self.load(execution) {
+        match self.shared.load(execution) {
             Ok(Some(hot)) => {
                 if !hot.written {
                     let running =
@@ -221,7 +221,7 @@ impl Shard {
 
     fn fail(&mut self, execution: ExecutionRef, row: QuarantineRow, reply: Reply<()>, now: Millis) {
         let cause: Arc<str> = format!("The execution was in quarantine and was given up: {}", row.cause).into();
-        let done = match self.load(execution) {
+        let done = match self.shared.load(execution) {
             Ok(Some(hot)) if hot.execution.head.next_event > 1 => {
                 let mut commit = Commit::default();
                 commit.delete(Table::Quarantine, keys::execution(execution.scope, execution.id));

@@ -23,6 +23,7 @@ use crate::{
     connector::Connector,
     dispatch::Dispatch,
     error::{Error, Result},
+    lane::Lane,
     mailbox::{Receiver, mailbox},
     maintenance::Maintenance,
     message::{CommitMessage, ShardMessage},
@@ -48,6 +49,7 @@ pub(crate) struct Running {
 }
 
 struct Threads {
+    lane: Vec<JoinHandle<()>>,
     shards: Vec<JoinHandle<()>>,
     committer: JoinHandle<()>,
     /// Timers and maintenance.
@@ -123,6 +125,7 @@ impl Running {
             shards,
             committer,
             pace: Pace::new(count),
+            lane: Lane::default(),
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             opened_at,
@@ -146,6 +149,7 @@ impl Running {
     /// See [`Engine::drain`](crate::Engine::drain).
     pub(crate) async fn drain(&self, deadline: Duration) -> Result<()> {
         let shared = &self.shared;
+        let end = tokio::time::Instant::now() + deadline;
         shared.draining.store(true, Ordering::SeqCst);
         shared.activities.close();
         shared.dispatch.close();
@@ -156,11 +160,21 @@ impl Running {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        if tokio::time::timeout(deadline, calls_end).await.is_err() {
+        if tokio::time::timeout_at(end, calls_end).await.is_err() {
             tracing::warn!(calls = shared.dispatch.counts().1, "calls were still in flight at the end of the drain");
         }
         shared.dispatch.abort();
         self.flush().await;
+        // What the calls came to may be with the lane.
+        let lane_ends = async {
+            while shared.lane.len() > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            self.flush().await;
+        };
+        if tokio::time::timeout_at(end, lane_ends).await.is_err() {
+            tracing::warn!(turns = shared.lane.len(), "turns were still being computed at the end of the drain");
+        }
         if let Some(threads) = self.take_threads() {
             let shared = self.shared.clone();
             drop(tokio::task::spawn_blocking(move || stop(&shared, threads)).await);
@@ -226,12 +240,17 @@ fn start(
         let shard = Shard::new(shared.clone(), index, quarantined);
         shards.push(spawn(format!("shard-{index}"), Box::new(move || shard.run(&inbox)))?);
     }
+    let mut lane = Vec::new();
+    for index in 0..Lane::threads() {
+        let shared = shared.clone();
+        lane.push(spawn(format!("lane-{index}"), Box::new(move || shared.lane.run(&shared)))?);
+    }
     let (timers, maintenance) = (shared.clone(), shared.clone());
     let others = vec![
         spawn("timers".into(), Box::new(move || timers.timers.run(&timers)))?,
         spawn("maintenance".into(), Box::new(move || maintenance.maintenance.run(&maintenance)))?,
     ];
-    Ok(Threads { shards, committer, others })
+    Ok(Threads { lane, shards, committer, others })
 }
 
 /// Ends the threads, from those that ask to the one that commits.
@@ -244,6 +263,8 @@ fn stop(shared: &Shared, threads: Threads) {
     shared.timers.stop();
     shared.maintenance.stop();
     threads.others.into_iter().for_each(join);
+    shared.lane.stop();
+    threads.lane.into_iter().for_each(join);
     for shard in &shared.shards {
         drop(shard.send(ShardMessage::Stop));
     }

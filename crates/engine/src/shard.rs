@@ -3,13 +3,13 @@
 //! it forgets what is not durable. It waits for nothing and never answers a caller itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
 };
 
 use stepwright_asl::Resource;
 use stepwright_machine::{
-    Closing, Execution, ExecutionId, ExecutionInfo, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
+    Closing, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -19,6 +19,7 @@ use stepwright_store::{
 use crate::{
     connector::ConnectorFailure,
     error::{Error, Result},
+    lane::Away,
     mailbox::{Receiver, at_most},
     message::{After, ExecutionRef, Origin, Pending, QueuedTask, ShardMessage, StartRequest, TaskRef},
     model::Started,
@@ -34,7 +35,7 @@ use crate::{
 const BATCH: usize = 256;
 
 /// A name that a start took whose commit is under way.
-struct TakenName {
+pub(crate) struct TakenName {
     id: ExecutionId,
     input_hash: [u8; 16],
     started_at: Millis,
@@ -44,6 +45,21 @@ struct TakenName {
 pub(crate) struct Taken {
     pub(crate) kind: InputKind,
     pub(crate) origin: Origin,
+}
+
+impl Taken {
+    /// Whether it ends the execution, whatever that is at.
+    pub(crate) fn ends(&self) -> bool {
+        matches!(self.kind, InputKind::Stop { .. } | InputKind::Abandon { .. })
+    }
+
+    /// The message that it came with, or would have.
+    pub(crate) fn into_message(self, execution: ExecutionRef) -> ShardMessage {
+        match self.origin {
+            Origin::Timer(timer) => ShardMessage::Fired(vec![timer]),
+            origin => ShardMessage::Input { execution, kind: self.kind, origin },
+        }
+    }
 }
 
 /// A part of all executions.
@@ -56,7 +72,11 @@ pub(crate) struct Shard {
     order: BTreeMap<u64, ExecutionId>,
     uses: u64,
     bytes: usize,
-    names: HashMap<Vec<u8>, TakenName>,
+    pub(crate) names: HashMap<Vec<u8>, TakenName>,
+    /// Executions whose turn is computed in the lane.
+    pub(crate) away: HashMap<ExecutionId, Away>,
+    /// What waited for an execution that was away, in its order.
+    pub(crate) readmitted: VecDeque<ShardMessage>,
     /// Executions that take nothing in.
     pub(crate) quarantined: HashMap<ExecutionId, Quarantined>,
     /// Executions whose quarantine ended with them, in commits that are under way: nothing else in memory knows.
@@ -76,6 +96,8 @@ impl Shard {
             uses: 0,
             bytes: 0,
             names: HashMap::new(),
+            away: HashMap::new(),
+            readmitted: VecDeque::new(),
             quarantined,
             given_up: HashMap::new(),
             out: Vec::new(),
@@ -119,7 +141,9 @@ impl Shard {
             all.push(taken);
         };
         let mut flushes = Vec::new();
-        for message in messages {
+        let mut messages = VecDeque::from(messages);
+        while let Some(message) = self.readmitted.pop_front().or_else(|| messages.pop_front()) {
+            let Some(message) = self.wait_if_away(message) else { continue };
             match message {
                 ShardMessage::Start(request) => self.start(*request, now),
                 ShardMessage::Input { execution, kind, origin } => happened(execution, Taken { kind, origin }),
@@ -134,6 +158,10 @@ impl Shard {
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
+                ShardMessage::Back(turn) => {
+                    let (job, ran) = *turn;
+                    self.come_back(job, ran, now);
+                }
                 ShardMessage::Committed(executions) => self.committed(&executions),
                 ShardMessage::Rejected { generation } => self.rejected(generation),
                 ShardMessage::Flush(reply) => flushes.push(After::Answered { reply, result: Ok(()) }),
@@ -185,7 +213,7 @@ impl Shard {
         };
         let running = match self.hot.get(&id) {
             Some(hot) => hot.execution.head.closing.is_none(),
-            None if self.quarantined.contains_key(&id) => true,
+            None if self.away.contains_key(&id) || self.quarantined.contains_key(&id) => true,
             None if self.given_up.contains_key(&id) => false,
             None => match self.shared.store.get(Table::Execution, &keys::execution(request.scope, id))? {
                 Some(bytes) => records::decode::<ExecutionRow>(Table::Execution, &bytes)?.end.is_none(),
@@ -218,7 +246,7 @@ impl Shard {
             input: Payload::new(request.input.clone()),
             end: None,
         };
-        let info = self.info(execution, &row, &request.revision.row);
+        let info = self.shared.info(execution, &row, &request.revision.row);
         let hot = Hot {
             execution: Execution::new(info),
             revision: request.revision,
@@ -237,33 +265,6 @@ impl Shard {
         self.shared.counters.started.fetch_add(1, Ordering::Relaxed);
         let kind = InputKind::Start { input: Payload::new(request.input) };
         self.drive_start(hot, kind, after, now);
-    }
-
-    /// What is fixed for an execution, from its rows.
-    pub(crate) fn info(
-        &self,
-        execution: ExecutionRef,
-        row: &ExecutionRow,
-        revision: &records::RevisionRow,
-    ) -> ExecutionInfo {
-        ExecutionInfo {
-            id: execution.id,
-            arn: crate::arn::execution(&revision.machine_arn, &row.name),
-            name: row.name.clone(),
-            role_arn: revision.role_arn.clone(),
-            state_machine_arn: revision.machine_arn.clone(),
-            state_machine_name: revision.machine_name.clone(),
-            version_arn: row.version.map(|version| format!("{}:{version}", revision.machine_arn).into()),
-            alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", revision.machine_arn).into()),
-            machine: u64::from(row.machine),
-            revision: u64::from(row.revision),
-            started_at: execution.id.started_at(),
-            trace_header: row.trace_header.clone(),
-            limits: row.limits.unwrap_or(Limits::AWS),
-            semantics: row.semantics,
-            scope: execution.scope,
-            token_key: self.shared.secrets.token_key(execution.id),
-        }
     }
 
     // Tasks whose "started" is durable already
@@ -381,11 +382,12 @@ impl Shard {
     /// An execution, from memory or read back; none if it is unknown, closed or in quarantine. One that cannot be
     /// read goes into quarantine.
     pub(crate) fn find(&mut self, execution: ExecutionRef) -> Result<Option<&mut Hot>> {
+        assert!(!self.away.contains_key(&execution.id), "an execution that is away is not touched");
         if self.quarantined.contains_key(&execution.id) || self.given_up.contains_key(&execution.id) {
             return Ok(None);
         }
         if !self.hot.contains_key(&execution.id) {
-            match self.load(execution) {
+            match self.shared.load(execution) {
                 Ok(Some(hot)) => self.keep(hot),
                 Ok(None) => return Ok(None),
                 Err(error @ Error::Corrupt { .. }) => {
@@ -417,7 +419,11 @@ impl Shard {
     fn committed(&mut self, executions: &[ExecutionRef]) {
         for execution in executions {
             let Some(hot) = self.hot.get_mut(&execution.id) else {
-                self.quarantine_committed(execution.id);
+                if self.away_committed(execution.id) {
+                    self.shared.counters.turns.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    self.quarantine_committed(execution.id);
+                }
                 continue;
             };
             self.shared.counters.turns.fetch_add(1, Ordering::Relaxed);
@@ -443,6 +449,7 @@ impl Shard {
         }
         self.names.clear();
         self.given_up.clear();
+        self.away_rejected(&Error::unavailable("the commit before it was refused"));
         // Quarantines that were not committed did not happen.
         if let Err(error) = self.reload_quarantine() {
             tracing::error!(%error, "the list of executions in quarantine could not be read again");

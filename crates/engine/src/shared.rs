@@ -18,6 +18,7 @@ use crate::{
     delivery::Delivery,
     dispatch::Dispatch,
     error::{Error, Result},
+    lane::Lane,
     mailbox::Sender,
     maintenance::Maintenance,
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) shards: Vec<Sender<ShardMessage>>,
     pub(crate) committer: Sender<CommitMessage>,
     pub(crate) pace: Pace,
+    pub(crate) lane: Lane,
     /// The next place in the queues.
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,

@@ -139,6 +139,17 @@ impl Stepper {
         commit(&self.committer, at_most)
     }
 
+    /// Turns that wait for the lane.
+    #[must_use]
+    pub fn lane_waiting(&self) -> usize {
+        self.shared.lane.waiting()
+    }
+
+    /// Lets the lane compute one turn; false if none waits.
+    pub fn run_lane(&mut self) -> bool {
+        self.shared.lane.run_one(&self.shared)
+    }
+
     /// Fires what is due.
     ///
     /// # Errors

@@ -131,17 +131,17 @@ async fn nothing_is_found_after_retention_deleted_executions_and_their_machine()
 }
 
 /// Breaks at the answer `"break"` and at the input `"break"`.
-fn fragile(definition: &Definition, execution: &mut Execution, inputs: &[Input]) -> Effects {
+fn fragile(definition: &Definition, execution: &mut Execution, inputs: &[Input], steps: u64) -> Option<Effects> {
     for input in inputs {
         if let InputKind::TaskSucceeded { output: payload, .. } | InputKind::Start { input: payload } = &input.kind {
             assert!(&**payload.text() != "\"break\"", "an invariant is broken");
         }
     }
-    stepwright_machine::step(definition, execution, inputs)
+    stepwright_machine::step_within(definition, execution, inputs, steps)
 }
 
 /// Breaks always.
-fn broken(_: &Definition, _: &mut Execution, _: &[Input]) -> Effects {
+fn broken(_: &Definition, _: &mut Execution, _: &[Input], _: u64) -> Option<Effects> {
     panic!("all invariants are broken")
 }
 

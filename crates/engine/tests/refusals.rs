@@ -20,9 +20,9 @@ static TURNS: AtomicU64 = AtomicU64::new(0);
 /// Tests here count turns: one at a time.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-fn counted(definition: &Definition, execution: &mut Execution, inputs: &[Input]) -> Effects {
+fn counted(definition: &Definition, execution: &mut Execution, inputs: &[Input], steps: u64) -> Option<Effects> {
     TURNS.fetch_add(1, Ordering::SeqCst);
-    stepwright_machine::step(definition, execution, inputs)
+    stepwright_machine::step_within(definition, execution, inputs, steps)
 }
 
 fn world() -> World {

@@ -17,12 +17,21 @@ use crate::{
 /// Where the items of an inline Map come from (AWS: documented).
 const STATE_DATA: &str = "STATE_DATA";
 
+/// What expressions may take before the turn is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget<'a> {
+    /// Steps.
+    pub(crate) steps: u64,
+    /// Those that were taken.
+    pub(crate) spent: &'a Cell<u64>,
+}
+
 /// What an expression of one frame may read besides its input.
 pub(crate) struct Environment<'a> {
     execution: &'a Execution,
     definition: &'a Definition,
     random: &'a Cell<u64>,
-    spent: &'a Cell<u64>,
+    budget: Budget<'a>,
     now: Millis,
     frame: FrameId,
     item: Option<(u32, &'a Value)>,
@@ -37,7 +46,7 @@ impl<'a> Environment<'a> {
         execution: &'a Execution,
         definition: &'a Definition,
         random: &'a Cell<u64>,
-        spent: &'a Cell<u64>,
+        budget: Budget<'a>,
         now: Millis,
         frame: FrameId,
     ) -> Self {
@@ -45,7 +54,7 @@ impl<'a> Environment<'a> {
             execution,
             definition,
             random,
-            spent,
+            budget,
             now,
             frame,
             item: None,
@@ -62,7 +71,12 @@ impl<'a> Environment<'a> {
 
     /// Where the steps of expressions are added up.
     pub(crate) fn spent(&self) -> &Cell<u64> {
-        self.spent
+        self.budget.spent
+    }
+
+    /// Steps that an expression may take before the turn is given up.
+    pub(crate) fn steps_left(&self) -> u64 {
+        self.budget.steps.saturating_sub(self.budget.spent.get())
     }
 
     /// For ItemSelector: the iteration that is about to start.

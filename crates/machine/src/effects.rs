@@ -45,6 +45,8 @@ pub struct Effects {
     pub removed: Vec<Range<u32>>,
     /// What to do once the turn is durable, in order.
     pub commands: Vec<Command>,
+    /// Steps that expressions took in the whole turn.
+    pub steps: u64,
 }
 
 impl Effects {
@@ -68,6 +70,7 @@ impl Effects {
         self.changed.extend(later.changed);
         self.removed.extend(later.removed);
         self.commands.extend(later.commands);
+        self.steps = later.steps;
     }
 }
 

@@ -115,4 +115,7 @@ pub enum InputKind {
         /// The task.
         task: TaskId,
     },
+    /// What the other inputs of this turn bring goes on in the next turn. The engine's own, so that who waits for this
+    /// turn need not wait for what the execution does.
+    Pause,
 }

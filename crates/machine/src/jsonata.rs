@@ -47,7 +47,7 @@ pub(crate) fn scope<'s>(environment: &'s Environment<'_>, input: &'s Value) -> S
         error_output: None,
         environment,
         now_millis: environment.now(),
-        limits: Limits { steps: MAX_STEPS, ..Limits::default() },
+        limits: Limits { steps: MAX_STEPS.min(environment.steps_left()), ..Limits::default() },
         spent: Some(environment.spent()),
     }
 }

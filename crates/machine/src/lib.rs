@@ -25,7 +25,7 @@ pub use history::{EventKind, Failure, HistoryEvent};
 pub use id::{EventId, ExecutionId, FrameId, Millis, TaskId, TimerId, TurnId};
 pub use input::{Input, InputKind};
 pub use payload::{Payload, PayloadId};
-pub use step::{step, step_on};
+pub use step::{step, step_on, step_on_within, step_within};
 pub use stepwright_asl::Definition;
 /// The stack, in bytes, that a thread which calls [`step`] must have: definitions hold expressions.
 pub use stepwright_querylang::jsonata::STACK_BYTES;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use stepwright_asl::{Definition, FlowId, State, StateId, StateKind, Transition};
 
 use crate::{
-    context::Environment,
+    context::{Budget, Environment},
     effects::{Command, Effects, Outcome, TimerKind},
     error_handling::Raised,
     execution::{Closing, Execution, Status, TurnLength},
@@ -25,8 +25,8 @@ use crate::{
 const STATES_PER_TURN: u32 = 1_000;
 /// Bytes of new payloads and events after which a turn continues itself.
 const BYTES_PER_TURN: usize = 1024 * 1024;
-/// Steps of expressions after which a turn continues itself.
-const STEPS_PER_TURN: u64 = MAX_STEPS / 10;
+/// Steps of expressions after which a turn continues itself: a millisecond or so.
+const STEPS_PER_TURN: u64 = MAX_STEPS / 200;
 /// What an event without payload costs, roughly.
 const EVENT_BYTES: usize = 8;
 
@@ -35,6 +35,18 @@ const EVENT_BYTES: usize = 8;
 /// Panics on a broken invariant; the caller discards the execution's memory and quarantines it.
 #[must_use]
 pub fn step(definition: &Definition, execution: &mut Execution, inputs: &[Input]) -> Effects {
+    step_within(definition, execution, inputs, u64::MAX).expect("no turn takes so many steps")
+}
+
+/// [`step`], given up once the expressions of the turn took so many steps. None: what is left of the execution is
+/// worth nothing, and nothing happened.
+#[must_use]
+pub fn step_within(
+    definition: &Definition,
+    execution: &mut Execution,
+    inputs: &[Input],
+    steps: u64,
+) -> Option<Effects> {
     let head = &mut execution.head;
     let before = (head.turn, head.turn_payloads, head.last_at);
     head.turn += 1;
@@ -42,19 +54,30 @@ pub fn step(definition: &Definition, execution: &mut Execution, inputs: &[Input]
     execution.length = TurnLength::default();
     let head = &mut execution.head;
     head.last_at = inputs.iter().map(|input| input.at).fold(head.last_at, Millis::max);
-    let effects = step_on(definition, execution, inputs);
+    let effects = step_on_within(definition, execution, inputs, steps)?;
     if effects.inputs.is_empty() {
         // Nothing was accepted: there is no turn, and the next one takes its number.
         let head = &mut execution.head;
         (head.turn, head.turn_payloads, head.last_at) = before;
     }
-    effects
+    Some(effects)
 }
 
 /// More inputs for the turn that [`step`] began and that is not committed yet: [`Effects::absorb`] joins the two.
 /// They happen at the time of the turn.
 #[must_use]
 pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Input]) -> Effects {
+    step_on_within(definition, execution, inputs, u64::MAX).expect("no turn takes so many steps")
+}
+
+/// [`step_on`], given up as by [`step_within`]; `steps` are those of the whole turn.
+#[must_use]
+pub fn step_on_within(
+    definition: &Definition,
+    execution: &mut Execution,
+    inputs: &[Input],
+    steps: u64,
+) -> Option<Effects> {
     let effects = Effects {
         turn: execution.head.turn,
         at: execution.head.last_at,
@@ -67,7 +90,9 @@ pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Inp
         effects,
         queue: VecDeque::new(),
         failures: Vec::new(),
+        paused: false,
         random: Cell::new(0),
+        steps,
         spent: Cell::new(0),
     };
     for input in inputs {
@@ -76,7 +101,8 @@ pub fn step_on(definition: &Definition, execution: &mut Execution, inputs: &[Inp
     }
     let _ = turn.raise_failures();
     turn.count_steps();
-    turn.effects
+    turn.effects.steps = turn.execution.length.steps;
+    (turn.effects.steps < steps).then_some(turn.effects)
 }
 
 /// The execution closed: nothing more happens in this turn.
@@ -92,7 +118,11 @@ pub(crate) struct Turn<'a> {
     queue: VecDeque<FrameId>,
     /// Tasks that ended badly, their events written, that no retrier or catcher has seen yet.
     failures: Vec<(TaskId, Raised)>,
+    /// Frames go on in the next turn.
+    paused: bool,
     random: Cell<u64>,
+    /// Steps that expressions may take in the whole turn before it is given up.
+    steps: u64,
     /// Steps that expressions took and that the length of the turn does not hold yet.
     spent: Cell<u64>,
 }
@@ -155,7 +185,7 @@ impl Turn<'_> {
         match kind {
             InputKind::Start { .. } => self.execution.head.next_event == 1,
             InputKind::Continue => !self.execution.head.ready.is_empty(),
-            InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle => true,
+            InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle | InputKind::Pause => true,
             InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => self.timer(*timer).is_some(),
             InputKind::ActivityFound { task }
             | InputKind::ActivityMissing { task }
@@ -194,6 +224,10 @@ impl Turn<'_> {
             }
             InputKind::TimerFired { timer } => self.timer_fired(timer),
             InputKind::Settle => Ok(()),
+            InputKind::Pause => {
+                self.paused = true;
+                Ok(())
+            }
             InputKind::Stop { error, cause } => {
                 let failure = Failure { error, cause };
                 self.write(0, EventKind::ExecutionAborted(failure.clone()));
@@ -225,7 +259,7 @@ impl Turn<'_> {
             self.count_steps();
             let length = self.execution.length;
             let is_long = length.states >= STATES_PER_TURN || length.bytes >= BYTES_PER_TURN;
-            if is_long || length.steps >= STEPS_PER_TURN {
+            if is_long || length.steps >= STEPS_PER_TURN || self.paused {
                 self.queue.push_front(id);
                 if self.execution.head.ready.is_empty() {
                     self.effects.commands.push(Command::Continue);
@@ -542,7 +576,9 @@ impl Turn<'_> {
     }
 
     pub(crate) fn environment(&self, id: FrameId) -> Environment<'_> {
-        Environment::new(self.execution, self.definition, &self.random, &self.spent, self.now(), id)
+        let steps = self.steps.saturating_sub(self.execution.length.steps);
+        let budget = Budget { steps, spent: &self.spent };
+        Environment::new(self.execution, self.definition, &self.random, budget, self.now(), id)
     }
 
     /// 64 random bits that follow from the input's seed.

@@ -233,6 +233,7 @@ pub(crate) fn input_name(kind: &InputKind) -> &'static str {
         InputKind::Settle => "Settle",
         InputKind::SubmitFailed { .. } => "SubmitFailed",
         InputKind::SubmitLost { .. } => "SubmitLost",
+        InputKind::Pause => "Pause",
     }
 }
 

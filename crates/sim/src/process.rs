@@ -139,6 +139,7 @@ impl Process {
     /// Whether messages or commits wait.
     pub(crate) fn is_busy(&self) -> bool {
         self.stepper.committer_waiting() > 0
+            || self.stepper.lane_waiting() > 0
             || (0..self.stepper.shards()).any(|shard| self.stepper.shard_waiting(shard) > 0)
     }
 }

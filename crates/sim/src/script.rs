@@ -12,7 +12,7 @@ use std::{
 
 use stepwright_asl::Resource;
 use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, StepFunction, TaskCall, TaskOutcome,
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Step, StepFunction, TaskCall, TaskOutcome,
     clock::{Clock, SeedSource},
 };
 use stepwright_machine::{Definition, Effects, Execution, Input, Millis};
@@ -74,14 +74,15 @@ pub(crate) fn take_broken() -> u64 {
 pub(crate) const BREAK: &str = "the simulated interpreter broke";
 
 fn breaking(
-    step: fn(&Definition, &mut Execution, &[Input]) -> Effects,
+    step: Step,
     definition: &Definition,
     execution: &mut Execution,
     inputs: &[Input],
-) -> Effects {
+    steps: u64,
+) -> Option<Effects> {
     let left = BREAK_AFTER.get();
     BREAK_AFTER.set((left - 1).max(-1));
-    let effects = step(definition, execution, inputs);
+    let effects = step(definition, execution, inputs, steps);
     if left == 0 {
         // The execution in memory is changed by now: whoever keeps it keeps what was never committed.
         BROKE.set(BROKE.get() + 1);
@@ -93,8 +94,12 @@ fn breaking(
 /// The interpreter.
 pub(crate) fn interpreter() -> StepFunction {
     StepFunction {
-        begin: |definition, execution, inputs| breaking(stepwright_machine::step, definition, execution, inputs),
-        more: |definition, execution, inputs| breaking(stepwright_machine::step_on, definition, execution, inputs),
+        begin: |definition, execution, inputs, steps| {
+            breaking(stepwright_machine::step_within, definition, execution, inputs, steps)
+        },
+        more: |definition, execution, inputs, steps| {
+            breaking(stepwright_machine::step_on_within, definition, execution, inputs, steps)
+        },
     }
 }
 

@@ -8,8 +8,8 @@ use std::{
 
 use stepwright_asl::StateId;
 use stepwright_machine::{
-    Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, Input, InputKind, Limits, Millis,
-    Payload, SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId,
+    Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, InputKind, Limits, Millis, Payload,
+    SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId,
     frame::{Position, TaskStage, Work},
 };
 use stepwright_store::{
@@ -197,7 +197,8 @@ impl<'a> Check<'a> {
             };
             let texts = self.payloads(subject, number, &row, own)?;
             if number == 1
-                && let Some(Input { kind: InputKind::Start { input }, .. }) = row.inputs.first()
+                && let Some(InputKind::Start { input }) =
+                    row.inputs.iter().map(|input| &input.kind).find(|kind| **kind != InputKind::Pause)
             {
                 told.input = texts.get(input.id().index as usize).cloned().flatten();
             }

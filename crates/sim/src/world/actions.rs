@@ -47,7 +47,7 @@ impl World {
         let busy = process.is_busy();
         let shards = process.stepper.shards();
         let mut total = 0;
-        let mut options: [(u64, u8); 12] = [(0, 0); 12];
+        let mut options: [(u64, u8); 16] = [(0, 0); 16];
         let mut count = 0;
         let mut option = |weight: u64, what: u8| {
             if weight > 0 {
@@ -64,6 +64,7 @@ impl World {
         if process.stepper.committer_waiting() > 0 {
             option(14, 10);
         }
+        option(if process.stepper.lane_waiting() > 0 { 6 } else { 0 }, 19);
         option(3, 11);
         option(if busy { 2 } else { 14 }, 12);
         let now = self.now;
@@ -94,10 +95,11 @@ impl World {
             15 => self.answer_calls(),
             16 => self.disturb(),
             17 => self.read(),
+            19 => self.run_lane(),
             _ => self.maintain(),
         }?;
-        // Shards and timers talk to nobody but the committer and each other.
-        Ok(!matches!(chosen, 0..=9 | 11 | 12))
+        // Shards, the lane and timers talk to nobody but the committer and each other.
+        Ok(!matches!(chosen, 0..=9 | 11 | 12 | 19))
     }
 
     pub(super) fn run_shard(&mut self, shard: usize) -> Step {
@@ -121,11 +123,23 @@ impl World {
                 ledger.order.drained(shard)?;
             }
         }
+        self.count_broken();
+        Ok(())
+    }
+
+    pub(super) fn run_lane(&mut self) -> Step {
+        let process = self.process.as_mut().expect("it runs");
+        process.stepper.run_lane();
+        trace!(self, "the lane computes a turn");
+        self.count_broken();
+        Ok(())
+    }
+
+    fn count_broken(&mut self) {
         for fault in 0..script::take_broken() {
             trace!(self, "the interpreter breaks ({fault})");
             self.setup.disk.count(Fault::Panic);
         }
-        Ok(())
     }
 
     pub(super) fn run_committer(&mut self) -> Step {

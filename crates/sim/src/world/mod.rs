@@ -110,6 +110,8 @@ impl World {
         engine.step = script::interpreter();
         engine.tasks_on_lost = if resend { OnLost::Resend } else { OnLost::Fail };
         engine.long_poll_ms = 3_600_000;
+        // None at all: every turn is computed in the lane, whatever is in it.
+        engine.steps_at_once = *dice.pick(&[0, 20, 500, 100_000, 100_000]);
         engine.hot_executions = if dice.one_in(2) { dice.between(1, 3) as usize } else { 1_000 };
         let concurrency = if dice.one_in(3) { dice.between(1, 3) as usize } else { 1_000 };
         let ledger = Ledger::at(BEGINNING);
