@@ -14,8 +14,26 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The areas of the recordings that are served now.
-const AREAS: &[&str] =
-    &["activities", "api", "base", "choice_operators", "comments", "context_object", "intrinsic_functions", "timeouts"];
+const AREAS: &[&str] = &[
+    "activities",
+    "api",
+    "arguments",
+    "assign",
+    "base",
+    "callback",
+    "choice_operators",
+    "comments",
+    "context_object",
+    "error_handling",
+    "evaluate_jsonata",
+    "intrinsic_functions",
+    "outputdecl",
+    "query_language",
+    "scenarios",
+    "services",
+    "states_variables",
+    "timeouts",
+];
 
 /// The operations that are served now.
 const SERVED: &[&str] = &[
@@ -90,6 +108,9 @@ fn scope(case: &Value) -> Scope {
     if !AREAS.contains(&area) {
         return Scope::Later(format!("area {area}"));
     }
+    if let Some(name) = replaced(&case.to_string()) {
+        return Scope::Later(format!("never: the recording has the name {name} where its value was"));
+    }
     let empty = Vec::new();
     let steps: Vec<&Value> =
         case["steps"].as_array().unwrap_or(&empty).iter().filter(|s| s["service"] == "states").collect();
@@ -120,6 +141,12 @@ fn scope(case: &Value) -> Scope {
         return Scope::Later(format!("service {service}"));
     }
     Scope::In
+}
+
+/// A header whose value the recording replaced by the header's name, so that no answer of a stand-in equals it.
+fn replaced(case: &str) -> Option<&'static str> {
+    let names = ["X-Amzn-Trace-Id", "x-amzn-RequestId"];
+    names.into_iter().find(|name| case.contains(&format!(r#""{name}":"{name}""#)))
 }
 
 /// The services that a definition's Task states call: `sqs`, `aws-sdk:sfn`.
