@@ -59,6 +59,7 @@ const SERVED: &[&str] = &[
     "TagResource",
     "UntagResource",
     "UpdateStateMachine",
+    "ValidateStateMachineDefinition",
 ];
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.

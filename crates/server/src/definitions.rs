@@ -4,19 +4,60 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use stepwright_api::{ApiError, ErrorCode};
-use stepwright_asl::{Definition, Options, Resource, State, StateKind, Unsupported, invalid_definition_message, parse};
+use stepwright_api::{
+    ApiError, ErrorCode,
+    types::{
+        ValidateStateMachineDefinitionDiagnostic as WireDiagnostic,
+        ValidateStateMachineDefinitionSeverity as WireSeverity,
+    },
+};
+use stepwright_asl::{
+    Definition, Options, Parsed, Resource, Severity, State, StateKind, Unsupported, invalid_definition_message, parse,
+};
 use stepwright_engine::{MachineType, ValidDefinition};
 
 use crate::self_calls;
 
-/// Checks the text of a definition for a machine of this type.
-pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefinition, ApiError> {
+fn parse_for(text: &str, machine_type: MachineType) -> Parsed {
     let machine_type = match machine_type {
         MachineType::Standard => stepwright_asl::MachineType::Standard,
         MachineType::Express => stepwright_asl::MachineType::Express,
     };
-    let parsed = parse(text, &Options { machine_type, ..Options::default() });
+    parse(text, &Options { machine_type, ..Options::default() })
+}
+
+/// Everything there is to say about the text of a definition, and whether AWS accepts it. What AWS accepts and this
+/// version does not run is a warning of its own code.
+pub(crate) fn diagnose(text: &str, machine_type: MachineType) -> (Vec<WireDiagnostic>, bool) {
+    let parsed = parse_for(text, machine_type);
+    let mut diagnostics: Vec<WireDiagnostic> = parsed
+        .diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let severity = match diagnostic.severity {
+                Severity::Error => WireSeverity::Error,
+                Severity::Warning => WireSeverity::Warning,
+            };
+            let code = diagnostic.code.as_str().to_owned();
+            let mut wire = WireDiagnostic::new(severity, code, diagnostic.message.clone());
+            wire.location.clone_from(&diagnostic.location);
+            wire
+        })
+        .collect();
+    let parts = parsed.unsupported.iter().map(|part| (part.feature.clone(), Some(part.location.clone())));
+    let calls = parsed.definition.iter().flat_map(unserved_self_calls).map(|call| (call, None));
+    for (part, location) in parts.chain(calls) {
+        let message = format!("valid on AWS, but not served by this version of Stepwright yet: {part}");
+        let mut wire = WireDiagnostic::new(WireSeverity::Warning, "NOT_SERVED".to_owned(), message);
+        wire.location = location;
+        diagnostics.push(wire);
+    }
+    (diagnostics, parsed.definition.is_some())
+}
+
+/// Checks the text of a definition for a machine of this type.
+pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefinition, ApiError> {
+    let parsed = parse_for(text, machine_type);
     let Some(definition) = parsed.definition else {
         let message = invalid_definition_message(&parsed.diagnostics);
         return Err(ApiError::new(ErrorCode::InvalidDefinition, message));

@@ -26,7 +26,7 @@ use stepwright_api::{
         SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
         StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
         UntagResourceInput, UntagResourceOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
-        ValidationExceptionReason,
+        ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
@@ -99,7 +99,9 @@ operations! {
         describe_state_machine_for_execution(DescribeStateMachineForExecutionInput)
             -> DescribeStateMachineForExecutionOutput,
         list_state_machines(ListStateMachinesInput) -> ListStateMachinesOutput,
-        delete_state_machine(DeleteStateMachineInput) -> DeleteStateMachineOutput;
+        delete_state_machine(DeleteStateMachineInput) -> DeleteStateMachineOutput,
+        validate_state_machine_definition(ValidateStateMachineDefinitionInput)
+            -> ValidateStateMachineDefinitionOutput;
     executions:
         start_execution(StartExecutionInput) -> StartExecutionOutput,
         describe_execution(DescribeExecutionInput) -> DescribeExecutionOutput,

@@ -9,7 +9,8 @@ use stepwright_api::{
         DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput, DescribeStateMachineInput,
         DescribeStateMachineOutput, EncryptionConfiguration, EncryptionType, IncludedData, ListStateMachinesInput,
         ListStateMachinesOutput, StateMachineListItem, StateMachineStatus, StateMachineType, UpdateStateMachineInput,
-        UpdateStateMachineOutput,
+        UpdateStateMachineOutput, ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput,
+        ValidateStateMachineDefinitionResultCode as ResultCode, ValidateStateMachineDefinitionSeverity as Severity,
     },
 };
 use stepwright_engine::{
@@ -241,4 +242,30 @@ fn shown_encryption(
     encryption.filter(|encryption| {
         encryption.r#type != EncryptionType::AwsOwnedKey || definitions::uses_variables(definition)
     })
+}
+
+/// The most diagnostics that one answer holds, unless fewer are asked for.
+const MAX_DIAGNOSTICS: usize = 100;
+
+pub(super) async fn validate_state_machine_definition(
+    _: &Call<'_>,
+    _: &RequestContext,
+    input: ValidateStateMachineDefinitionInput,
+) -> Result<ValidateStateMachineDefinitionOutput, ApiError> {
+    let machine_type = match input.r#type {
+        None | Some(StateMachineType::Standard) => MachineType::Standard,
+        Some(StateMachineType::Express) => MachineType::Express,
+    };
+    let (mut diagnostics, valid) = definitions::diagnose(&input.definition, machine_type);
+    if input.severity != Some(Severity::Warning) {
+        diagnostics.retain(|diagnostic| diagnostic.severity == Severity::Error);
+    }
+    let most = input.max_results.and_then(|most| usize::try_from(most).ok()).filter(|most| *most > 0);
+    let most = most.unwrap_or(MAX_DIAGNOSTICS);
+    let truncated = diagnostics.len() > most;
+    diagnostics.truncate(most);
+    let result = if valid { ResultCode::Ok } else { ResultCode::Fail };
+    let mut output = ValidateStateMachineDefinitionOutput::new(result, diagnostics);
+    output.truncated = Some(truncated);
+    Ok(output)
 }
