@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value, json};
 use stepwright_asl::{Definition, StateId, StateKind};
+use stepwright_querylang::jsonata::Limits;
 
 use crate::{
     execution::Execution,
@@ -74,9 +75,15 @@ impl<'a> Environment<'a> {
         self.budget.spent
     }
 
-    /// Steps that an expression may take before the turn is given up.
-    pub(crate) fn steps_left(&self) -> u64 {
-        self.budget.steps.saturating_sub(self.budget.spent.get())
+    /// The bounds of an evaluation: the execution's own, or where the turn is given up.
+    pub(crate) fn evaluation_limits(&self) -> Limits {
+        let limits = self.execution.info.limits;
+        let left = self.budget.steps.saturating_sub(self.budget.spent.get());
+        Limits {
+            steps: limits.evaluation_steps.min(left),
+            memory_bytes: usize::try_from(limits.evaluation_bytes).unwrap_or(usize::MAX),
+            ..Limits::default()
+        }
     }
 
     /// For ItemSelector: the iteration that is about to start.

@@ -24,11 +24,21 @@ pub struct Limits {
     pub payload_bytes: u64,
     /// Iterations of an inline Map in flight. AWS: 40. 0: no limit.
     pub inline_concurrency: u64,
+    /// Steps that the expressions of one field may take. AWS: a second or so, undocumented.
+    pub evaluation_steps: u64,
+    /// Bytes that an expression may allocate in all. AWS: undocumented.
+    pub evaluation_bytes: u64,
 }
 
 impl Limits {
-    /// AWS's own.
-    pub const AWS: Limits = Limits { history_events: 25_000, payload_bytes: 262_144, inline_concurrency: 40 };
+    /// AWS's own, and what comes close to those that it does not tell.
+    pub const AWS: Limits = Limits {
+        history_events: 25_000,
+        payload_bytes: 262_144,
+        inline_concurrency: 40,
+        evaluation_steps: 10_000_000,
+        evaluation_bytes: 256 << 20,
+    };
 }
 
 /// What is fixed when an execution starts.

@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stepwright_asl::{JsonataFields, Transition};
-use stepwright_querylang::jsonata::{
-    EvaluationFailure, JsonType, Limits, StatesExpression, StatesScope, StatesTemplate,
-};
+use stepwright_querylang::jsonata::{EvaluationFailure, JsonType, StatesExpression, StatesScope, StatesTemplate};
 
 use crate::{
     context::Environment,
@@ -23,10 +21,6 @@ use crate::{
 
 /// The error of everything that goes wrong with an expression.
 const ERROR: &str = "States.QueryEvaluationError";
-
-/// The steps that one evaluation may take: a second at the very worst (AWS: documented), a tenth of one as a rule. They
-/// are counted and not timed, so that the same inputs give the same history on any machine.
-pub(crate) const MAX_STEPS: u64 = 10_000_000;
 
 /// What a state has come to when its `Assign` and `Output` are evaluated.
 #[derive(Clone, Debug)]
@@ -47,7 +41,7 @@ pub(crate) fn scope<'s>(environment: &'s Environment<'_>, input: &'s Value) -> S
         error_output: None,
         environment,
         now_millis: environment.now(),
-        limits: Limits { steps: MAX_STEPS.min(environment.steps_left()), ..Limits::default() },
+        limits: environment.evaluation_limits(),
         spent: Some(environment.spent()),
     }
 }

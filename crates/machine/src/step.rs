@@ -17,7 +17,6 @@ use crate::{
     history::{EventKind, Failure, HistoryEvent},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
     input::{Input, InputKind},
-    jsonata::MAX_STEPS,
     payload::{Payload, PayloadId},
 };
 
@@ -26,7 +25,7 @@ const STATES_PER_TURN: u32 = 1_000;
 /// Bytes of new payloads and events after which a turn continues itself.
 const BYTES_PER_TURN: usize = 1024 * 1024;
 /// Steps of expressions after which a turn continues itself: a millisecond or so.
-const STEPS_PER_TURN: u64 = MAX_STEPS / 200;
+const STEPS_PER_TURN: u64 = 50_000;
 /// What an event without payload costs, roughly.
 const EVENT_BYTES: usize = 8;
 

@@ -177,6 +177,8 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         history_events: settings.history_events,
         payload_bytes: settings.payload_bytes,
         inline_concurrency: settings.inline_map_concurrency,
+        evaluation_steps: settings.evaluation_steps,
+        evaluation_bytes: settings.evaluation_bytes,
     };
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,

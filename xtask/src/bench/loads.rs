@@ -58,7 +58,7 @@ fn rounds(bench: &Bench, connections: usize, load: &[&str]) -> Result<Rounds> {
 }
 
 /// Fast and wrong is no figure.
-fn correct(result: &Value) -> Result<()> {
+pub(super) fn correct(result: &Value) -> Result<()> {
     ensure!(result["errors"].as_u64().unwrap_or(0) == 0, "requests failed: {result}");
     ensure!(result["not_succeeded"].as_u64().unwrap_or(0) == 0, "executions did not succeed: {result}");
     if let Some(expected) = result["history_events_expected"].as_u64() {

@@ -4,6 +4,7 @@
 //!
 //! It only measures and compares; what a figure must be stands with its scenario, in `loads` and `states`.
 
+mod expressions;
 mod generator;
 mod loads;
 mod probe;
@@ -69,6 +70,12 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "map", what: "an inline Map of 6,000 items", run: loads::map },
     Scenario { name: "wake-ups", what: "Waits that end spread over time", run: loads::wake_ups },
     Scenario { name: "burst", what: "100,000 Waits that end in one second, starts beside", run: loads::burst },
+    Scenario { name: "pass", what: "a Pass state in JSONata beside one in JSONPath", run: expressions::pass },
+    Scenario {
+        name: "slow",
+        what: "100 executions that evaluate for a second each, starts beside",
+        run: expressions::slow,
+    },
     Scenario { name: "cold", what: "start with nothing stored; memory when idle", run: states::cold },
     Scenario {
         name: "parked",

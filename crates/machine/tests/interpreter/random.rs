@@ -157,6 +157,7 @@ fn check(seed: u64) {
         history_events: if dice.one_in(4) { 20 + dice.roll(200) } else { 5_000 },
         payload_bytes: if dice.one_in(6) { 60 } else { 262_144 },
         inline_concurrency: 1 + dice.roll(4),
+        ..Limits::AWS
     };
     let mut world = World::start_with(&definition, r#"{"list":[1,0,1]}"#, limits, &[]);
     live(&mut world, &mut dice);

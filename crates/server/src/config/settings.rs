@@ -64,6 +64,10 @@ pub struct Settings {
     pub payload_bytes: u64,
     /// Iterations of an inline Map in flight at most. 0: no limit.
     pub inline_map_concurrency: u64,
+    /// Steps that the JSONata of one field may take.
+    pub evaluation_steps: u64,
+    /// Bytes that one JSONata expression may allocate in all.
+    pub evaluation_bytes: u64,
     /// What becomes of a call whose answer a crash lost.
     pub on_lost: OnLost,
     /// Calls of services under way at once.
@@ -137,6 +141,8 @@ impl Default for Settings {
             history_events: 25_000,
             payload_bytes: 262_144,
             inline_map_concurrency: 40,
+            evaluation_steps: 10_000_000,
+            evaluation_bytes: 256 * 1024 * 1024,
             on_lost: OnLost::Fail,
             task_concurrency: 256,
             log_format: LogFormat::Text,
@@ -327,6 +333,28 @@ pub static SETTINGS: &[Setting] = &[
         default: "40",
         set: |settings, text| {
             settings.inline_map_concurrency = number(text, 0, u64::MAX)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "limits.evaluation_steps",
+        kind: Kind::Number,
+        value_name: "COUNT",
+        help: "Steps that the JSONata of one field may take; ten million are a second at worst",
+        default: "10000000",
+        set: |settings, text| {
+            settings.evaluation_steps = number(text, 1_000, 10_000_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "limits.evaluation_bytes",
+        kind: Kind::Number,
+        value_name: "BYTES",
+        help: "Bytes that one JSONata expression may allocate in all",
+        default: "268435456",
+        set: |settings, text| {
+            settings.evaluation_bytes = number(text, 1024 * 1024, 16 * 1024 * 1024 * 1024)?;
             Ok(())
         },
     },
@@ -593,6 +621,7 @@ mod tests {
         check("retention_days", "-1", "must be a whole number from 0 to 36500");
         check("tasks.concurrency", "0", "must be a whole number from 1 to 100000");
         check("limits.inline_map_concurrency", "many", "must be a whole number, 0 or more");
+        check("limits.evaluation_steps", "0", "must be a whole number from 1000 to 10000000000");
         check("limits.history_events", "3", "must be 0 (no limit) or at least 10");
         check("data_directory", "", "must not be empty");
         check("region", "US east", "must be a region such as us-east-1: lower-case letters, digits and dashes");
