@@ -4,5 +4,6 @@ mod behaviour;
 mod callbacks;
 mod histories;
 mod jsonata;
+mod long_turns;
 mod random;
 mod world;
