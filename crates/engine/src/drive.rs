@@ -113,10 +113,12 @@ impl Shard {
             pause.chain(taken.iter().map(|taken| taken.kind.clone())).map(|kind| shared.input(kind, now)).collect()
         };
         let starts = taken.iter().any(|taken| matches!(taken.kind, InputKind::Start { .. }));
-        let ends = taken.first().is_some_and(Taken::ends);
+        // Nothing is evaluated after an end. One that leaves quarantine, which is rare, is not sent away: as long as its
+        // turn is not written, it is in quarantine.
+        let leaves = !starts && (!commit.is_empty() || !first.is_empty());
+        let here = leaves || taken.first().is_some_and(Taken::ends);
         let attempted = match shared.options.steps_at_once {
-            // Nothing is evaluated after that.
-            _ if ends => attempt(&shared, &mut hot, &inputs(false), u64::MAX),
+            _ if here => attempt(&shared, &mut hot, &inputs(false), u64::MAX),
             _ if hot.revision.is_slow() => Ok(None),
             steps => attempt(&shared, &mut hot, &inputs(false), steps),
         };
@@ -130,7 +132,7 @@ impl Shard {
         };
         match attempted {
             Ok(Some(stepped)) => self.finish(hot, taken, stepped, commit, first),
-            Ok(None) => self.send_away(&hot, taken, commit, first),
+            Ok(None) => self.send_away(&hot, taken),
             Err(cause) => {
                 self.quarantine(hot.reference(), Some(&hot), &cause, taken, first, now);
                 return Driven::Broke;
@@ -181,9 +183,9 @@ impl Shard {
     // The lane
 
     /// Its expressions take long: the turn is computed in the lane, once all that is known of the execution is durable.
-    fn send_away(&mut self, hot: &Hot, taken: Vec<Taken>, commit: Commit, first: Vec<After>) {
+    fn send_away(&mut self, hot: &Hot, taken: Vec<Taken>) {
         let execution = hot.reference();
-        let job = Job { execution, taken, commit, first };
+        let job = Job { execution, taken };
         let name = keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name);
         let mut away = Away { job: None, uncommitted: hot.uncommitted, name, waiting: Vec::new() };
         if hot.uncommitted == 0 {
@@ -204,7 +206,7 @@ impl Shard {
         }
         if let Some(job) = away.job.take() {
             self.names.remove(&away.name);
-            if away.waiting.iter().any(ShardMessage::stops) && job.is_plain() {
+            if away.waiting.iter().any(ShardMessage::stops) {
                 self.readmit(job);
             } else {
                 self.shared.lane.push(job);
@@ -229,34 +231,24 @@ impl Shard {
             let Some(away) = self.away.remove(&id) else { continue };
             self.readmitted.extend(away.waiting);
             if let Some(job) = away.job {
-                self.refuse_job(job, error);
+                self.refuse_all(job.execution, job.taken, error);
             }
         }
     }
 
-    fn refuse_job(&mut self, job: Job, error: &Error) {
-        for after in job.first {
-            self.shared.refuse(after, error);
-        }
-        self.refuse_all(job.execution, job.taken, error);
-    }
-
     /// A turn is back from the lane.
     pub(crate) fn come_back(&mut self, job: Job, ran: Ran, now: Millis) {
-        let execution = job.execution;
+        let Job { execution, taken } = job;
         let away = self.away.remove(&execution.id).expect("it was away");
         self.readmitted.extend(away.waiting);
         match ran {
             Ran::Stepped(turn) => {
                 let (hot, stepped) = *turn;
-                self.finish(hot, job.taken, stepped, job.commit, job.first);
+                self.finish(hot, taken, stepped, Commit::default(), Vec::new());
             }
-            Ran::Gone => {
-                self.emit(None, job.commit, job.first);
-                self.too_late(execution, job.taken);
-            }
-            Ran::Unread(error) => self.refuse_job(job, &error),
-            Ran::Broke(hot, cause) => self.quarantine(execution, hot.as_deref(), &cause, job.taken, job.first, now),
+            Ran::Gone => self.too_late(execution, taken),
+            Ran::Unread(error) => self.refuse_all(execution, taken, &error),
+            Ran::Broke(hot, cause) => self.quarantine(execution, hot.as_deref(), &cause, taken, Vec::new(), now),
         }
     }
 

@@ -10,12 +10,11 @@ use std::{
 };
 
 use stepwright_machine::{ExecutionId, Input};
-use stepwright_store::Commit;
 
 use crate::{
     drive::{self, Stepped},
     error::Error,
-    message::{After, ExecutionRef, ShardMessage},
+    message::{ExecutionRef, ShardMessage},
     shard::Taken,
     shared::Shared,
     turn::Hot,
@@ -30,16 +29,6 @@ pub(crate) struct Job {
     pub(crate) execution: ExecutionRef,
     /// What it takes in.
     pub(crate) taken: Vec<Taken>,
-    /// What goes in front of its commit and of what follows it.
-    pub(crate) commit: Commit,
-    pub(crate) first: Vec<After>,
-}
-
-impl Job {
-    /// Whether it is nothing but its inputs.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.commit.is_empty() && self.first.is_empty()
-    }
 }
 
 /// What became of it.
@@ -97,10 +86,10 @@ impl Lane {
         self.arrived.notify_one();
     }
 
-    /// Takes back a plain job that nobody began.
+    /// Takes back a job that nobody began.
     pub(crate) fn take_back(&self, id: ExecutionId) -> Option<Job> {
         let mut state = self.lock();
-        let place = state.jobs.iter().position(|job| job.execution.id == id && job.is_plain())?;
+        let place = state.jobs.iter().position(|job| job.execution.id == id)?;
         state.jobs.remove(place)
     }
 

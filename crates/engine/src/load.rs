@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stepwright_machine::{Execution, ExecutionInfo, Frame, FrameId, Head, Limits};
+use stepwright_machine::{Execution, ExecutionInfo, Frame, FrameId, Head};
 use stepwright_store::{
     Store, Table, keys,
     records::{self, ExecutionRow},
@@ -38,7 +38,7 @@ impl Shared {
             revision: u64::from(row.revision),
             started_at: execution.id.started_at(),
             trace_header: row.trace_header.clone(),
-            limits: row.limits.unwrap_or(Limits::AWS),
+            limits: row.limits(),
             semantics: row.semantics,
             scope: execution.scope,
             token_key: self.secrets.token_key(execution.id),

@@ -364,6 +364,8 @@ pub struct Stats {
     pub queued_connector_tasks: u64,
     /// Connector calls in flight.
     pub calls_in_flight: u64,
+    /// Turns whose expressions take long, computed beside the others or waiting for that.
+    pub long_turns: u64,
     /// Executions in quarantine, put there since the engine was opened.
     pub quarantined: u64,
     /// What the store says of itself.

@@ -9,7 +9,7 @@ use std::{
 
 use stepwright_asl::Resource;
 use stepwright_machine::{
-    Closing, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
+    Closing, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -233,18 +233,20 @@ impl Shard {
         let id = ExecutionId::new(now, partition(&request.revision.row.machine_arn, &request.name), self.shared.seed());
         let execution = ExecutionRef { scope: request.scope, id };
         let limits = self.shared.options.limits;
+        let common = Limits { evaluation: EvaluationLimits::USUAL, ..limits };
         let row = ExecutionRow {
             machine: request.revision.machine,
             revision: request.revision.number,
             name: request.name.clone(),
             semantics: SEMANTICS,
-            limits: (limits != Limits::AWS).then_some(limits),
+            limits: (common != Limits::AWS).then_some(common),
             trace_header: request.trace_header,
             version: None,
             alias: None,
             redriven: None,
             input: Payload::new(request.input.clone()),
             end: None,
+            evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
         };
         let info = self.shared.info(execution, &row, &request.revision.row);
         let hot = Hot {

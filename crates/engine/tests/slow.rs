@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::{World, activity_arn, chain, function_arn, until_true};
+use common::{World, activity_arn, chain, function_arn, until, until_true};
 use serde_json::{Value, json};
 use stepwright_engine::{Engine, Error, StepFunction};
 use stepwright_machine::{Definition, Effects, Execution, Input, Status};
@@ -78,6 +78,7 @@ async fn what_takes_long_holds_up_nobody() {
     world.create(&engine, "quick", &chain(3)).await;
     // Each start was answered though none can go on.
     let arns = crowd(&world, &engine).await;
+    until(&engine, |stats| stats.long_turns == arns.len() as u64).await;
     let started = world.start(&engine, "quick", "q", "{}").await.unwrap();
     assert_eq!(world.end(&engine, &started.arn).await.status, Status::Succeeded);
 

@@ -77,11 +77,11 @@ impl<'a> Environment<'a> {
 
     /// The bounds of an evaluation: the execution's own, or where the turn is given up.
     pub(crate) fn evaluation_limits(&self) -> Limits {
-        let limits = self.execution.info.limits;
+        let limits = self.execution.info.limits.evaluation;
         let left = self.budget.steps.saturating_sub(self.budget.spent.get());
         Limits {
-            steps: limits.evaluation_steps.min(left),
-            memory_bytes: usize::try_from(limits.evaluation_bytes).unwrap_or(usize::MAX),
+            steps: limits.steps.min(left),
+            memory_bytes: usize::try_from(limits.bytes).unwrap_or(usize::MAX),
             ..Limits::default()
         }
     }

@@ -24,20 +24,38 @@ pub struct Limits {
     pub payload_bytes: u64,
     /// Iterations of an inline Map in flight. AWS: 40. 0: no limit.
     pub inline_concurrency: u64,
-    /// Steps that the expressions of one field may take. AWS: a second or so, undocumented.
-    pub evaluation_steps: u64,
-    /// Bytes that an expression may allocate in all. AWS: undocumented.
-    pub evaluation_bytes: u64,
+    /// Bounds of JSONata. Stored apart from the others, which are older.
+    #[serde(skip)]
+    pub evaluation: EvaluationLimits,
+}
+
+/// What an evaluation in JSONata may take. AWS does not tell its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvaluationLimits {
+    /// Steps of the expressions of one field.
+    pub steps: u64,
+    /// Bytes that one expression may allocate in all.
+    pub bytes: u64,
+}
+
+impl EvaluationLimits {
+    /// A second at worst, a tenth of one as a rule.
+    pub const USUAL: EvaluationLimits = EvaluationLimits { steps: 10_000_000, bytes: 256 << 20 };
+}
+
+impl Default for EvaluationLimits {
+    fn default() -> Self {
+        Self::USUAL
+    }
 }
 
 impl Limits {
-    /// AWS's own, and what comes close to those that it does not tell.
+    /// AWS's own, and our own where it tells none.
     pub const AWS: Limits = Limits {
         history_events: 25_000,
         payload_bytes: 262_144,
         inline_concurrency: 40,
-        evaluation_steps: 10_000_000,
-        evaluation_bytes: 256 << 20,
+        evaluation: EvaluationLimits::USUAL,
     };
 }
 

@@ -11,7 +11,7 @@ use std::{
 use stepwright_engine::{
     BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, TaskCall, TaskOutcome,
 };
-use stepwright_machine::Limits;
+use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
     embedded::{self, EmbeddedStore},
@@ -177,8 +177,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         history_events: settings.history_events,
         payload_bytes: settings.payload_bytes,
         inline_concurrency: settings.inline_map_concurrency,
-        evaluation_steps: settings.evaluation_steps,
-        evaluation_bytes: settings.evaluation_bytes,
+        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
     };
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,

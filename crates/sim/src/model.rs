@@ -11,8 +11,8 @@ use std::{
 use stepwright_asl::StateKind;
 use stepwright_engine::token_key;
 use stepwright_machine::{
-    Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Limits, Millis,
-    Payload, TaskId, TurnId,
+    Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Millis, Payload,
+    TaskId, TurnId,
 };
 use stepwright_store::{
     Table,
@@ -106,7 +106,7 @@ impl Model {
             revision: u64::from(row.revision),
             started_at: id.started_at(),
             trace_header: row.trace_header,
-            limits: row.limits.unwrap_or(Limits::AWS),
+            limits: row.limits(),
             semantics: row.semantics,
             scope,
             token_key: token_key(master, id),

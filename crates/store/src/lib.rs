@@ -26,6 +26,7 @@ mod rows;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 pub mod table;
+mod trickle;
 
 use std::ops::Bound;
 

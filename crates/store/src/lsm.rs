@@ -23,6 +23,7 @@ use lsm_tree::{
 
 use crate::disk::is_full;
 use crate::index::{Change, Index, Rows};
+use crate::trickle::trickling;
 use crate::{Error, Order, Row, Table};
 
 /// The key of the position, before those of all tables.
@@ -45,6 +46,9 @@ const LATEST: SeqNo = SeqNo::MAX;
 
 /// The tree of the small tables, which is written last. Each tree is a folder.
 const REST: &str = "rest";
+
+/// The folder of a tree's files, each called by its number.
+const TABLES: &str = "tables";
 
 /// The trees of one table each.
 const OWN: [(Table, &str); 5] = [
@@ -97,6 +101,16 @@ impl LsmIndex {
         let value = self.rest.get(key, LATEST).map_err(|e| index_error("reading", &self.path, &e))?;
         let bytes = value.map(|value| (*value).try_into()).transpose();
         bytes.map_err(|_| Error::corrupt(self.path.join(REST), 0, "a number in the index is none"))
+    }
+
+    /// The newest file of each tree: the one that is being written, if one is.
+    fn newest_files(&self) -> Vec<PathBuf> {
+        let own = self.own.iter().zip(OWN).filter_map(|(tree, (_, name))| Some((tree.get()?, name)));
+        let file = |(tree, name): (&AnyTree, &str)| {
+            let newest = tree.next_table_id().checked_sub(1)?;
+            Some(self.path.join(name).join(TABLES).join(newest.to_string()))
+        };
+        own.chain([(&self.rest, REST)]).filter_map(file).collect()
     }
 
     /// The tree that a table is in, if anything was ever put into it.
@@ -163,6 +177,46 @@ impl Index for LsmIndex {
     }
 
     fn apply(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
+        trickling(|| self.newest_files(), || self.ingest(changes, position))
+    }
+
+    fn maintain(&self) -> Result<(), Error> {
+        trickling(|| self.newest_files(), || self.merge())
+    }
+
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let Some(tree) = self.tree(table) else { return Ok(None) };
+        tree.get(full_key(table, key), LATEST)
+            .map(|value| value.map(|value| value.to_vec()))
+            .map_err(|e| index_error("reading", &self.path, &e))
+    }
+
+    fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {
+        let Some(tree) = self.tree(table) else { return Ok(Box::new(std::iter::empty())) };
+        let from = match from {
+            Bound::Included(key) => Bound::Included(full_key(table, key)),
+            Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
+            Bound::Unbounded => Bound::Included(vec![table as u8]),
+        };
+        let to = match to {
+            Bound::Included(key) => Bound::Included(full_key(table, key)),
+            Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
+            Bound::Unbounded => Bound::Excluded(vec![table as u8 + 1]),
+        };
+        let range = tree.range((from, to), LATEST, None);
+        let row = |guard: lsm_tree::IterGuardImpl| -> Result<Row, Error> {
+            let (key, value) = guard.into_inner().map_err(|e| index_error("reading", &self.path, &e))?;
+            Ok((key[1..].to_vec(), value.to_vec()))
+        };
+        Ok(match order {
+            Order::Ascending => Box::new(range.map(row)),
+            Order::Descending => Box::new(range.rev().map(row)),
+        })
+    }
+}
+
+impl LsmIndex {
+    fn ingest(&self, changes: &mut dyn Iterator<Item = Result<Change<'_>, Error>>, position: u64) -> Result<(), Error> {
         let error = |e: lsm_tree::Error| index_error("writing", &self.path, &e);
         let mut rest = self.rest.ingestion().map_err(error)?;
         rest.write(POSITION, position.to_be_bytes()).map_err(error)?;
@@ -200,7 +254,7 @@ impl Index for LsmIndex {
         rest.finish().map_err(error)
     }
 
-    fn maintain(&self) -> Result<(), Error> {
+    fn merge(&self) -> Result<(), Error> {
         for tree in self.own.iter().filter_map(OnceLock::get).chain([&self.rest]) {
             // Each call does one compaction at most, and says nothing about what it did.
             for _ in 0..8 {
@@ -215,35 +269,5 @@ impl Index for LsmIndex {
             }
         }
         Ok(())
-    }
-
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let Some(tree) = self.tree(table) else { return Ok(None) };
-        tree.get(full_key(table, key), LATEST)
-            .map(|value| value.map(|value| value.to_vec()))
-            .map_err(|e| index_error("reading", &self.path, &e))
-    }
-
-    fn scan(&self, table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>, order: Order) -> Result<Rows<'_>, Error> {
-        let Some(tree) = self.tree(table) else { return Ok(Box::new(std::iter::empty())) };
-        let from = match from {
-            Bound::Included(key) => Bound::Included(full_key(table, key)),
-            Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
-            Bound::Unbounded => Bound::Included(vec![table as u8]),
-        };
-        let to = match to {
-            Bound::Included(key) => Bound::Included(full_key(table, key)),
-            Bound::Excluded(key) => Bound::Excluded(full_key(table, key)),
-            Bound::Unbounded => Bound::Excluded(vec![table as u8 + 1]),
-        };
-        let range = tree.range((from, to), LATEST, None);
-        let row = |guard: lsm_tree::IterGuardImpl| -> Result<Row, Error> {
-            let (key, value) = guard.into_inner().map_err(|e| index_error("reading", &self.path, &e))?;
-            Ok((key[1..].to_vec(), value.to_vec()))
-        };
-        Ok(match order {
-            Order::Ascending => Box::new(range.map(row)),
-            Order::Descending => Box::new(range.rev().map(row)),
-        })
     }
 }

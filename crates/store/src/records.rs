@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use stepwright_machine::{
-    Closing, EventId, ExecutionId, HistoryEvent, Input, Limits, Millis, Payload, Status, TimerKind, TurnId,
+    Closing, EvaluationLimits, EventId, ExecutionId, HistoryEvent, Input, Limits, Millis, Payload, Status, TimerKind,
+    TurnId,
 };
 
 use crate::{Error, Table, keys::MachineNumber};
@@ -125,6 +126,14 @@ pub struct ExecutionRow {
     pub input: Payload,
     /// How it ended.
     pub end: Option<EndRow>,
+    /// Bounds of its evaluations; none: the usual ones. Older rows end before it.
+    #[serde(deserialize_with = "or_none")]
+    pub evaluation: Option<EvaluationLimits>,
+}
+
+/// A last field that older rows do not have.
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::deserialize(deserializer).unwrap_or(None))
 }
 
 /// How an execution ended, and the numbers that a redrive goes on with.
@@ -143,6 +152,12 @@ pub struct EndRow {
 }
 
 impl ExecutionRow {
+    /// Its limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { evaluation: self.evaluation.unwrap_or_default(), ..self.limits.unwrap_or(Limits::AWS) }
+    }
+
     /// The status.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -302,6 +317,33 @@ pub struct ScopeRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_execution_of_an_older_version_has_the_usual_bounds() {
+        let limits = Limits { history_events: 7, ..Limits::AWS };
+        let mut row = ExecutionRow {
+            machine: 1,
+            revision: 2,
+            name: "n".into(),
+            semantics: 1,
+            limits: Some(limits),
+            trace_header: None,
+            version: None,
+            alias: None,
+            redriven: None,
+            input: Payload::new("{}"),
+            end: None,
+            evaluation: None,
+        };
+        let bytes = encode(&row);
+        let older: ExecutionRow =
+            decode(Table::Execution, &bytes[..bytes.len() - 1]).expect("it ends before the bounds");
+        assert_eq!((older.limits(), older.end), (limits, None));
+        row.evaluation = Some(EvaluationLimits { steps: 1_000, bytes: 1 << 20 });
+        let found: ExecutionRow = decode(Table::Execution, &encode(&row)).expect("it reads back");
+        assert_eq!(found.limits().evaluation.steps, 1_000);
+        assert_eq!(found.limits().history_events, 7);
+    }
 
     #[test]
     fn rows_read_back_and_foreign_bytes_are_refused() {

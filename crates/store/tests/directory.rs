@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Bound;
 use std::path::Path;
 
-use stepwright_store::embedded::{EmbeddedStore, Options};
+use stepwright_store::embedded::{EmbeddedStore, FORMAT, Options};
 use stepwright_store::log::read_log;
 use stepwright_store::{Commit, Error, ErrorKind, Order, Store, Table};
 
@@ -46,11 +46,13 @@ fn a_newer_format_is_refused_untouched() {
     drop(store);
     let format = dir.path().join("FORMAT");
     let before = fs::read_to_string(&format).expect("FORMAT is there");
-    fs::write(&format, before.replace('2', "3")).expect("written");
+    let of_format = |number: u32| before.replace(&FORMAT.to_string(), &number.to_string());
+    fs::write(&format, of_format(FORMAT + 1)).expect("written");
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::NewerFormat);
-    assert!(error.to_string().contains("has format 3, and this version reads up to format 2"), "{error}");
-    fs::write(&format, before.replace('2', "1")).expect("written");
+    let told = format!("has format {}, and this version reads up to format {FORMAT}", FORMAT + 1);
+    assert!(error.to_string().contains(&told), "{error}");
+    fs::write(&format, of_format(FORMAT - 1)).expect("written");
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("make a backup with the version that wrote it"), "{error}");

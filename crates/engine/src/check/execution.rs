@@ -8,7 +8,7 @@ use std::{
 
 use stepwright_asl::StateId;
 use stepwright_machine::{
-    Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, InputKind, Limits, Millis, Payload,
+    Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, InputKind, Millis, Payload,
     SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId,
     frame::{Position, TaskStage, Work},
 };
@@ -310,7 +310,7 @@ impl<'a> Check<'a> {
             revision: u64::from(row.revision),
             started_at: id.started_at(),
             trace_header: row.trace_header.clone(),
-            limits: row.limits.unwrap_or(Limits::AWS),
+            limits: row.limits(),
             semantics: row.semantics,
             scope,
             token_key: self.secrets.as_ref()?.token_key(id),

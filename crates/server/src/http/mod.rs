@@ -336,6 +336,7 @@ fn health(front: &Front) -> Response<ReplyBody> {
             "activityPollers": stats.pollers,
             "queuedConnectorTasks": stats.queued_connector_tasks,
             "callsInFlight": stats.calls_in_flight,
+            "longTurns": stats.long_turns,
             "quarantined": stats.quarantined,
         },
         "http": front.load.shown(),

@@ -38,7 +38,7 @@ use crate::{Commit, Error, Order, Row, Stats, Store, Table, check_limits};
 
 /// The data format that this version reads and writes. Backups hold rows and not files: they can be restored in any
 /// format that is not older.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 2;
 
 /// How an [`EmbeddedStore`] works.
 #[derive(Clone, Debug)]
