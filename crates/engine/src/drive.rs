@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use stepwright_asl::Resource;
@@ -122,6 +122,10 @@ impl Shard {
             _ if hot.revision.is_slow() => Ok(None),
             steps => attempt(&shared, &mut hot, &inputs(false), steps),
         };
+        if matches!(attempted, Ok(None)) {
+            // So are others like it, most likely, and need not be tried.
+            hot.revision.set_slow(true);
+        }
         let attempted = match attempted {
             // Whoever started it need not wait for what it does. It begins anew: an attempt leaves nothing behind.
             Ok(None) if starts => {
@@ -195,6 +199,13 @@ impl Shard {
         }
         let before = self.away.insert(execution.id, away);
         assert!(before.is_none(), "an execution that is away is not touched");
+        self.shared.lane.away.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn no_longer_away(&mut self, id: ExecutionId) -> Option<Away> {
+        let away = self.away.remove(&id)?;
+        self.shared.lane.away.fetch_sub(1, Ordering::SeqCst);
+        Some(away)
     }
 
     /// A commit is durable of an execution that is away.
@@ -217,7 +228,7 @@ impl Shard {
 
     /// What an execution was to take in, and what came for it meanwhile, comes again: first of all that it is to stop.
     fn readmit(&mut self, job: Job) {
-        let waiting = self.away.remove(&job.execution.id).map(|away| away.waiting).unwrap_or_default();
+        let waiting = self.no_longer_away(job.execution.id).map(|away| away.waiting).unwrap_or_default();
         let (stops, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(ShardMessage::stops);
         let taken = job.taken.into_iter().map(|taken| taken.into_message(job.execution));
         self.readmitted.extend(stops.into_iter().chain(taken).chain(others));
@@ -228,7 +239,7 @@ impl Shard {
         let gone: Vec<ExecutionId> =
             self.away.iter().filter(|(_, away)| away.job.is_some()).map(|(id, _)| *id).collect();
         for id in gone {
-            let Some(away) = self.away.remove(&id) else { continue };
+            let Some(away) = self.no_longer_away(id) else { continue };
             self.readmitted.extend(away.waiting);
             if let Some(job) = away.job {
                 self.refuse_all(job.execution, job.taken, error);
@@ -239,7 +250,7 @@ impl Shard {
     /// A turn is back from the lane.
     pub(crate) fn come_back(&mut self, job: Job, ran: Ran, now: Millis) {
         let Job { execution, taken } = job;
-        let away = self.away.remove(&execution.id).expect("it was away");
+        let away = self.no_longer_away(execution.id).expect("it was away");
         self.readmitted.extend(away.waiting);
         match ran {
             Ran::Stepped(turn) => {

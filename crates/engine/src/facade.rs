@@ -83,7 +83,7 @@ impl Engine {
             pollers,
             queued_connector_tasks,
             calls_in_flight,
-            long_turns: shared.lane.len() as u64,
+            long_turns: shared.lane.away.load(Ordering::Relaxed) as u64,
             quarantined: counters.quarantined.load(Ordering::Relaxed),
             store: shared.store.stats(),
         }

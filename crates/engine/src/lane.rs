@@ -6,7 +6,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, atomic::AtomicUsize},
 };
 
 use stepwright_machine::{ExecutionId, Input};
@@ -58,7 +58,6 @@ pub(crate) struct Away {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
-    running: usize,
     stopped: bool,
 }
 
@@ -67,6 +66,8 @@ struct State {
 pub(crate) struct Lane {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Executions that are away, of all shards.
+    pub(crate) away: AtomicUsize,
 }
 
 impl Lane {
@@ -91,12 +92,6 @@ impl Lane {
         let mut state = self.lock();
         let place = state.jobs.iter().position(|job| job.execution.id == id)?;
         state.jobs.remove(place)
-    }
-
-    /// Jobs that wait or run.
-    pub(crate) fn len(&self) -> usize {
-        let state = self.lock();
-        state.jobs.len() + state.running
     }
 
     /// Jobs that wait.
@@ -131,15 +126,9 @@ impl Lane {
 
     /// Computes the oldest turn; false if there is none.
     pub(crate) fn run_one(&self, shared: &Shared) -> bool {
-        let job = {
-            let mut state = self.lock();
-            let Some(job) = state.jobs.pop_front() else { return false };
-            state.running += 1;
-            job
-        };
+        let Some(job) = self.lock().jobs.pop_front() else { return false };
         let ran = run(shared, &job);
         shared.send(job.execution.id, ShardMessage::Back(Box::new((job, ran))));
-        self.lock().running -= 1;
         true
     }
 }

@@ -167,13 +167,14 @@ impl Running {
         self.flush().await;
         // What the calls came to may be with the lane.
         let lane_ends = async {
-            while shared.lane.len() > 0 {
+            while shared.lane.away.load(Ordering::SeqCst) > 0 {
                 tokio::time::sleep(LOOK).await;
             }
             self.flush().await;
         };
         if tokio::time::timeout_at(end, lane_ends).await.is_err() {
-            tracing::warn!(turns = shared.lane.len(), "turns were still being computed at the end of the drain");
+            let turns = shared.lane.away.load(Ordering::SeqCst);
+            tracing::warn!(turns, "turns were still being computed at the end of the drain");
         }
         if let Some(threads) = self.take_threads() {
             let shared = self.shared.clone();

@@ -105,7 +105,7 @@ impl Model {
             machine: u64::from(row.machine),
             revision: u64::from(row.revision),
             started_at: id.started_at(),
-            trace_header: row.trace_header,
+            trace_header: row.trace_header.clone(),
             limits: row.limits(),
             semantics: row.semantics,
             scope,
