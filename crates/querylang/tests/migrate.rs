@@ -103,7 +103,7 @@ const ALIKE: &[(&str, &str)] = &[
     ),
     (
         "$.items[?(@.kind =~ /BOOK.*/i)].id",
-        "[$map($filter($states.input.items, function($item) { $type($item.kind) = \"string\" and $contains($item.kind, /^(?:BOOK.*)$/i) }), function($item) { $item.id })[]]",
+        "[$map($filter($states.input.items, function($item) { $contains($type($item.kind) in [\"string\", \"number\", \"boolean\"] ? $string($item.kind) : \"\", /^(?:BOOK.*)$/i) }), function($item) { $item.id })[]]",
     ),
     (
         "$.items[?(@.kind in ['pen', 7])].id",
@@ -139,7 +139,7 @@ const ALIKE: &[(&str, &str)] = &[
     ),
     (
         "$.numbers[?(@ >= $.limit)]",
-        "[$filter($states.input.numbers, function($item) { $item >= $states.input.limit })[]]",
+        "[$filter($states.input.numbers, function($item) { $type($item) in [\"number\", \"string\"] and $type($item) = $type($states.input.limit) and $item >= $states.input.limit })[]]",
     ),
     ("$.items[?(@.id == 2)]", "[$filter($states.input.items, function($item) { $item.id = 2 })[]]"),
     ("$.single[?(@)]", "[$filter($states.input.single, function($item) { $exists($item) and $item != null })[]]"),
@@ -331,8 +331,14 @@ fn roots() {
     // The argument of a function does not hide the variable that the path starts at.
     assert_eq!(
         text("$item[?(@.a == $.b)]", "$states.input"),
-        "[$filter($item, function($element) { $element.a = $item.b })[]]"
+        "[$filter($item, function($item_) { $item_.a = $item.b })[]]"
     );
+    assert_eq!(
+        text("States.ArrayContains($.a, $element)", "$states.input"),
+        "$exists($filter($states.input.a, function($element_) { $element_ = $element }))"
+    );
+    // A name that no quotes can hold.
+    assert_eq!(text("$.a['b`c'].d", "$states.input"), "$lookup($states.input.a, \"b`c\").d");
 }
 
 #[test]
@@ -352,7 +358,6 @@ fn what_has_no_equal_is_refused_with_its_reason() {
         ("$.a[?(@.b contains $.c)]", "contains"),
         (r"$.a[?(@.b =~ /\p{Lu}/)]", "pattern"),
         ("$.a[?(@.b =~ /a/x)]", "flags"),
-        ("$['a`b']", "$lookup"),
         ("States.Format($.template, 1)", "written out"),
         ("States.Format('{}')", "fewer"),
         ("States.Format('x', 1)", "more"),
@@ -399,6 +404,13 @@ fn templates() {
             "all": ["{% $states.input.x %}", "y", 1, "{% $uuid() %}"],
             "looks": "{% \"{% like one %}\" %}", "deep": {"null": null},
         })
+    );
+    // In a template an index past the end is null; nothing else that is missing is.
+    let indexes = json!({"a.$": "$.list[0]", "b": [{"c.$": "$v[-1]"}], "d.$": "$.list[0].e"});
+    assert_eq!(
+        migrate::template(&indexes, INPUT).unwrap().value,
+        json!({"a": "{% $exists($states.input.list[0]) ? $states.input.list[0] : null %}",
+               "b": [{"c": "{% $exists($v[-1]) ? $v[-1] : null %}"}], "d": "{% $states.input.list[0].e %}"})
     );
     let refusals = migrate::template(
         &json!({"a.$": "$..*", "b": [{"c.$": "no path"}], "d.$": 1, "e.$": "States.Array($..[0])", "f.$": "$"}),
@@ -512,6 +524,10 @@ fn choices_waits_and_failures() {
         state(json!({"Type": "Fail", "ErrorPath": "$.e", "CausePath": "States.Format('{}!', $.c)"})),
         json!({"Type": "Fail", "Error": "{% $states.input.e %}", "Cause": "{% $states.input.c & \"!\" %}"})
     );
+    assert_eq!(
+        state(json!({"Type": "Fail", "Error": "E", "Cause": "{% text %}"})),
+        json!({"Type": "Fail", "Error": "E", "Cause": "{% \"{% text %}\" %}"})
+    );
 }
 
 #[test]
@@ -531,6 +547,42 @@ fn maps_and_branches_with_their_states() {
     assert_eq!(
         state(json!({"Type": "Parallel", "Branches": [inner], "ResultSelector": {"r.$": "$[0]"}, "End": true})),
         json!({"Type": "Parallel", "Branches": [migrated], "Output": {"r": "{% $states.result[0] %}"}, "End": true})
+    );
+}
+
+#[test]
+fn errors_that_only_jsonpath_has_are_retried_and_caught_by_the_name_they_have_in_jsonata() {
+    let handled = state(json!({
+        "Type": "Task", "Resource": "r", "End": true,
+        "Retry": [{"ErrorEquals": ["States.IntrinsicFailure", "Mine"], "MaxAttempts": 2}],
+        "Catch": [{"ErrorEquals": ["States.ParameterPathFailure", "States.ResultPathMatchFailure", "States.Timeout"], "Next": "F"},
+                  {"ErrorEquals": ["States.ALL"], "Next": "F"}],
+    }));
+    assert_eq!(handled["Retry"][0], json!({"ErrorEquals": ["States.QueryEvaluationError", "Mine"], "MaxAttempts": 2}));
+    assert_eq!(handled["Catch"][0]["ErrorEquals"], json!(["States.QueryEvaluationError", "States.Timeout"]));
+    assert_eq!(handled["Catch"][1]["ErrorEquals"], json!(["States.ALL"]));
+}
+
+#[test]
+fn chance_and_hidden_functions() {
+    let refused = |state: Value| {
+        let definition = json!({"StartAt": "S", "States": {"S": state}});
+        migrate::definition(&definition).err().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let pass = |assign: Value, path: Value| json!({"Type": "Pass", "Parameters": {"id.$": "States.UUID()", "n": 1}, "Assign": assign, "ResultPath": path, "End": true});
+    // Used once, it is made once.
+    assert!(refused(pass(json!({"id.$": "$.id"}), Value::Null)).is_empty());
+    assert!(refused(pass(json!({"id.$": "States.UUID()"}), json!("$"))).is_empty());
+    assert!(refused(pass(json!({"a.$": "$.id", "b.$": "$.id"}), Value::Null))[0].contains("random"));
+    assert!(refused(pass(json!({"id.$": "$.id"}), json!("$.x")))[0].contains("random"));
+
+    // A variable may have the name of a function that nobody calls.
+    let count = |call: &str| json!({"Type": "Pass", "Assign": {"count.$": call}, "End": true});
+    assert!(refused(count("States.MathAdd($count, 1)")).is_empty());
+    assert_eq!(
+        refused(count("States.ArrayLength($.a)")),
+        ["/States/S: '$count' cannot be written in JSONata: the variable hides the function of its name, \
+          which is needed here; rename it"]
     );
 }
 

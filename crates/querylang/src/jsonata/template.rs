@@ -12,6 +12,8 @@ use std::cell::Cell;
 pub struct TemplateRefusal {
     /// The field: `Output/list[2]`.
     pub location: String,
+    /// The text between the marks.
+    pub text: String,
     /// What is wrong with it.
     pub refusal: Refusal,
 }
@@ -102,7 +104,11 @@ fn compile(value: &Json, location: &mut String, members: Members, refused: &mut 
                 Ok(expression) => Node::Expression(expression),
                 Err(refusals) => {
                     let all = refusals.into_iter();
-                    refused.extend(all.map(|refusal| TemplateRefusal { location: location.clone(), refusal }));
+                    refused.extend(all.map(|refusal| TemplateRefusal {
+                        location: location.clone(),
+                        text: text.to_owned(),
+                        refusal,
+                    }));
                     Node::Literal(Json::Null)
                 }
             }

@@ -4,12 +4,15 @@ use super::{Text, Writer, braced, literal};
 use crate::intrinsic::{Argument, Call, Function, Invocation};
 use serde_json::{Number, Value};
 
-const FORMAT: &str = "States.Format writes objects and arrays as {a=1, b=[]}, JSONata as JSON";
-const TO_STRING: &str = "States.JsonToString puts a text into quotes, $string leaves it as it is";
+const FORMAT: &str = "States.Format fails where a value is missing and writes objects and arrays as {a=1, b=[]}; \
+                      JSONata makes an empty text of what is missing, writes JSON, and numbers with at most 15 digits";
+const TO_STRING: &str = "States.JsonToString puts a text into quotes, $string leaves it as it is, and writes numbers \
+                         with at most 15 digits";
+const ASCII: &str = "$base64encode and $base64decode take a character for a byte: the texts are taken to be ASCII";
 const EMPTY_JSON: &str = "States.StringToJson makes null of an empty text, $parse fails";
 const HASH: &str = "States.Hash takes the JSON text of what is no text, $hash only texts";
-const ROUNDING: &str = "States.MathAdd rounds its arguments, '+' does not";
-const RANDOM: &str = "the bounds of States.MathRandom are taken to be whole numbers";
+const ROUNDING: &str = "States.MathAdd rounds its arguments and fails beyond 32 bits, '+' does neither";
+const WHOLE: &str = "the arguments of States.MathRandom and States.ArrayRange are taken to be whole numbers";
 
 impl Writer<'_> {
     pub(super) fn call(&mut self, call: &Call) -> Result<Text, String> {
@@ -75,12 +78,15 @@ impl Writer<'_> {
             (Function::ArrayContains, [array, wanted], [_, Argument::Text { .. } | Argument::Literal(_)]) => {
                 Text::operation(format!("{} in {}", wanted.clone().operand(), array.clone().operand()))
             }
-            (Function::ArrayContains, [array, wanted], _) => Text::scalar(format!(
-                "$exists($filter({}, function($element) {{ $element = {} }}))",
-                array.text,
-                wanted.clone().operand()
-            )),
+            (Function::ArrayContains, [array, wanted], _) => {
+                let (array, wanted) = (&array.text, wanted.clone().operand());
+                let element = super::path::unused("$element", &wanted);
+                Text::scalar(format!("$exists($filter({array}, function({element}) {{ {element} = {wanted} }}))"))
+            }
             (Function::ArrayRange, [first, last, step], _) => {
+                if !arguments.iter().all(is_whole) {
+                    self.note(WHOLE);
+                }
                 Text::atom(format!("[$range({}, {}, {})]", first.text, last.text, step.text))
             }
             (Function::ArrayGetItem, [array, index], _) => {
@@ -88,8 +94,14 @@ impl Writer<'_> {
             }
             (Function::ArrayLength, [array], _) => Text::scalar(format!("$count({})", array.text)),
             (Function::ArrayUnique, [array], _) => Text::atom(format!("[$distinct({})[]]", array.text)),
-            (Function::Base64Encode, [text], _) => Text::scalar(format!("$base64encode({})", text.text)),
-            (Function::Base64Decode, [text], _) => Text::scalar(format!("$base64decode({})", text.text)),
+            (Function::Base64Encode, [text], _) => {
+                self.note(ASCII);
+                Text::scalar(format!("$base64encode({})", text.text))
+            }
+            (Function::Base64Decode, [text], _) => {
+                self.note(ASCII);
+                Text::scalar(format!("$base64decode({})", text.text))
+            }
             (Function::Hash, [data, algorithm], _) => {
                 self.note(HASH);
                 Text::scalar(format!("$hash({}, {})", data.text, algorithm.text))
@@ -98,7 +110,9 @@ impl Writer<'_> {
                 Text::atom(format!("$merge([{}, {}])", first.text, second.text))
             }
             (Function::MathRandom, [start, end], _) => {
-                self.note(RANDOM);
+                if !arguments.iter().all(is_whole) {
+                    self.note(WHOLE);
+                }
                 let (start, end) = (start.clone().operand(), end.clone().operand());
                 Text::operation(format!("{start} + $floor($random() * ({end} - {start}))"))
             }
@@ -106,8 +120,7 @@ impl Writer<'_> {
                 return Err("a seed gives other numbers in JSONata; without one $random() is alike".to_owned());
             }
             (Function::MathAdd, [first, second], _) => {
-                let whole = |argument: &Argument| matches!(argument, Argument::Literal(Value::Number(n)) if n.is_i64());
-                if !arguments.iter().all(whole) {
+                if !arguments.iter().all(is_whole) {
                     self.note(ROUNDING);
                 }
                 Text::operation(format!("{} + {}", first.clone().operand(), second.clone().operand()))
@@ -135,10 +148,10 @@ impl Writer<'_> {
         let mut rest = rest.iter();
         let mut pieces = Vec::new();
         let mut piece = String::new();
-        let mut characters = raw.chars();
+        let mut characters = raw.chars().peekable();
         while let Some(character) = characters.next() {
             match character {
-                '\\' => piece.extend(characters.next()),
+                '\\' => piece.push(characters.next_if(|c| matches!(c, '\'' | '{' | '}' | '\\')).unwrap_or('\\')),
                 '{' => {
                     if characters.next() != Some('}') {
                         return Err("the template of States.Format has a '{' without its '}'".to_owned());
@@ -187,6 +200,10 @@ impl Writer<'_> {
     }
 }
 
+fn is_whole(argument: &Argument) -> bool {
+    matches!(argument, Argument::Literal(Value::Number(number)) if number.is_i64())
+}
+
 fn is_negative(number: &Number) -> bool {
     number.as_f64().is_some_and(|number| number < 0.0)
 }
@@ -201,19 +218,7 @@ fn separators(characters: &str) -> Result<String, String> {
         (Some(_), None) => Ok(literal(&characters.into())),
         _ => {
             let mut class = String::from("/[");
-            for character in characters.chars() {
-                match character {
-                    '\n' => class.push_str("\\n"),
-                    '\r' => class.push_str("\\r"),
-                    '\t' => class.push_str("\\t"),
-                    _ => {
-                        if character.is_ascii_punctuation() {
-                            class.push('\\');
-                        }
-                        class.push(character);
-                    }
-                }
-            }
+            characters.chars().for_each(|character| super::choice::push_plain(&mut class, character));
             class.push_str("]/");
             Ok(class)
         }

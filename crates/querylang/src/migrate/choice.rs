@@ -10,9 +10,15 @@ use serde_json::{Map, Value};
 const PRESENT: &str = "a rule about a value that is missing fails the execution in JSONPath, and is false in JSONata";
 const INSTANTS: &str = "timestamps are taken to be valid: $toMillis fails on other texts";
 
-/// What `IsTimestamp` asks of a text.
-const TIMESTAMP: &str =
-    r"/^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:[0-9]{2})$/";
+const OBJECTS: &str = "'IsPresent' is taken not to ask an array for a name: JSONPath finds nothing there, JSONata looks \
+                       into its elements";
+
+/// What `IsTimestamp` asks of a text: a day that there is, a time, up to nanoseconds, and a zone.
+const TIMESTAMP: &str = concat!(
+    r"/^(?:[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)",
+    r"|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)",
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$/",
+);
 
 /// The condition of a rule, or of a rule in a rule.
 pub(super) fn condition(writer: &mut Writer<'_>, rule: &Map<String, Value>) -> Result<String, String> {
@@ -52,9 +58,7 @@ pub(super) fn condition(writer: &mut Writer<'_>, rule: &Map<String, Value>) -> R
             "Timestamp" => format!("$type({variable}) = \"string\" and $contains({variable}, {TIMESTAMP})"),
             _ => return Err(format!("there is no operator '{operator}'")),
         };
-        if kind != "Present" {
-            writer.note(PRESENT);
-        }
+        writer.note(if kind == "Present" { OBJECTS } else { PRESENT });
         return match value.as_bool() {
             Some(true) => Ok(holds),
             Some(false) => Ok(format!("$not({holds})")),
@@ -106,30 +110,33 @@ pub(super) fn condition(writer: &mut Writer<'_>, rule: &Map<String, Value>) -> R
     })
 }
 
-/// `StringMatches`: `*` is any run of characters, a backslash makes the next one plain.
+/// `StringMatches`: `*` is any run of characters, `\*` and `\\` stand for themselves.
 fn wildcards(pattern: &str) -> String {
     let mut regex = String::from("/^");
-    let mut characters = pattern.chars();
+    let mut characters = pattern.chars().peekable();
     while let Some(character) = characters.next() {
-        let plain = match character {
-            '*' => {
-                regex.push_str(r"[\s\S]*");
-                continue;
+        match character {
+            '*' => regex.push_str(r"[\s\S]*"),
+            '\\' => {
+                let plain = characters.next_if(|next| matches!(next, '*' | '\\'));
+                push_plain(&mut regex, plain.unwrap_or('\\'));
             }
-            '\\' => characters.next().unwrap_or('\\'),
-            _ => character,
-        };
-        match plain {
-            '\n' => regex.push_str("\\n"),
-            '\r' => regex.push_str("\\r"),
-            _ => {
-                if plain.is_ascii_punctuation() {
-                    regex.push('\\');
-                }
-                regex.push(plain);
-            }
+            _ => push_plain(&mut regex, character),
         }
     }
     regex.push_str("$/");
     regex
+}
+
+/// Adds a character that stands for itself to a regular expression.
+pub(super) fn push_plain(regex: &mut String, character: char) {
+    match character {
+        '\n' => regex.push_str(r"\n"),
+        '\r' => regex.push_str(r"\r"),
+        '\t' => regex.push_str(r"\t"),
+        // JSONata looks for the end of the expression and takes `\\]` for a bracket that does not close.
+        '\\' => regex.push_str(r"\x5c"),
+        _ if character.is_ascii_punctuation() => regex.extend(['\\', character]),
+        _ => regex.push(character),
+    }
 }

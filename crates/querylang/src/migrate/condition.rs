@@ -7,7 +7,7 @@ use super::{Text, Writer, literal};
 use crate::path::{Filter, Operand, Operator};
 use serde_json::Value;
 
-const ORDER: &str = "'<', '<=', '>' and '>=' between two paths are taken to compare values of one type";
+const PATTERN: &str = "'=~' is taken to be asked of one value: of an array it holds if it holds for an element";
 const EQUAL: &str = "a number and a text that spells it are equal in a filter of a path, and different in JSONata";
 
 impl Writer<'_> {
@@ -58,7 +58,10 @@ impl Writer<'_> {
         if let (Operand::Pattern(pattern), text) | (text, Operand::Pattern(pattern)) = (left, right) {
             let text = self.operand(text, item, document)?;
             let regex = javascript(&pattern.source, &pattern.flags)?;
-            return Ok(format!("$type({text}) = \"string\" and $contains({text}, {regex})"));
+            self.note(PATTERN);
+            // What has no text is matched as the empty text.
+            let scalar = format!("$type({text}) in [\"string\", \"number\", \"boolean\"]");
+            return Ok(format!("$contains({scalar} ? $string({text}) : \"\", {regex})"));
         }
         let (l, r) = (self.operand(left, item, document)?, self.operand(right, item, document)?);
         let number_or_text = |operand: &Operand| {
@@ -75,18 +78,17 @@ impl Writer<'_> {
                 (_, Operand::Literal(Value::String(_))) => (&l, "string"),
                 (Operand::Literal(Value::Number(_)), _) => (&r, "number"),
                 (Operand::Literal(Value::String(_)), _) => (&r, "string"),
-                _ => return format!("{l} {symbol} {r}"),
+                _ => {
+                    let ordered = format!("$type({l}) in [\"number\", \"string\"] and $type({l}) = $type({r})");
+                    return format!("{ordered} and {l} {symbol} {r}");
+                }
             };
             format!("$type({path}) = \"{kind}\" and {l} {symbol} {r}")
         };
-        let between_paths = !matches!(left, Operand::Literal(_)) && !matches!(right, Operand::Literal(_));
         Ok(match operator {
             Operator::Equal | Operator::Same => format!("{l} = {r}"),
             Operator::NotEqual | Operator::NotSame => format!("$not({l} = {r})"),
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-                if between_paths {
-                    self.note(ORDER);
-                }
                 ordered(match operator {
                     Operator::Less => "<",
                     Operator::LessOrEqual => "<=",
@@ -94,8 +96,14 @@ impl Writer<'_> {
                     _ => ">=",
                 })
             }
-            Operator::In => format!("{l} in {r}"),
-            Operator::NotIn => format!("$not({l} in {r})"),
+            // What is no list has neither the value in it nor not in it.
+            Operator::In | Operator::NotIn => {
+                let found = if operator == Operator::In { format!("{l} in {r}") } else { format!("$not({l} in {r})") };
+                match right {
+                    Operand::Literal(_) => found,
+                    _ => format!("$type({r}) = \"array\" and {found}"),
+                }
+            }
             Operator::Contains => match right {
                 Operand::Literal(Value::String(_)) => {
                     format!("($type({l}) = \"string\" ? $contains({l}, {r}) : {r} in {l})")
@@ -132,15 +140,20 @@ fn javascript(source: &str, flags: &str) -> Result<String, String> {
     if source.contains("&&") || source.replace("(?:", "(").contains("(?") {
         return Err("the pattern is not read alike by JSONata".to_owned());
     }
+    let mut pattern = String::with_capacity(source.len());
     let mut characters = source.chars();
     while let Some(character) = characters.next() {
+        pattern.push(character);
         if character == '\\' {
-            match characters.next() {
-                Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'b' | 'B' | 't' | 'n' | 'r' | 'f') => {}
-                Some(other) if !other.is_ascii_alphanumeric() => {}
+            let escaped = characters.next();
+            match escaped {
+                // See `push_plain`.
+                Some('\\') => pattern.push_str("x5c"),
+                Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'b' | 'B' | 't' | 'n' | 'r' | 'f') => pattern.extend(escaped),
+                Some(other) if !other.is_ascii_alphanumeric() => pattern.push(other),
                 _ => return Err("the pattern is not read alike by JSONata".to_owned()),
             }
         }
     }
-    Ok(format!("/^(?:{source})$/{flags}"))
+    Ok(format!("/^(?:{pattern})$/{flags}"))
 }

@@ -9,8 +9,17 @@
 use super::{Migrated, Refusal, Root, Text, Writer, braced, choice, literal, plain};
 use crate::{Expression, ReferencePath};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 const RAW: &str = "$states.input";
+const RESULT: &str = "$states.result";
+
+const ALREADY: &str = "the definition speaks JSONata already";
+
+/// Errors of the data flow that only JSONPath has, and what it is in JSONata.
+const JSONPATH_ERRORS: [&str; 3] =
+    ["States.IntrinsicFailure", "States.ParameterPathFailure", "States.ResultPathMatchFailure"];
+const JSONATA_ERROR: &str = "States.QueryEvaluationError";
 
 /// A part of a definition that has no equal, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,13 +50,63 @@ pub struct Located {
 /// # Errors
 /// Everything in it that has no equal, with its place.
 pub fn definition(definition: &Value) -> Result<Migrated<Value>, Vec<Located>> {
-    let mut work = Work { writer: Writer::new(Root(RAW)), refusals: Vec::new() };
+    let mut assigned = BTreeSet::new();
+    variables(definition, &mut assigned);
+    let mut work = Work { writer: Writer::new(Root(RAW)), refusals: Vec::new(), assigned, branches: 0 };
     let jsonpath = definition.get("QueryLanguage").is_none_or(|language| language == "JSONPath");
+    if !jsonpath {
+        work.writer.note(ALREADY);
+    }
     let mut value = work.machine(definition, "", jsonpath);
     if let Some(members) = value.as_object_mut() {
-        members.insert("QueryLanguage".to_owned(), json!("JSONata"));
+        members.shift_remove("QueryLanguage");
+        members.shift_insert(0, "QueryLanguage".to_owned(), json!("JSONata"));
     }
     if work.refusals.is_empty() { Ok(Migrated { value, notes: work.writer.notes }) } else { Err(work.refusals) }
+}
+
+/// In a Retry or Catch, errors that only JSONPath has become what the same mistake is in JSONata.
+fn error_names(handler: &mut Value) {
+    let Some(names) = handler.get_mut("ErrorEquals").and_then(Value::as_array_mut) else { return };
+    for name in names.iter_mut().filter(|name| name.as_str().is_some_and(|name| JSONPATH_ERRORS.contains(&name))) {
+        *name = json!(JSONATA_ERROR);
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.to_string()));
+}
+
+/// The names of the variables that the states of a machine, and of the machines in them, assign.
+fn variables(machine: &Value, names: &mut BTreeSet<String>) {
+    let states = machine.get("States").and_then(Value::as_object);
+    for state in states.into_iter().flat_map(Map::values) {
+        let list = |field| state.get(field).and_then(Value::as_array).into_iter().flatten();
+        for holder in list("Choices").chain(list("Catch")).chain([state]) {
+            let assign = holder.get("Assign").and_then(Value::as_object);
+            names.extend(assign.into_iter().flat_map(Map::keys).map(|key| {
+                let name = key.strip_suffix(".$").unwrap_or(key);
+                name.to_owned()
+            }));
+        }
+        let processors = ["ItemProcessor", "Iterator"].into_iter().filter_map(|field| state.get(field));
+        processors.chain(list("Branches")).for_each(|inner| variables(inner, names));
+    }
+}
+
+/// Of the functions that expressions call, those that a variable of the same name hides.
+fn hidden<'n>(value: &Value, names: &'n BTreeSet<String>, found: &mut BTreeSet<&'n str>) {
+    match value {
+        Value::String(text) if text.starts_with("{%") => {
+            let called = |name: &&String| text.contains(&format!("${name}("));
+            found.extend(names.iter().filter(called).map(String::as_str));
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| hidden(element, names, found)),
+        Value::Object(members) => {
+            // Their states are looked at on their own.
+            let own = members.iter().filter(|(name, _)| !matches!(name.as_str(), "ItemProcessor" | "Branches"));
+            own.for_each(|(_, member)| hidden(member, names, found));
+        }
+        _ => {}
+    }
 }
 
 /// A payload on its way through a state.
@@ -94,6 +153,10 @@ impl Payload {
 pub(super) struct Work<'r> {
     writer: Writer<'r>,
     refusals: Vec<Located>,
+    /// The variables that are assigned anywhere.
+    assigned: BTreeSet<String>,
+    /// How many branches the state has: so many results has a Parallel state.
+    branches: usize,
 }
 
 type State = Map<String, Value>;
@@ -112,10 +175,20 @@ impl Work<'_> {
             let location = format!("{location}/States/{name}");
             let speaks = state.get("QueryLanguage").map_or(jsonpath, |language| language == "JSONPath");
             let Some(mut members) = state.as_object().cloned() else { continue };
-            members.remove("QueryLanguage");
+            members.shift_remove("QueryLanguage");
             self.inner_machines(&mut members, &location, jsonpath);
             if speaks {
                 members = self.state(members, &location);
+                let mut found = BTreeSet::new();
+                hidden(&Value::Object(members.clone()), &self.assigned, &mut found);
+                let found: Vec<String> = found.into_iter().map(|name| format!("${name}")).collect();
+                for name in found {
+                    self.refuse(
+                        &location,
+                        name,
+                        "the variable hides the function of its name, which is needed here; rename it",
+                    );
+                }
             }
             *state = Value::Object(members);
         }
@@ -124,7 +197,7 @@ impl Work<'_> {
 
     fn inner_machines(&mut self, state: &mut State, location: &str, jsonpath: bool) {
         for field in ["ItemProcessor", "Iterator"] {
-            if let Some(machine) = state.remove(field) {
+            if let Some(machine) = state.shift_remove(field) {
                 let machine = self.machine(&machine, &format!("{location}/{field}"), jsonpath);
                 // The old name is one of JSONPath's times.
                 state.insert("ItemProcessor".to_owned(), machine);
@@ -137,7 +210,15 @@ impl Work<'_> {
 
     fn state(&mut self, mut state: State, location: &str) -> State {
         let kind = state.get("Type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let effective = match state.remove("InputPath") {
+        self.branches = state.get("Branches").and_then(Value::as_array).map_or(0, Vec::len);
+        if kind == "Fail" {
+            for field in ["Error", "Cause"] {
+                if let Some(fixed) = state.get_mut(field) {
+                    *fixed = plain(fixed);
+                }
+            }
+        }
+        let effective = match state.shift_remove("InputPath") {
             None => Payload::raw(),
             Some(path) => self.filtered(&path, &Payload::raw(), &format!("{location}/InputPath")),
         };
@@ -146,8 +227,8 @@ impl Work<'_> {
         // What `$` means in Assign, and what ResultPath puts somewhere.
         let result = match kind.as_str() {
             "Pass" => {
-                let parameters = state.remove("Parameters");
-                match (state.remove("Result"), parameters) {
+                let parameters = state.shift_remove("Parameters");
+                match (state.shift_remove("Result"), parameters) {
                     (Some(result), _) => Payload::Json(plain(&result), literal(&result)),
                     (None, Some(parameters)) => self.payload(&parameters, &root, &format!("{location}/Parameters")),
                     (None, None) => effective,
@@ -155,33 +236,39 @@ impl Work<'_> {
             }
             "Task" | "Parallel" | "Map" => {
                 self.arguments(&mut state, &kind, &effective, location);
-                let result = Payload::Text(Text::atom("$states.result"));
-                match state.remove("ResultSelector") {
-                    Some(selector) => self.payload(&selector, "$states.result", &format!("{location}/ResultSelector")),
+                let result = Payload::Text(Text::atom(RESULT));
+                match state.shift_remove("ResultSelector") {
+                    Some(selector) => self.payload(&selector, RESULT, &format!("{location}/ResultSelector")),
                     None => result,
                 }
             }
             _ => effective,
         };
-        if let Some(assign) = state.remove("Assign") {
-            let assigned = self.payload(&assign, &result.expression(), &format!("{location}/Assign"));
-            state.insert("Assign".to_owned(), assigned.into_value());
+        let assigned = state
+            .shift_remove("Assign")
+            .map(|assign| self.payload(&assign, &result.expression(), &format!("{location}/Assign")));
+        for handlers in ["Retry", "Catch"] {
+            state.get_mut(handlers).and_then(Value::as_array_mut).into_iter().flatten().for_each(error_names);
         }
         for (at, catcher) in state.get_mut("Catch").and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
             self.catcher(catcher, &format!("{location}/Catch[{at}]"));
         }
         let works = matches!(kind.as_str(), "Task" | "Parallel" | "Map");
-        let joined = match state.remove("ResultPath") {
+        let joined = match state.shift_remove("ResultPath") {
             Some(path) if works || kind == "Pass" => self.joined(&path, &result, &format!("{location}/ResultPath")),
             _ => result.clone(),
         };
-        let output = match state.remove("OutputPath") {
+        let output = match state.shift_remove("OutputPath") {
             Some(path) => self.filtered(&path, &joined, &format!("{location}/OutputPath")),
             None => joined,
         };
+        self.once(&result, &[assigned.as_ref(), Some(&output)], location);
+        if let Some(assigned) = assigned {
+            state.insert("Assign".to_owned(), assigned.into_value());
+        }
         // Without Output the result, or else the input, is the output.
-        let default = matches!(&output, Payload::Text(text) if works && text.text == "$states.result")
-            || output.is_raw() && !works;
+        let default =
+            matches!(&output, Payload::Text(text) if works && text.text == RESULT) || output.is_raw() && !works;
         if kind == "Choice" {
             self.choices(&mut state, &root, (!default).then_some(&output), location);
         }
@@ -189,6 +276,24 @@ impl Work<'_> {
             state.insert("Output".to_owned(), output.into_value());
         }
         state
+    }
+
+    /// A value that depends on chance must not be made twice: JSONata evaluates each field anew.
+    fn once(&mut self, result: &Payload, uses: &[Option<&Payload>], location: &str) {
+        let text = result.inside();
+        let random = text.contains("$uuid()") || text.contains("$random()");
+        let uses = uses.iter().flatten().map(|payload| payload.inside().matches(&text).count());
+        if random && uses.sum::<usize>() > 1 {
+            let reason = "its parts and Output are evaluated apart, so each would get a random value of its own; make \
+                          the value in a state before";
+            self.refuse(location, "Assign", reason);
+        }
+    }
+
+    /// A writer that goes on with the notes; they must be given back.
+    fn writer<'w>(&mut self, root: &'w str) -> Writer<'w> {
+        let elements = if root == RESULT { self.branches } else { 0 };
+        Writer { elements, notes: std::mem::take(&mut self.writer.notes), ..Writer::new(Root(root)) }
     }
 
     /// `InputPath` and `OutputPath`.
@@ -201,7 +306,7 @@ impl Work<'_> {
     }
 
     fn expression(&mut self, text: &str, root: &str, location: &str) -> Payload {
-        let mut writer = Writer { root: Root(root), notes: std::mem::take(&mut self.writer.notes), depth: 0 };
+        let mut writer = self.writer(root);
         let migrated = match Expression::parse(text) {
             Ok(Expression::Path(path)) => writer.path(&path),
             Ok(Expression::Call(call)) => writer.call(&call),
@@ -216,7 +321,7 @@ impl Work<'_> {
 
     /// A payload template.
     fn payload(&mut self, template: &Value, root: &str, location: &str) -> Payload {
-        let mut writer = Writer { root: Root(root), notes: std::mem::take(&mut self.writer.notes), depth: 0 };
+        let mut writer = self.writer(root);
         let mut refusals = Vec::new();
         let value = writer.template(template, &mut refusals);
         let text = writer.constructor(template).unwrap_or_default();
@@ -249,10 +354,7 @@ impl Work<'_> {
         for (at, name) in names.iter().enumerate().rev() {
             let mut around = RAW.to_owned();
             for name in &names[..at] {
-                match super::path::member(&around, name) {
-                    Ok(member) => around = member,
-                    Err(reason) => self.refuse(location, path, reason),
-                }
+                around = super::path::member(&around, name);
             }
             text = format!("$merge([{around}, {{{}: {text}}}])", literal(&(*name).into()));
         }
@@ -278,7 +380,7 @@ impl Work<'_> {
             let old = format!("{field}Path");
             if let Some(Value::String(text)) = state.get(&old).cloned() {
                 let value = self.expression(&text, root, &format!("{location}/{old}"));
-                state.remove(&old);
+                state.shift_remove(&old);
                 state.insert(field.to_owned(), value.into_value());
             }
         }
@@ -286,7 +388,7 @@ impl Work<'_> {
 
     fn arguments(&mut self, state: &mut State, kind: &str, effective: &Payload, location: &str) {
         let root = effective.expression();
-        if let Some(credentials) = state.remove("Credentials") {
+        if let Some(credentials) = state.shift_remove("Credentials") {
             let payload = self.payload(&credentials, &root, &format!("{location}/Credentials"));
             state.insert("Credentials".to_owned(), payload.into_value());
         }
@@ -294,7 +396,7 @@ impl Work<'_> {
             self.map(state, effective, location);
             return;
         }
-        match state.remove("Parameters") {
+        match state.shift_remove("Parameters") {
             Some(parameters) => {
                 let payload = self.payload(&parameters, &root, &format!("{location}/Parameters"));
                 state.insert("Arguments".to_owned(), payload.into_value());
@@ -306,7 +408,7 @@ impl Work<'_> {
 
     fn map(&mut self, state: &mut State, effective: &Payload, location: &str) {
         let root = effective.expression();
-        match state.remove("ItemsPath") {
+        match state.shift_remove("ItemsPath") {
             Some(Value::String(path)) => {
                 let items = self.expression(&path, &root, &format!("{location}/ItemsPath"));
                 if !items.is_raw() {
@@ -317,7 +419,7 @@ impl Work<'_> {
             _ => drop(state.insert("Items".to_owned(), effective.clone().into_value())),
         }
         for field in ["ItemSelector", "Parameters"] {
-            if let Some(selector) = state.remove(field) {
+            if let Some(selector) = state.shift_remove(field) {
                 let payload = self.payload(&selector, &root, &format!("{location}/{field}"));
                 state.insert("ItemSelector".to_owned(), payload.into_value());
             }
@@ -325,11 +427,11 @@ impl Work<'_> {
         for field in ["ItemReader", "ResultWriter", "ItemBatcher"] {
             let Some(mut part) = state.get(field).and_then(Value::as_object).cloned() else { continue };
             let location = format!("{location}/{field}");
-            if let Some(parameters) = part.remove("Parameters") {
+            if let Some(parameters) = part.shift_remove("Parameters") {
                 let payload = self.payload(&parameters, &root, &format!("{location}/Parameters"));
                 part.insert("Arguments".to_owned(), payload.into_value());
             }
-            if let Some(input) = part.remove("BatchInput") {
+            if let Some(input) = part.shift_remove("BatchInput") {
                 let payload = self.payload(&input, &root, &format!("{location}/BatchInput"));
                 part.insert("BatchInput".to_owned(), payload.into_value());
             }
@@ -344,12 +446,12 @@ impl Work<'_> {
     fn catcher(&mut self, catcher: &mut Value, location: &str) {
         let Some(members) = catcher.as_object_mut() else { return };
         let error = Payload::Text(Text::atom("$states.errorOutput"));
-        if let Some(assign) = members.remove("Assign") {
+        if let Some(assign) = members.shift_remove("Assign") {
             let assigned = self.payload(&assign, "$states.errorOutput", &format!("{location}/Assign"));
             members.insert("Assign".to_owned(), assigned.into_value());
         }
         // Without ResultPath the error output is the output, in both languages.
-        if let Some(path) = members.remove("ResultPath") {
+        if let Some(path) = members.shift_remove("ResultPath") {
             let joined = self.joined(&path, &error, &format!("{location}/ResultPath"));
             if !matches!(&joined, Payload::Text(text) if text.text == "$states.errorOutput") {
                 members.insert("Output".to_owned(), joined.into_value());
@@ -362,7 +464,7 @@ impl Work<'_> {
         for (at, rule) in state.get_mut("Choices").and_then(Value::as_array_mut).into_iter().flatten().enumerate() {
             let location = format!("{location}/Choices[{at}]");
             let Some(members) = rule.as_object() else { continue };
-            let mut writer = Writer { root: Root(root), notes: std::mem::take(&mut self.writer.notes), depth: 0 };
+            let mut writer = self.writer(root);
             let condition = choice::condition(&mut writer, members);
             self.writer.notes = writer.notes;
             let mut migrated = State::new();

@@ -7,9 +7,10 @@
 //! nothing is ever approximated in silence. No expression made here is evaluated
 //! here, and none reads anything the original did not read.
 //!
-//! Inputs on which the original fails with `States.Runtime` make the result fail
-//! with `States.QueryEvaluationError` or, for a missing member of an object,
-//! leave the member out.
+//! A state in which the original fails for its input (`States.Runtime`,
+//! `States.IntrinsicFailure`, …) fails in JSONata with `States.QueryEvaluationError`
+//! or, where JSONata makes nothing of what is missing, does not fail at all.
+//! Numbers are JSONata's: what is beyond 2^53 loses digits.
 
 mod call;
 mod choice;
@@ -45,6 +46,11 @@ pub struct Refusal {
 /// `ResultSelector`.
 #[derive(Debug, Clone, Copy)]
 pub struct Root<'r>(pub &'r str);
+
+/// Of an index in a template: past the end of its array it is `null` there, and nothing in JSONata.
+fn or_null(text: &Text) -> Text {
+    Text { text: format!("$exists({0}) ? {0} : null", text.text), atom: false, scalar: false }
+}
 
 /// Rewrites a path.
 ///
@@ -136,6 +142,8 @@ impl Text {
 
 struct Writer<'r> {
     root: Root<'r>,
+    /// How many elements the root has, if it is an array of a known length.
+    elements: usize,
     notes: Vec<&'static str>,
     /// How many functions are open around this place: each names its argument anew.
     depth: usize,
@@ -143,7 +151,7 @@ struct Writer<'r> {
 
 impl<'r> Writer<'r> {
     fn new(root: Root<'r>) -> Self {
-        Self { root, notes: Vec::new(), depth: 0 }
+        Self { root, elements: 0, notes: Vec::new(), depth: 0 }
     }
 
     fn note(&mut self, note: &'static str) {
@@ -179,7 +187,7 @@ impl<'r> Writer<'r> {
                     let (key, text) = match (key.strip_suffix(".$"), value.as_str()) {
                         (Some(name), Some(text)) => {
                             let text = match Expression::parse(text).map_err(|error| error.to_string())? {
-                                Expression::Path(path) => self.path(&path)?,
+                                Expression::Path(path) => self.value(&path)?,
                                 Expression::Call(call) => self.call(&call)?,
                             };
                             (name, text.text)
@@ -199,12 +207,18 @@ impl<'r> Writer<'r> {
         })
     }
 
+    /// A path as the value of a key that ends in `.$`.
+    fn value(&mut self, path: &Path) -> Result<Text, String> {
+        let text = self.path(path)?;
+        Ok(if path.may_be_past_end(self.elements) { or_null(&text) } else { text })
+    }
+
     /// The value of a key that ends in `.$`.
     fn field(&mut self, value: &Value, refusals: &mut Vec<Refusal>) -> Value {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let migrated = match value.as_str().map(Expression::parse) {
             Some(Ok(Expression::Call(call))) => self.elements(&call).or_else(|()| self.call(&call).map(Into::into)),
-            Some(Ok(Expression::Path(path))) => self.path(&path).map(Into::into),
+            Some(Ok(Expression::Path(path))) => self.value(&path).map(Into::into),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("it is no string".to_owned()),
         };

@@ -8,7 +8,8 @@ use super::{Text, Writer, literal};
 use crate::path::{FunctionArgument, FunctionName, Origin, Path, Segment, Steps};
 use std::fmt::Write;
 
-const ARRAYS: &str = "'[*]' is taken to be asked of arrays; of an object's members use $each";
+const ARRAYS: &str = "'[*]', '..', slices, lists of indexes and filters are taken to be asked of arrays, and names \
+                      around them of objects; of an object's members use $each";
 const COUNTS: &str = "length() is taken to be asked of an array; of a text use $length, of an object $count($keys(…))";
 
 /// A path on its way: an expression for one value, or for the list of its matches.
@@ -101,17 +102,20 @@ impl Writer<'_> {
         };
         let from = way.text.clone();
         way.many = true;
+        if !matches!(segment, Segment::Names(_)) {
+            self.note(ARRAYS);
+        }
         match segment {
             Segment::Names(names) if rest.is_empty() => {
                 let mut members = Vec::new();
                 for name in names {
-                    members.push(format!("{}: {}", literal(&(&**name).into()), member(&from, name)?));
+                    members.push(format!("{}: {}", literal(&(&**name).into()), member(&from, name)));
                 }
                 way.text = format!("{{{}}}", members.join(", "));
                 way.many = false;
             }
             Segment::Names(_) => return Err("several names before the end of a path have no equal".to_owned()),
-            Segment::Wildcard => self.note(ARRAYS),
+            Segment::Wildcard => {}
             Segment::Slice { from: low, to: high, step } => {
                 way.text = self.by_position(&from, document, |array, at| {
                     let bound = |bound: i64| {
@@ -143,7 +147,7 @@ impl Writer<'_> {
                 let below = format!("{from}.**");
                 match rest.split_first() {
                     Some((Segment::Name(name), rest)) => {
-                        way.text = self.map(&below, document, |_, item| member(item, name))?;
+                        way.text = self.map(&below, document, |_, item| Ok(member(item, name)))?;
                         return Ok(rest);
                     }
                     Some((Segment::Filter(condition), rest)) => {
@@ -199,9 +203,18 @@ impl Writer<'_> {
     /// A name for the argument of a function, other than those around it and than the variable the path starts at.
     fn open(&mut self, document: &str) -> String {
         self.depth += 1;
-        let stem = if document.starts_with("$item") { "$element" } else { "$item" };
-        if self.depth == 1 { stem.to_owned() } else { format!("{stem}{}", self.depth) }
+        let stem = unused("$item", document);
+        if self.depth == 1 { stem } else { format!("{stem}{}", self.depth) }
     }
+}
+
+/// A name that a text does not mention.
+pub(super) fn unused(name: &str, text: &str) -> String {
+    let mut name = name.to_owned();
+    while text.contains(&name) {
+        name.push('_');
+    }
+    name
 }
 
 /// A path with several matches yields an array, whatever it found.
@@ -216,7 +229,7 @@ fn whole(way: &Way) -> String {
 
 fn definite(start: &str, steps: &[Segment]) -> Result<String, String> {
     steps.iter().try_fold(start.to_owned(), |mut text, segment| match segment {
-        Segment::Name(name) => member(&text, name),
+        Segment::Name(name) => Ok(member(&text, name)),
         Segment::Index(index) => {
             write!(text, "[{index}]").expect("writing to a string cannot fail");
             Ok(text)
@@ -225,16 +238,16 @@ fn definite(start: &str, steps: &[Segment]) -> Result<String, String> {
     })
 }
 
-pub(super) fn member(of: &str, name: &str) -> Result<String, String> {
+pub(super) fn member(of: &str, name: &str) -> String {
     let mut characters = name.chars();
     let plain = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !matches!(name, "and" | "or" | "in" | "true" | "false" | "null" | "function");
     if plain {
-        Ok(format!("{of}.{name}"))
+        format!("{of}.{name}")
     } else if name.is_empty() || name.contains(['`', '\\']) {
-        Err(format!("the name '{name}' cannot be written; use $lookup"))
+        format!("$lookup({of}, {})", literal(&name.into()))
     } else {
-        Ok(format!("{of}.`{name}`"))
+        format!("{of}.`{name}`")
     }
 }

@@ -155,6 +155,15 @@ impl Path {
         self.steps.segments.is_empty() && self.steps.functions.is_empty()
     }
 
+    /// Whether it ends with an index that its array may lack. `elements`: how many the root has at least.
+    pub(crate) fn may_be_past_end(&self, elements: usize) -> bool {
+        let Some((Segment::Index(index), before)) = self.steps.segments.split_last() else { return false };
+        let known = before.is_empty()
+            && self.origin == Origin::Input
+            && position(*index, elements).is_some_and(|at| at < elements);
+        self.is_definite() && self.steps.functions.is_empty() && !known
+    }
+
     /// Whether it selects one value (or none), not an array of matches.
     #[must_use]
     pub fn is_definite(&self) -> bool {

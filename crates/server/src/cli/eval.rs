@@ -4,6 +4,7 @@
 
 use std::{
     fmt::Write as _,
+    ops::Range,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -11,14 +12,15 @@ use clap::Args;
 use serde_json::{Map, Value as Json, json};
 use stepwright_engine::clock::{SeedSource as _, SystemSeeds};
 use stepwright_querylang::{
-    Environment as World, Expression as JsonPathExpression, Scope, Template,
+    Environment as World, Expression as JsonPathExpression, Scope, Template, TemplateError,
     jsonata::{
-        Environment, Expression, Limits, MAX_WEIGHT, Members, Part, StatesExpression, StatesScope, StatesTemplate,
-        Value,
+        Environment, Error, Expression, Limits, MAX_WEIGHT, Members, Part, Refusal, StatesExpression, StatesScope,
+        StatesTemplate, TemplateRefusal, Value,
     },
 };
 
 use super::{Failure, eprint, print, run::text_of};
+use crate::excerpt::excerpt;
 
 pub(super) const HELP: &str = "\
 Without --aws and --jsonpath it is JSONata as its reference has it: `$` is the input. With --aws it is what a state \
@@ -108,26 +110,87 @@ impl World for Given {
 /// What came of it.
 struct Evaluated {
     /// None is *undefined*.
-    value: Result<Option<Json>, String>,
+    value: Result<Option<Json>, Problem>,
     /// The parts of each expression, and where in the template it stands.
     parts: Vec<(String, Vec<Part>)>,
 }
 
+/// Why there is no value, or no expression.
+#[derive(Default)]
+struct Problem {
+    message: String,
+    /// JSONata's: `T2001`.
+    code: Option<&'static str>,
+    /// The field of the template.
+    location: Option<String>,
+    /// The expression, and where in it.
+    place: Option<(String, u32)>,
+}
+
+impl Problem {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// With what JSONata says about it.
+    fn of(message: impl Into<String>, text: &str, error: &Error) -> Self {
+        let place = error.position().map(|position| (text.to_owned(), position));
+        Self { code: Some(error.code()), place, ..Self::new(message) }
+    }
+
+    fn as_json(&self) -> Json {
+        let mut shown = json!({"error": self.message});
+        if let Some(code) = self.code {
+            shown["code"] = json!(code);
+        }
+        if let Some(location) = &self.location {
+            shown["location"] = json!(location);
+        }
+        if let Some((text, position)) = &self.place {
+            shown["expression"] = json!(text);
+            shown["position"] = json!(position);
+        }
+        shown
+    }
+
+    fn as_text(&self) -> String {
+        let mut shown = match &self.location {
+            Some(location) => format!("{location}: {}", self.message),
+            None => self.message.clone(),
+        };
+        if let Some((text, position)) = &self.place {
+            let name = self.location.as_deref().unwrap_or("expression");
+            let _infallible = write!(shown, "\n{}", excerpt(name, text, &token(text, *position), None));
+        }
+        shown
+    }
+}
+
 pub(super) fn eval(args: &EvalArgs) -> Result<(), Failure> {
-    let stdin = [Some(&args.expression), Some(&args.input), args.result.as_ref(), args.context.as_ref()];
-    if stdin.into_iter().flatten().filter(|given| *given == "-").count() > 1 {
+    let optional = [&args.result, &args.error_output, &args.context, &args.variables].map(Option::as_ref);
+    let given = [Some(&args.expression), Some(&args.input)].into_iter().chain(optional).flatten();
+    if given.filter(|given| *given == "-").count() > 1 {
         return Err(Failure::Usage("only one of expression, input and the rest can come from stdin".to_owned()));
     }
     let text = text_of("expression", &args.expression)?;
-    let given = given(args)?;
+    let given = self::given(args)?;
     let evaluated = if args.jsonpath {
-        jsonpath(text.trim(), &given)?
+        jsonpath(text.trim(), &given)
     } else if args.aws {
-        aws(text.trim(), &given, args.explain)?
+        aws(text.trim(), &given, args.explain)
     } else {
-        plain(text.trim(), &given, args.explain)?
+        plain(text.trim(), &given, args.explain)
     };
-    show(args, &evaluated)
+    match evaluated {
+        Ok(evaluated) => show(args, &evaluated),
+        Err(problems) => {
+            if args.json {
+                let refused: Json = problems.iter().map(Problem::as_json).collect();
+                print(&format!("{:#}\n", json!({"refused": refused})));
+            }
+            Err(Failure::Usage(problems.iter().map(Problem::as_text).collect::<Vec<_>>().join("\n")))
+        }
+    }
 }
 
 fn given(args: &EvalArgs) -> Result<Given, Failure> {
@@ -156,8 +219,9 @@ fn given(args: &EvalArgs) -> Result<Given, Failure> {
 }
 
 /// JSONata as its reference has it.
-fn plain(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure> {
-    let expression = Expression::compile(text).map_err(|error| refused(text, &error.message(), error.position()))?;
+fn plain(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Vec<Problem>> {
+    let problem = |error: Error| Problem::of(error.to_string(), text, &error);
+    let expression = Expression::compile(text).map_err(|error| vec![problem(error)])?;
     let input = Value::from_json(&given.input);
     let variables: Vec<(&str, Value)> =
         given.variables.iter().map(|(name, value)| (name.as_str(), Value::from_json(value))).collect();
@@ -169,8 +233,9 @@ fn plain(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure>
         bindings: Some(&bindings),
         ..Environment::default()
     };
-    let value = expression.evaluate(&input, environment).map_err(|error| error.to_string());
-    let value = value.and_then(|value| value.to_json(MAX_WEIGHT as usize).map_err(|error| error.to_string()));
+    let value = expression.evaluate(&input, environment).map_err(problem);
+    let value =
+        value.and_then(|value| value.to_json(MAX_WEIGHT as usize).map_err(|error| Problem::new(error.to_string())));
     let parts = if explain { expression.explain(&input, environment).parts } else { Vec::new() };
     Ok(Evaluated { value, parts: vec![(String::new(), parts)] })
 }
@@ -184,7 +249,7 @@ impl stepwright_querylang::jsonata::Bindings for Variables<'_> {
 }
 
 /// What stands in a JSONata state.
-fn aws(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure> {
+fn aws(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Vec<Problem>> {
     let members = Members { result: given.result.is_some(), error_output: given.error_output.is_some() };
     // A JSON value is a template; `[…]` and `{…}` may be expressions, too, but those read something, which JSON can't.
     let template = match serde_json::from_str::<Json>(text) {
@@ -192,8 +257,14 @@ fn aws(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure> {
         _ => Json::String(format!("{{% {} %}}", StatesExpression::marked(text).unwrap_or(text))),
     };
     let template = StatesTemplate::compile(&template, "Output", members).map_err(|refusals| {
-        let lines = refusals.iter().map(|refused| format!("{}: {}", refused.location, refused.refusal));
-        Failure::Usage(lines.collect::<Vec<_>>().join("\n       "))
+        let problem = |TemplateRefusal { location, text, refusal }: TemplateRefusal| {
+            let problem = match &refusal {
+                Refusal::Syntax(error) => Problem::of(error.to_string(), &text, error),
+                Refusal::TopLevel(_) => Problem::new(format!("{refusal} It stands in '{text}'.")),
+            };
+            Problem { location: Some(location), ..problem }
+        };
+        refusals.into_iter().map(problem).collect::<Vec<_>>()
     })?;
     let scope = StatesScope {
         input: &given.input,
@@ -204,7 +275,15 @@ fn aws(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure> {
         limits: Limits::default(),
         spent: None,
     };
-    let value = template.evaluate(&scope).map(Some).map_err(|failure| failure.message);
+    let value = template.evaluate(&scope).map(Some).map_err(|failure| {
+        // The message is the service's; what JSONata knows of it comes from the same evaluation, again.
+        let expressions = template.expressions();
+        let failed = expressions.into_iter().find(|expression| *expression.location() == failure.location);
+        match failed.map(|failed| (failed, failed.explain(&scope).value)) {
+            Some((failed, Err(error))) => Problem::of(failure.message, failed.text(), &error),
+            _ => Problem::new(failure.message),
+        }
+    });
     let mut parts = Vec::new();
     if explain {
         for expression in template.expressions() {
@@ -216,26 +295,27 @@ fn aws(text: &str, given: &Given, explain: bool) -> Result<Evaluated, Failure> {
 }
 
 /// What stands in a JSONPath state.
-fn jsonpath(text: &str, given: &Given) -> Result<Evaluated, Failure> {
+fn jsonpath(text: &str, given: &Given) -> Result<Evaluated, Vec<Problem>> {
     let scope = Scope { input: &given.input, environment: given };
     let value = if let Ok(template @ (Json::Object(_) | Json::Array(_))) = serde_json::from_str::<Json>(text) {
         let template = Template::compile(&template).map_err(|errors| {
-            let lines = errors.iter().map(|error| format!("{}/{}: {}", error.location, error.key, error.reason));
-            Failure::Usage(lines.collect::<Vec<_>>().join("\n       "))
+            let problem = |error: &TemplateError| Problem {
+                location: Some(format!("{}/{}", error.location, error.key)),
+                ..Problem::new(error.reason.to_string())
+            };
+            errors.iter().map(problem).collect::<Vec<_>>()
         })?;
         template.evaluate(&scope)
     } else {
-        let expression =
-            JsonPathExpression::parse(text).map_err(|error| Failure::Usage(format!("'{text}': {error}")))?;
+        let expression = JsonPathExpression::parse(text)
+            .map_err(|error| vec![Problem::new(format!("'{text}' is neither a path nor a call: {error}"))])?;
         expression.evaluate(&scope)
     };
-    Ok(Evaluated { value: value.map(Some).map_err(|error| error.to_string()), parts: Vec::new() })
+    Ok(Evaluated { value: value.map(Some).map_err(|error| Problem::new(error.to_string())), parts: Vec::new() })
 }
 
-/// An expression that is none, with its place.
-fn refused(text: &str, message: &str, position: Option<u32>) -> Failure {
-    let Some(position) = position else { return Failure::Usage(message.to_owned()) };
-    // Positions are the ends of tokens, in UTF-16 units.
+/// The bytes of the character in front of a position: positions are the ends of tokens, in UTF-16 units.
+fn token(text: &str, position: u32) -> Range<usize> {
     let mut left = position;
     let end = text
         .char_indices()
@@ -246,7 +326,7 @@ fn refused(text: &str, message: &str, position: Option<u32>) -> Failure {
         })
         .map_or(text.len(), |(at, _)| at);
     let start = text[..end].char_indices().next_back().map_or(0, |(at, _)| at);
-    Failure::Usage(format!("{message}\n{}", crate::excerpt::excerpt("expression", text, &(start..end), None)))
+    start..end
 }
 
 fn show(args: &EvalArgs, evaluated: &Evaluated) -> Result<(), Failure> {
@@ -254,7 +334,7 @@ fn show(args: &EvalArgs, evaluated: &Evaluated) -> Result<(), Failure> {
         let mut shown = match &evaluated.value {
             Ok(Some(value)) => json!({"value": value}),
             Ok(None) => json!({"undefined": true}),
-            Err(error) => json!({"error": error}),
+            Err(problem) => problem.as_json(),
         };
         if args.explain {
             shown["parts"] = evaluated.parts.iter().flat_map(|(place, parts)| parts_as_json(place, parts)).collect();
@@ -264,7 +344,7 @@ fn show(args: &EvalArgs, evaluated: &Evaluated) -> Result<(), Failure> {
         print(&parts_as_text(&evaluated.parts));
     }
     match &evaluated.value {
-        Err(error) => return Err(Failure::Failed(error.clone())),
+        Err(problem) => return Err(Failure::Failed(problem.as_text())),
         Ok(_) if args.json || args.explain => {}
         Ok(Some(value)) => print(&format!("{value:#}\n")),
         Ok(None) => eprint("nothing (undefined)\n"),

@@ -1,10 +1,13 @@
 //! `stepwright migrate jsonata`: a definition in JSONPath rewritten in JSONata, and proven on inputs by running both.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use stepwright_querylang::migrate;
+use serde_json::{Number, Value, json};
+use stepwright_querylang::migrate::{self, Located};
 
 use super::{
     Failure, eprint, print,
@@ -17,7 +20,12 @@ pub(super) const HELP: &str = "\
 The result goes to stdout, what is assumed of the inputs to stderr. A part that has no equal in JSONata is named with \
 its place and the reason, and nothing is written: nothing is approximated in silence.
 
-Exit code: 0 it is rewritten, and both gave the same on every --input; 1 they did not; 2 it cannot be rewritten.
+Two runs are the same if status, output, error and cause are. Where a state cannot evaluate what it asks of its \
+data, the languages call it by different names (States.Runtime, States.QueryEvaluationError): both must fail with one \
+of them. Numbers are compared by value; JSONata has no digits beyond 2^53.
+
+Exit code: 0 it is rewritten, and both gave the same on every --input; 1 they did not (the result is written all the \
+same), or something else failed; 2 it cannot be rewritten, or the call is wrong.
 
 Examples:
   stepwright migrate jsonata order.asl.json > order.jsonata.asl.json
@@ -47,7 +55,10 @@ struct JsonataArgs {
     /// Run both definitions on this input and compare: JSON or @FILE; repeatable
     #[arg(long, short, value_name = "JSON", allow_hyphen_values = true)]
     input: Vec<String>,
-    /// Print JSON: the definition, the notes, and how the runs compared
+    /// Stop a run, and fail, after this many seconds
+    #[arg(long, value_name = "SECONDS", requires = "input", allow_negative_numbers = true)]
+    timeout: Option<f64>,
+    /// Print JSON: the definition, the notes, and how the runs compared; or what cannot be rewritten
     #[arg(long)]
     json: bool,
 }
@@ -61,12 +72,61 @@ struct Compared {
 
 impl Compared {
     fn same(&self) -> bool {
-        self.before == self.after
+        let unevaluated = |outcome: &Value| outcome["error"].as_str().is_some_and(|error| EVALUATION.contains(&error));
+        alike(&self.before, &self.after)
+            || unevaluated(&self.before) && unevaluated(&self.after) && self.before["status"] == self.after["status"]
     }
+}
+
+/// What it is called when a state cannot evaluate what it asks of its data, in both languages. Their causes quote the
+/// expression.
+const EVALUATION: [&str; 5] = [
+    "States.Runtime",
+    "States.IntrinsicFailure",
+    "States.ParameterPathFailure",
+    "States.ResultPathMatchFailure",
+    "States.QueryEvaluationError",
+];
+
+/// Whether two values are the same, whatever the order of members and the spelling of numbers.
+fn alike(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => same_number(left, right),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| alike(left, right))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(name, value)| right.get(name).is_some_and(|other| alike(value, other)))
+        }
+        _ => left == right,
+    }
+}
+
+/// To the last digit: a whole number and a float are the same only if the float is that number.
+fn same_number(left: &Number, right: &Number) -> bool {
+    if left.is_f64() == right.is_f64() {
+        return left.as_f64() == right.as_f64() && (left.is_f64() || left == right);
+    }
+    let (float, whole) = if left.is_f64() { (left, right) } else { (right, left) };
+    float.as_f64().is_some_and(|float| {
+        float == 0.0 && whole.as_i64() == Some(0) || format!("{float:.0}") == whole.to_string() && float.fract() == 0.0
+    })
 }
 
 pub(super) fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
     let To::Jsonata(args) = &args.to;
+    let stdin =
+        args.input.iter().filter(|given| *given == "-").count() + usize::from(args.definition == Path::new("-"));
+    if stdin > 1 {
+        return Err(Failure::Usage("only one of definition and inputs can come from stdin".to_owned()));
+    }
+    if let Some(file) = args.output.as_ref().filter(|file| file.exists()) {
+        return Err(Failure::Usage(format!(
+            "{} exists, and is not overwritten: name another --output",
+            file.display()
+        )));
+    }
     let (name, text) = validate::read(&args.definition)?;
     let found = validate::check(&text);
     eprint(&validate::shown(&name, &text, &found));
@@ -76,6 +136,12 @@ pub(super) fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
     let definition: Value =
         serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{name} is not JSON: {error}")))?;
     let migrated = migrate::definition(&definition).map_err(|refusals| {
+        if args.json {
+            let refused = refusals.iter().map(|Located { location, refusal }| {
+                json!({"location": location, "text": refusal.text, "reason": refusal.reason})
+            });
+            print(&format!("{:#}\n", json!({"refused": refused.collect::<Value>()})));
+        }
         let lines: Vec<String> = refusals.iter().map(|refused| format!("\n  {refused}")).collect();
         let parts = if lines.len() == 1 { "a part" } else { "parts" };
         Failure::Usage(format!("{name} has {parts} without an equal in JSONata:{}", lines.concat()))
@@ -116,7 +182,11 @@ pub(super) fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
         }
     }
     if different > 0 {
-        return Err(Failure::Failed(format!("{different} of {} inputs gave another outcome", compared.len())));
+        let all = compared.len();
+        return Err(Failure::Failed(format!(
+            "{different} of {all} input{} gave another outcome",
+            if all == 1 { "" } else { "s" }
+        )));
     }
     Ok(())
 }
@@ -126,14 +196,15 @@ fn compare(args: &JsonataArgs, before: &str, after: &str) -> Result<Vec<Compared
     if args.input.is_empty() {
         return Ok(Vec::new());
     }
+    let timeout = run::duration(args.timeout)?;
     let inputs = args.input.iter().map(|given| run::input(given)).collect::<Result<Vec<_>, _>>()?;
     logging::start(LogFormat::Text, &std::env::var("STEPWRIGHT_LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()));
     runtime()?.block_on(async {
         let place = Place::find(None).await?;
         let mut compared = Vec::new();
         for input in inputs {
-            let before = outcome(&place, before, &input).await?;
-            let after = outcome(&place, after, &input).await?;
+            let before = outcome(&place, before, &input, timeout).await?;
+            let after = outcome(&place, after, &input, timeout).await?;
             compared.push(Compared { input, before, after });
         }
         place.close().await;
@@ -141,13 +212,21 @@ fn compare(args: &JsonataArgs, before: &str, after: &str) -> Result<Vec<Compared
     })
 }
 
-/// How an execution ended, without what differs from run to run. An error's cause quotes the expression, so it differs,
-/// and so may the name of an error of evaluation.
-async fn outcome(place: &Place, definition: &str, input: &str) -> Result<Value, Failure> {
-    let execution = run::outcome(&place.client, definition, input).await?;
-    let output = execution["output"].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    Ok(match output {
-        Some(output) => json!({"status": execution["status"], "output": output}),
-        None => json!({"status": execution["status"]}),
-    })
+/// How an execution ended, without what differs from run to run.
+async fn outcome(place: &Place, definition: &str, input: &str, timeout: Option<Duration>) -> Result<Value, Failure> {
+    let execution = run::outcome(&place.client, definition, input, timeout).await?;
+    if execution["status"] == "ABORTED" {
+        return Err(Failure::Failed(format!("the run on {input} was stopped before its end, so nothing is compared")));
+    }
+    let mut outcome = json!({"status": execution["status"]});
+    if let Some(output) = execution["output"].as_str() {
+        let output = serde_json::from_str(output);
+        outcome["output"] = output.map_err(|error| Failure::Failed(format!("the output is not JSON: {error}")))?;
+    }
+    for part in ["error", "cause"] {
+        if let Some(text) = execution.get(part).filter(|text| !text.is_null()) {
+            outcome[part] = text.clone();
+        }
+    }
+    Ok(outcome)
 }

@@ -53,7 +53,9 @@ impl Progress {
 
     fn state(&mut self, event: &Value, details: Option<&Value>) -> String {
         let before = event["previousEventId"].as_u64().unwrap_or_default();
-        let state = match details.and_then(|details| details["name"].as_str()) {
+        // The event of a failed evaluation calls its state so.
+        let named = details.and_then(|details| details["name"].as_str().or_else(|| details["state"].as_str()));
+        let state = match named {
             Some(name) => name.to_owned(),
             None => self.states.get(&before).cloned().unwrap_or_default(),
         };

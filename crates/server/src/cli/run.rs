@@ -38,7 +38,7 @@ pub(super) struct RunArgs {
     #[arg(long, short)]
     quiet: bool,
     /// Stop the execution after this many seconds
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<f64>,
 }
 
@@ -47,11 +47,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_millis(250);
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let timeout = match args.timeout.map(Duration::try_from_secs_f64) {
-        None => None,
-        Some(Ok(timeout)) => Some(timeout),
-        Some(Err(_)) => return Err(Failure::Usage("--timeout must be a number of seconds, 0 or more".to_owned())),
-    };
+    let timeout = duration(args.timeout)?;
     if args.input == "-" && args.definition == std::path::Path::new("-") {
         return Err(Failure::Usage("definition and input cannot both come from stdin".to_owned()));
     }
@@ -69,6 +65,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         place.close().await;
         finish(args, &result?)
     })
+}
+
+/// The value of `--timeout`.
+pub(super) fn duration(timeout: Option<f64>) -> Result<Option<Duration>, Failure> {
+    let wrong = |_| Failure::Usage("--timeout must be a number of seconds, 0 or more".to_owned());
+    timeout.map(Duration::try_from_secs_f64).transpose().map_err(wrong)
 }
 
 /// A text that is given as it is, as `@FILE`, or as `-` for stdin. `what`: what it is, for messages.
@@ -132,7 +134,12 @@ impl Place {
 }
 
 /// Runs a definition on an input, and shows nothing of it: DescribeExecution's answer.
-pub(super) async fn outcome(client: &Client, definition: &str, input: &str) -> Result<Value, Failure> {
+pub(super) async fn outcome(
+    client: &Client,
+    definition: &str,
+    input: &str,
+    timeout: Option<Duration>,
+) -> Result<Value, Failure> {
     let args = RunArgs {
         definition: PathBuf::new(),
         input: String::new(),
@@ -141,7 +148,7 @@ pub(super) async fn outcome(client: &Client, definition: &str, input: &str) -> R
         quiet: true,
         timeout: None,
     };
-    execute(client, &args, definition, input, None).await
+    execute(client, &args, definition, input, timeout).await
 }
 
 async fn execute(

@@ -4,21 +4,11 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Output},
 };
 
-use crate::support::{read_answer, send};
+use crate::support::{read_answer, send, stepwright};
 use serde_json::{Value, json};
-
-/// The command, without what the surroundings of the tests would tell it.
-fn stepwright(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stepwright"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_") || name.starts_with("AWS_")) {
-        command.env_remove(name);
-    }
-    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
 
 /// A `stepwright serve`, killed if a test fails.
 struct Serve {
@@ -176,6 +166,16 @@ fn run_shows_states_prints_the_output_and_tells_the_outcome() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "error: the execution ended as FAILED with Boom: why\n");
     assert!(output.stdout.is_empty());
+
+    // An evaluation that fails is shown under the state that it fails in.
+    let undefined = json!({"QueryLanguage": "JSONata", "StartAt": "First", "States": {
+        "First": {"Type": "Pass", "Next": "Second"},
+        "Second": {"Type": "Pass", "Output": "{% $none %}", "End": true},
+    }});
+    let output = run(&undefined, &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let line = stderr.lines().find(|line| line.contains("failed with States.QueryEvaluationError"));
+    assert!(line.is_some_and(|line| line.contains("Second ")), "{stderr}");
 
     let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1000, "End": true}}});
     let output = run(&wait, &["--timeout", "0.1", "--json"]);

@@ -3,6 +3,8 @@
 mod bad_input;
 mod binary;
 mod configuration;
+mod eval;
 mod hostile;
+mod migrate;
 mod operations;
 mod support;

@@ -1,8 +1,10 @@
-//! A server in this process, on any free port and in memory, and raw HTTP to it.
+//! A server in this process, on any free port and in memory, and raw HTTP to it; and the binary.
 
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -165,4 +167,48 @@ pub(crate) fn read_answer(socket: &mut TcpStream) -> Answer {
     }
     let body = &bytes[end..];
     Answer { status, head, body: serde_json::from_slice(body).unwrap_or(Value::Null) }
+}
+
+/// The command, without what the surroundings of the tests would tell it.
+pub(crate) fn stepwright(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stepwright"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_") || name.starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a command that ended has said.
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    /// What it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// Asserts how it ended, and parts of what it wrote to stderr.
+    #[track_caller]
+    pub(crate) fn ended(&self, code: i32, parts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is missing in:\n{}", self.stderr);
+        }
+    }
+}
+
+/// Runs the binary to its end, with `stdin` as its input.
+pub(crate) fn say(directory: &Path, arguments: &[&str], stdin: &str) -> Said {
+    let mut child = stepwright(directory).args(arguments).stdin(Stdio::piped()).spawn().expect("starts");
+    // A command that does not read its input may have closed it.
+    let _unread = child.stdin.take().expect("piped").write_all(stdin.as_bytes());
+    let output = child.wait_with_output().expect("ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
