@@ -283,6 +283,11 @@ impl Context<'_> {
             return self.evaluate(node, input, frame).map(Outcome::Value);
         }
         let procedure = self.evaluate(&call.procedure, input, frame)?;
+        if procedure.is_undefined()
+            && let Some(error) = self.forgot_dollar("T1005", node, call, frame)
+        {
+            return Err(error);
+        }
         let arguments = self.arguments(call, input, frame, None)?;
         match procedure {
             Value::Function(function) => Ok(Outcome::Tail(function, arguments, Some(call.procedure.position))),
