@@ -5,11 +5,14 @@
 //! but its bytes: the same bytes give the same verdict.
 
 mod definition;
+mod jsonata;
 mod log;
 mod path;
 mod request;
 mod template;
 mod world;
+
+use stepwright_querylang::jsonata::STACK_BYTES;
 
 /// Something to feed.
 #[derive(Clone, Copy)]
@@ -47,12 +50,41 @@ pub const TARGETS: &[Target] = &[
         pieces: path::PIECES,
     },
     Target {
+        name: "jsonata",
+        what: "JSONata: an expression on a line, then a document",
+        run: jsonata::run,
+        pieces: jsonata::PIECES,
+    },
+    Target {
+        name: "jsonata-grown",
+        what: "JSONata: expressions, templates and documents grown from the bytes",
+        run: jsonata::run_grown,
+        pieces: &[],
+    },
+    Target {
+        name: "jsonata-template",
+        what: "payload templates with JSONata: one on a line, then a document",
+        run: jsonata::run_template,
+        pieces: jsonata::TEMPLATE_PIECES,
+    },
+    Target {
         name: "log",
         what: "the reader of the log: what was written, and what became of it",
         run: log::run,
         pieces: &[],
     },
 ];
+
+/// Runs something with the stack that feeding takes: expressions may be nested deep.
+///
+/// # Panics
+/// If what is run panics, or no thread can be started.
+pub fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES + (1 << 20)).spawn_scoped(scope, run);
+        thread.expect("a thread can be started").join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
 
 /// Text up to the first line break, and what follows. Inputs are readable that way.
 fn line_and_rest(bytes: &[u8]) -> (&[u8], &[u8]) {

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use stepwright_fuzz::{TARGETS, Target};
+use stepwright_fuzz::{TARGETS, Target, with_stack};
 
 /// The longest that an input may take. A thousand times what the slowest take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -210,11 +210,11 @@ fn run() -> Result<(), String> {
             count += 1;
             if shown.elapsed() > Duration::from_secs(10) {
                 shown = Instant::now();
-                println!("{:10} {count} inputs in {} s", target.name, begun.elapsed().as_secs());
+                println!("{:16} {count} inputs in {} s", target.name, begun.elapsed().as_secs());
             }
         }
         let rate = count as f64 / begun.elapsed().as_secs_f64().max(0.001);
-        println!("{:10} {} of the corpus, {count} changes of them, {rate:.0} a second", target.name, corpus.len());
+        println!("{:16} {} of the corpus, {count} changes of them, {rate:.0} a second", target.name, corpus.len());
     }
     // Nothing is fed any more: nobody waits for the watch.
     current.number.store(0, Ordering::Relaxed);
@@ -222,7 +222,7 @@ fn run() -> Result<(), String> {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    match with_stack(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -8,7 +8,7 @@ use stepwright_querylang::{Environment, Scope};
 /// Documents of more bytes are cut: evaluation is bounded by the size of text and document, and time is short.
 const MAX_DOCUMENT: usize = 4 * 1024;
 
-struct World {
+pub(crate) struct World {
     context: Value,
     variables: Value,
     bits: Cell<u64>,
@@ -30,14 +30,20 @@ impl Environment for World {
     }
 }
 
+impl World {
+    /// The same one every time.
+    pub(crate) fn new() -> Self {
+        Self {
+            context: json!({"Execution": {"Name": "first", "Input": {"csv": "x,y", "list": [1, 2]}}}),
+            variables: json!({"answer": 42, "list": [1, "2", null, {"a": [10, 20]}]}),
+            bits: Cell::new(0),
+        }
+    }
+}
+
 /// Runs `test` in a scope with this input; the same one every time.
 pub(crate) fn within<T>(input: &Value, test: impl FnOnce(&Scope<'_>) -> T) -> T {
-    let world = World {
-        context: json!({"Execution": {"Name": "first", "Input": {"csv": "x,y", "list": [1, 2]}}}),
-        variables: json!({"answer": 42, "list": [1, "2", null, {"a": [10, 20]}]}),
-        bits: Cell::new(0),
-    };
-    test(&Scope { input, environment: &world })
+    test(&Scope { input, environment: &World::new() })
 }
 
 /// The document in these bytes, or one that has a little of everything.

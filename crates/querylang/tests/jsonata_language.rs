@@ -207,6 +207,7 @@ fn errors_have_the_references_codes_places_and_texts() {
     assert_eq!(failed("1 +"), expected("S0207", 3, "Unexpected end of expression"));
     assert_eq!(failed("\"é💩\" ~ 1"), expected("S0204", 7, "Unknown operator: \"~\""));
     assert_eq!(failed("sum(a)"), expected("T1005", 4, "Attempted to invoke a non-function. Did you mean $sum?"));
+    assert_eq!(failed("$map([1], function($x) { sum($x) })").0, "T1005");
     assert_eq!(failed("$nope(a)"), expected("T1006", 6, "Attempted to invoke a non-function"));
     assert_eq!(
         failed("'a' < 1").2,

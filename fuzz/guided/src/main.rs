@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use stepwright_fuzz::{TARGETS, Target};
+use stepwright_fuzz::{TARGETS, Target, with_stack};
 
 static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
     let name = std::env::var("STEPWRIGHT_FUZZ").unwrap_or_default();
@@ -15,4 +15,4 @@ static TARGET: LazyLock<&'static Target> = LazyLock::new(|| {
     found.unwrap_or_else(|| panic!("STEPWRIGHT_FUZZ is {name:?}; the targets are {}", names.join(", ")))
 });
 
-fuzz_target!(|bytes: &[u8]| (TARGET.run)(bytes));
+fuzz_target!(|bytes: &[u8]| with_stack(|| (TARGET.run)(bytes)));

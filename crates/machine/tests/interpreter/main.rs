@@ -3,6 +3,7 @@
 mod behaviour;
 mod callbacks;
 mod histories;
+mod hostile;
 mod jsonata;
 mod long_turns;
 mod random;

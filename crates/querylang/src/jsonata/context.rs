@@ -10,8 +10,10 @@ use super::error::{Error, Limit};
 use super::explain::Parts;
 use super::frame::Frame;
 use super::function::Function;
+use super::regex::{Asked, Measured, Regex};
 use super::value::{Array, MAX_DEPTH, MAX_WEIGHT, Object, Text, Value};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -87,6 +89,9 @@ const STEPS_BETWEEN_CHECKS: u64 = 4_096;
 /// How many frames are kept to be used again.
 const SPARE_FRAMES: usize = 64;
 
+/// A frame used again has room for that many variables, or is charged for.
+const FEW_SLOTS: usize = 16;
+
 /// What is known of a variable that the caller may have bound.
 #[derive(Debug, Clone, Default)]
 enum External {
@@ -118,6 +123,8 @@ pub struct Context<'e> {
     /// Frames that closures hold.
     held_frames: Vec<Weak<Frame>>,
     prune_at: usize,
+    /// What has been built of the automatons of regular expressions, by where they lie.
+    searched: HashMap<*const Regex, (Arc<Regex>, Option<Measured>)>,
     /// Where `$eval` was called: the frames there, and the item.
     pub(crate) caller: Option<(Vec<Arc<Scope>>, Rc<Frame>, Value)>,
 }
@@ -147,6 +154,7 @@ impl<'e> Context<'e> {
             spare_frames: Vec::new(),
             held_frames: Vec::new(),
             prune_at: 256,
+            searched: HashMap::new(),
             caller: None,
         }
     }
@@ -178,9 +186,13 @@ impl<'e> Context<'e> {
     /// A frame for the variables of a scope.
     pub(crate) fn frame(&mut self, scope: &Scope, parent: &Rc<Frame>) -> Result<Rc<Frame>, Error> {
         let slots = scope.names.len();
+        self.steps(slots as u64 / 8)?;
         if let Some(mut spare) = self.spare_frames.pop()
             && let Some(frame) = Rc::get_mut(&mut spare)
         {
+            if slots > FEW_SLOTS {
+                self.charge(slots * size_of::<Option<Value>>())?;
+            }
             frame.renew(slots, Rc::clone(parent));
             return Ok(spare);
         }
@@ -285,6 +297,59 @@ impl<'e> Context<'e> {
         Ok(())
     }
 
+    /// Takes note of the work of a search from a byte of a text on.
+    ///
+    /// # Errors
+    /// As [`Context::steps`] and [`Context::charge`].
+    pub(crate) fn searches(&mut self, regex: &Arc<Regex>, ahead: (&str, usize), asked: Asked) -> Result<(), Error> {
+        let place = Arc::as_ptr(regex);
+        let known = self.searched.remove(&place);
+        let (regex, mut measured) = known.unwrap_or_else(|| (Arc::clone(regex), regex.measured()));
+        let noted = regex.measure(measured.as_mut(), ahead, asked, &mut |steps, memory| {
+            self.steps(steps)?;
+            self.charge(memory)
+        });
+        self.searched.insert(place, (regex, measured));
+        noted
+    }
+
+    /// Takes note of the work of comparing a text with another, or of hashing it.
+    ///
+    /// # Errors
+    /// As [`Context::steps`].
+    #[inline]
+    pub(crate) fn compares(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes < 64 { Ok(()) } else { self.steps(bytes as u64 / 64) }
+    }
+
+    /// Takes note of items that are about to be put into a list: of their memory, and of the work.
+    ///
+    /// # Errors
+    /// As [`Context::steps`] and [`Context::charge`].
+    #[inline]
+    pub(crate) fn extends(&mut self, items: usize) -> Result<(), Error> {
+        self.steps(items as u64 / 8)?;
+        self.charge(items.saturating_mul(size_of::<Value>()))
+    }
+
+    /// Makes room for more items in a list, which grows by doubling; takes note of the room and of the work.
+    ///
+    /// # Errors
+    /// As [`Context::steps`] and [`Context::charge`].
+    #[inline]
+    pub(crate) fn makes_room(&mut self, list: &mut Vec<Value>, more: usize) -> Result<(), Error> {
+        if more > 1 {
+            self.steps(more as u64 / 8)?;
+        }
+        let wanted = list.len() + more;
+        if wanted > list.capacity() {
+            let room = wanted.max(list.capacity() * 2);
+            self.charge(room.saturating_mul(size_of::<Value>()))?;
+            list.reserve_exact(room - list.len());
+        }
+        Ok(())
+    }
+
     /// Takes note of memory that is about to be allocated: call it *before* a
     /// large allocation whose size is known.
     ///
@@ -347,7 +412,7 @@ impl<'e> Context<'e> {
     /// # Errors
     /// U1001 if it is too large or nested too deep.
     pub fn object(&mut self, object: Object) -> Result<Value, Error> {
-        self.charge(object.len() * size_of::<(Text, Value)>() + 64)?;
+        self.charge(object.memory())?;
         if object.depth() > MAX_DEPTH {
             return Err(Error::limit(Limit::Depth));
         }

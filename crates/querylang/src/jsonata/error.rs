@@ -229,6 +229,9 @@ fn show(value: &Value, text: &mut String) {
         Value::Array(array) => {
             text.push('[');
             for (index, item) in array.iter().enumerate() {
+                if text.len() > SHOWN {
+                    break;
+                }
                 if index > 0 {
                     text.push(',');
                 }
@@ -239,6 +242,9 @@ fn show(value: &Value, text: &mut String) {
         Value::Object(object) => {
             text.push('{');
             for (index, (key, item)) in object.iter().enumerate() {
+                if text.len() > SHOWN {
+                    break;
+                }
                 if index > 0 {
                     text.push(',');
                 }

@@ -8,7 +8,7 @@ use super::ast::{Ast, AstKind, MAX_NESTING, Operator, Pair, SortTerm};
 use super::context::Context;
 use super::error::{Error, Limit};
 use super::function::Builtin;
-use super::value::{Text, Value};
+use super::value::{Array, Text, Value};
 use std::cell::RefCell;
 
 /// How many values of a part that is evaluated again and again are kept.
@@ -49,7 +49,8 @@ fn part(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Err
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was an index")]
         seen.take(number as usize, &value);
     }
-    Ok(value)
+    // The call's value is made normal. It is the part's value already, and must not become normal twice.
+    Ok(Value::from(Array::sequence(vec![value])))
 }
 
 /// The parts of one evaluation.
@@ -99,6 +100,69 @@ fn binds_steps(ast: &Ast) -> bool {
     found
 }
 
+/// Whether it is a number, with as many signs and filters as there may be.
+fn is_number(ast: &Ast) -> bool {
+    match &ast.kind {
+        AstKind::Number(_) => true,
+        AstKind::Negate(inner) | AstKind::Filter(inner, _) | AstKind::Group(inner, _) | AstKind::Focus(inner, _) => {
+            is_number(inner)
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is an array as it is written, with as many filters as there may be.
+fn is_array(ast: &Ast) -> bool {
+    match &ast.kind {
+        AstKind::Array(_) => true,
+        AstKind::Filter(inner, _) | AstKind::Group(inner, _) | AstKind::Focus(inner, _) => is_array(inner),
+        _ => false,
+    }
+}
+
+/// Whether `[]` was said of what it comes to.
+fn keeps_array(ast: &Ast) -> bool {
+    ast.keep_array
+        || match &ast.kind {
+            AstKind::Binary(Operator::Apply, left, right) => keeps_array(left) || keeps_array(right),
+            AstKind::Filter(left, _)
+            | AstKind::Group(left, _)
+            | AstKind::Sort(left, _)
+            | AstKind::Focus(left, _)
+            | AstKind::Index(left, _) => keeps_array(left),
+            _ => false,
+        }
+}
+
+/// Whether it is a path that begins with an array as it is written, or a block with such a path.
+fn is_constructed(ast: &Ast) -> bool {
+    match &ast.kind {
+        AstKind::Block(items) => items.iter().any(is_constructed),
+        AstKind::Binary(Operator::Map, left, _) => begins_with_array(left),
+        AstKind::Filter(left, _)
+        | AstKind::Group(left, _)
+        | AstKind::Sort(left, _)
+        | AstKind::Focus(left, _)
+        | AstKind::Index(left, _) => is_constructed(left),
+        _ => false,
+    }
+}
+
+/// Whether the first step is an array as it is written.
+fn begins_with_array(ast: &Ast) -> bool {
+    match &ast.kind {
+        AstKind::Array(_) => true,
+        AstKind::Block(_) => is_constructed(ast),
+        AstKind::Binary(Operator::Map, left, _)
+        | AstKind::Filter(left, _)
+        | AstKind::Group(left, _)
+        | AstKind::Sort(left, _)
+        | AstKind::Focus(left, _)
+        | AstKind::Index(left, _) => begins_with_array(left),
+        _ => false,
+    }
+}
+
 impl Writer<'_> {
     /// A part whose value is looked at.
     fn look(&mut self, ast: &Ast) -> Option<Ast> {
@@ -110,6 +174,8 @@ impl Writer<'_> {
             | AstKind::Regex(_)
             | AstKind::Placeholder
             | AstKind::End => return Some(ast.clone()),
+            // `-1` is a literal too, and so is `1[x]`: as a predicate it picks an item, as literals do.
+            _ if is_number(ast) => return Some(ast.clone()),
             // A binding is seen by those beside it, and a function is named by who binds it.
             AstKind::Bind(..) | AstKind::Lambda(..) => return self.inside(ast),
             _ => {}
@@ -139,7 +205,9 @@ impl Writer<'_> {
                 AstKind::Binary(Operator::Map, self.boxed_inside(left)?, self.boxed_inside(right)?)
             }
             AstKind::Binary(Operator::Apply, left, right) => {
-                AstKind::Binary(Operator::Apply, self.boxed(left)?, self.boxed_inside(right)?)
+                // What keeps an array makes the function that it is given to keep one.
+                let left = if keeps_array(left) { self.boxed_inside(left)? } else { self.boxed(left)? };
+                AstKind::Binary(Operator::Apply, left, self.boxed_inside(right)?)
             }
             AstKind::Binary(operator, left, right) => AstKind::Binary(*operator, self.boxed(left)?, self.boxed(right)?),
             AstKind::Filter(left, predicate) => AstKind::Filter(self.boxed_inside(left)?, self.boxed(predicate)?),
@@ -153,13 +221,12 @@ impl Writer<'_> {
             }
             AstKind::Bind(name, value) => AstKind::Bind(Text::clone(name), self.boxed(value)?),
             // An array in an array stays one because it is written as one.
-            AstKind::Array(items) => {
-                AstKind::Array(self.each(items, |item| {
-                    matches!(item.kind, AstKind::Array(_) | AstKind::Binary(Operator::Range, ..))
-                })?)
-            }
+            AstKind::Array(items) => AstKind::Array(
+                self.each(items, |item| is_array(item) || matches!(item.kind, AstKind::Binary(Operator::Range, ..)))?,
+            ),
             AstKind::Object(pairs) => AstKind::Object(self.pairs(pairs)?),
-            AstKind::Block(items) => AstKind::Block(self.each(items, |_| false)?),
+            // So does a path that begins with one, and a block that holds it.
+            AstKind::Block(items) => AstKind::Block(self.each(items, is_constructed)?),
             AstKind::Call(procedure, arguments) => {
                 AstKind::Call(self.procedure(procedure)?, self.each(arguments, |_| false)?)
             }
@@ -303,6 +370,15 @@ mod tests {
             "a.$string(b)",
             "$",
             "[$]",
+            "a.missing[-1]",
+            "**.c[--0]",
+            "$map(n, $keys)",
+            "one[] ~> $append([])",
+            "one[][0] ~> $sum ~> $string",
+            "[[[1, n]][0], []@$i]",
+            "a.missing[0[n]]",
+            "([].missing).x",
+            "(([].missing)[n]).x",
         ] {
             let expression = Expression::compile(text).expect("an expression");
             let value = Value::from_json(&input);

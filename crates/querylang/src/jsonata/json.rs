@@ -30,7 +30,7 @@ impl Value {
     /// does not have.
     ///
     /// # Errors
-    /// If it holds a function, or its text would be longer than about `limit` bytes.
+    /// If it holds a function, or takes more than about `limit` bytes.
     pub fn to_json(&self, limit: usize) -> Result<Option<Json>, NotJson> {
         let mut left = limit;
         to_json(self, &mut left)
@@ -73,8 +73,12 @@ fn convert(json: &Json, depth: u32, like: Option<&Object>) -> Value {
     }
 }
 
+/// What the smallest value counts for.
+const SMALLEST: usize = 16;
+
 fn to_json(value: &Value, left: &mut usize) -> Result<Option<Json>, NotJson> {
-    let size = if let Value::String(text) = value { text.len() + 2 } else { 4 };
+    // What JSON takes in memory is many times its text.
+    let size = if let Value::String(text) = value { text.len() + SMALLEST } else { SMALLEST };
     *left = left.checked_sub(size).ok_or(NotJson::TooLarge)?;
     Ok(Some(match value {
         Value::Undefined => return Ok(None),

@@ -121,6 +121,21 @@ impl Signature {
         Ok(Self { text: text.to_owned(), parameters, positional })
     }
 
+    /// How many steps it takes to check arguments.
+    pub(crate) fn work(&self, arguments: &[Value]) -> u64 {
+        let table = if self.positional && arguments.len() <= self.parameters.len() {
+            self.parameters.len()
+        } else {
+            self.parameters.len().saturating_mul(arguments.len())
+        };
+        let items = if self.parameters.iter().any(|parameter| parameter.items.is_some()) {
+            arguments.iter().filter_map(Value::as_array).map(|array| array.len()).sum()
+        } else {
+            0
+        };
+        (table / 8 + items / 16) as u64
+    }
+
     /// The arguments as the function gets them: checked, single values made
     /// arrays, the context item in its place, undefined for what is left out.
     ///

@@ -102,13 +102,15 @@ impl Value {
         }
     }
 
-    /// How many values a walk over it meets, itself included. A walk over a
-    /// value costs that many steps ([`Context::steps`](super::Context::steps)).
+    /// How many values a walk over it meets, itself included; long texts and
+    /// keys count for several. A walk over a value costs that many steps
+    /// ([`Context::steps`](super::Context::steps)).
     #[must_use]
     pub fn weight(&self) -> u32 {
         match self {
             Self::Array(array) => array.weight,
             Self::Object(object) => object.weight,
+            Self::String(text) => 1 + u32::try_from(text.len() / 256).unwrap_or(u32::MAX - 1),
             _ => 1,
         }
     }
@@ -196,6 +198,11 @@ impl Value {
             _ => self.equals(other),
         }
     }
+}
+
+/// What a key adds to the weight of its object: keys are hashed and compared.
+fn weight_of_key(key: &str) -> u32 {
+    u32::try_from(key.len() / 64).unwrap_or(u32::MAX)
 }
 
 /// Orders texts by UTF-16 code units, as the reference does: characters beyond
@@ -351,6 +358,13 @@ impl Object {
         self.weight
     }
 
+    /// About how many bytes it takes, without what its members hold.
+    #[must_use]
+    pub(crate) fn memory(&self) -> usize {
+        let index = if self.members.len() > INDEXED_FROM { 64 } else { 0 };
+        size_of::<Self>() + 16 + self.members.capacity() * size_of::<(Text, Value)>() + self.members.len() * index
+    }
+
     /// The members in their order.
     pub fn iter(&self) -> std::slice::Iter<'_, (Text, Value)> {
         self.members.iter()
@@ -392,7 +406,7 @@ impl Object {
     /// Adds a member whose name is not there yet.
     pub(crate) fn push_new(&mut self, key: Text, value: Value) {
         self.depth = self.depth.max(value.depth() + 1);
-        self.weight = self.weight.saturating_add(value.weight());
+        self.weight = self.weight.saturating_add(value.weight()).saturating_add(weight_of_key(&key));
         self.members.push((key, value));
         self.index_last();
     }

@@ -64,6 +64,7 @@ impl Context<'_> {
         frame: &Rc<Frame>,
         first: Option<Value>,
     ) -> Result<Vec<Value>, Error> {
+        self.steps(call.arguments.len() as u64 / 4)?;
         let mut arguments = Vec::with_capacity(call.arguments.len() + usize::from(first.is_some()));
         arguments.extend(first);
         for argument in &call.arguments {
@@ -178,6 +179,7 @@ impl Context<'_> {
     ) -> Result<Value, Error> {
         self.guard()?;
         if let Some(signature) = builtin.parsed_signature() {
+            self.steps(signature.work(&arguments))?;
             arguments = signature.validate(arguments, item)?;
         }
         builtin.run(self, arguments)
@@ -187,7 +189,10 @@ impl Context<'_> {
         let value = match &function.kind {
             FunctionKind::Lambda(closure) => {
                 let arguments = match &closure.lambda.signature {
-                    Some(signature) => signature.validate(arguments, item)?,
+                    Some(signature) => {
+                        self.steps(signature.work(&arguments))?;
+                        signature.validate(arguments, item)?
+                    }
                     None => arguments,
                 };
                 return self.run_lambda(closure, arguments);
@@ -224,6 +229,7 @@ impl Context<'_> {
 
     fn run_lambda(&mut self, closure: &Closure, arguments: Vec<Value>) -> Result<Outcome, Error> {
         let lambda = &closure.lambda;
+        self.steps(2)?;
         let frame = self.frame(&lambda.scope, &closure.frame)?;
         let mut arguments = arguments.into_iter();
         for slot in &lambda.slots {
@@ -255,6 +261,7 @@ impl Context<'_> {
             }
             NodeKind::Block(items, scope) => {
                 self.enter()?;
+                self.steps(items.len() as u64)?;
                 let Some((last, others)) = items.split_last() else { return Ok(Outcome::Value(Value::Undefined)) };
                 let own = scope.as_ref().map(|scope| self.frame(scope, frame)).transpose()?;
                 let frame = own.as_ref().unwrap_or(frame);
@@ -283,6 +290,11 @@ impl Context<'_> {
             return self.evaluate(node, input, frame).map(Outcome::Value);
         }
         let procedure = self.evaluate(&call.procedure, input, frame)?;
+        if procedure.is_undefined()
+            && let Some(error) = self.forgot_dollar("T1005", node, call, frame)
+        {
+            return Err(error);
+        }
         let arguments = self.arguments(call, input, frame, None)?;
         match procedure {
             Value::Function(function) => Ok(Outcome::Tail(function, arguments, Some(call.procedure.position))),

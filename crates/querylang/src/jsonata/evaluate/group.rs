@@ -7,8 +7,15 @@ use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::frame::Frame;
 use crate::jsonata::value::{Object, Text, Value};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// What a key takes while items are grouped by it, in bytes.
+const GROUP_BYTES: usize = 160;
+
+/// So many keys are compared with one another, more are looked up.
+const FEW: usize = 16;
 
 /// What belongs to a key: items put together as `$append` does.
 enum Data {
@@ -27,17 +34,23 @@ impl Data {
                     *self = Self::One(item.clone());
                     return Ok(());
                 }
-                Value::Array(array) => Self::Many(array.to_vec()),
+                Value::Array(array) => {
+                    context.extends(array.len())?;
+                    Self::Many(array.to_vec())
+                }
                 first => Self::Many(vec![first]),
             };
         }
         let Self::Many(items) = self else { return Ok(()) };
         match item {
             Value::Array(array) => {
-                context.charge(array.len() * size_of::<Value>())?;
+                context.makes_room(items, array.len())?;
                 items.extend(array.iter().cloned());
             }
-            item => items.push(item.clone()),
+            item => {
+                context.makes_room(items, 1)?;
+                items.push(item.clone());
+            }
         }
         Ok(())
     }
@@ -52,13 +65,11 @@ impl Context<'_> {
         let mut object = Object::with_capacity(group.pairs.len());
         let mut keys = Vec::with_capacity(group.pairs.len());
         for (key, _) in &group.pairs {
+            self.steps(1)?;
             keys.push(self.key(group, key, input, frame)?);
         }
-        for (at, key) in keys.iter().enumerate() {
-            if key.is_some() && keys[..at].contains(key) {
-                self.steps(at as u64)?;
-                return Err(duplicate(group, key.as_deref().unwrap_or_default()));
-            }
+        if let Some(key) = first_duplicate(&keys) {
+            return Err(duplicate(group, key));
         }
         for ((_, member), key) in group.pairs.iter().zip(keys) {
             let Some(key) = key else { continue };
@@ -72,10 +83,25 @@ impl Context<'_> {
 
     fn key(&mut self, group: &Group, key: &Node, item: &Value, frame: &Rc<Frame>) -> Result<Option<Text>, Error> {
         if let (NodeKind::String(text), true) = (&key.kind, key.plain) {
+            self.compares(text.len())?;
             return Ok(Some(Text::clone(text)));
         }
         let value = self.evaluate(key, item, frame)?;
-        as_key(group, value)
+        self.as_key(group, value)
+    }
+
+    fn as_key(&mut self, group: &Group, value: Value) -> Result<Option<Text>, Error> {
+        match value {
+            Value::String(text) => {
+                if matches!(&*text, "_jsonata_lambda" | "_jsonata_function") {
+                    return Err(Error::new("D1013").at(group.position).with_text_value(&text));
+                }
+                self.compares(text.len())?;
+                Ok(Some(text))
+            }
+            Value::Undefined => Ok(None),
+            value => Err(Error::new("T1003").at(group.position).with_value(&value)),
+        }
     }
 
     /// Groups the items of a value by the keys that are computed for each.
@@ -95,10 +121,13 @@ impl Context<'_> {
         let mut numbers = Object::new();
         let mut groups: Vec<(usize, Data)> = Vec::new();
         for item in items {
-            self.steps(1)?;
+            self.steps(group.pairs.len() as u64)?;
             for (pair, (key, _)) in group.pairs.iter().enumerate() {
                 let key = match scope {
-                    Some(scope) => as_key(group, self.evaluate_on_tuple(key, item, tuples, frame, scope)?)?,
+                    Some(scope) => {
+                        let key = self.evaluate_on_tuple(key, item, tuples, frame, scope)?;
+                        self.as_key(group, key)?
+                    }
                     None if tuples => self.key(group, key, &item_of_tuple(item), frame)?,
                     None => self.key(group, key, item, frame)?,
                 };
@@ -112,13 +141,13 @@ impl Context<'_> {
                         data.append(self, item)?;
                     }
                     None => {
+                        self.charge(GROUP_BYTES)?;
                         numbers.push_new(key, Value::Undefined);
                         groups.push((pair, Data::One(item.clone())));
                     }
                 }
             }
         }
-        self.charge(numbers.len() * 128)?;
         let mut object = Object::with_capacity(groups.len());
         for ((key, _), (pair, data)) in numbers.iter().zip(groups) {
             let member = &group.pairs[pair].1;
@@ -191,17 +220,15 @@ impl Context<'_> {
     }
 }
 
-fn as_key(group: &Group, value: Value) -> Result<Option<Text>, Error> {
-    match value {
-        Value::String(text) => {
-            if matches!(&*text, "_jsonata_lambda" | "_jsonata_function") {
-                return Err(Error::new("D1013").at(group.position).with_text_value(&text));
-            }
-            Ok(Some(text))
-        }
-        Value::Undefined => Ok(None),
-        value => Err(Error::new("T1003").at(group.position).with_value(&value)),
+/// The first key that was there before.
+fn first_duplicate(keys: &[Option<Text>]) -> Option<&Text> {
+    if keys.len() <= FEW {
+        let known = keys.iter().enumerate().filter_map(|(at, key)| Some((at, key.as_ref()?)));
+        let again = |(at, key): &(usize, &Text)| keys[..*at].iter().flatten().any(|before| before == *key);
+        return known.into_iter().find(again).map(|(_, key)| key);
     }
+    let mut seen = HashSet::with_capacity(keys.len());
+    keys.iter().flatten().find(|key| !seen.insert(*key))
 }
 
 fn duplicate(group: &Group, key: &str) -> Error {

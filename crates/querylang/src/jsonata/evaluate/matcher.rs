@@ -3,7 +3,7 @@
 use crate::jsonata::context::Context;
 use crate::jsonata::error::{Error, Limit};
 use crate::jsonata::function::{Function, FunctionKind};
-use crate::jsonata::regex::{EmptyMatch, Regex};
+use crate::jsonata::regex::{Asked, EmptyMatch, Regex};
 use crate::jsonata::value::{Object, Text, Value};
 use std::ops::Range;
 use std::sync::Arc;
@@ -49,6 +49,7 @@ impl Context<'_> {
         if !first && from >= text.len() {
             return Ok(Value::Undefined);
         }
+        self.searches(regex, (text, from), Asked::Where)?;
         let mut matches = regex.matches_from(text, from);
         let found = match matches.advance() {
             Ok(Some(found)) => found,
@@ -58,6 +59,7 @@ impl Context<'_> {
         if !first && found.is_empty() {
             return Err(Error::new("D1004").with_text_value(regex.pattern()));
         }
+        self.steps(regex.steps_of_groups(found.len()))?;
         let groups: Vec<Option<Range<usize>>> = matches.groups().collect();
         let mut captured = Vec::with_capacity(groups.len());
         for group in groups {

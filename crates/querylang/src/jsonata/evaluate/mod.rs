@@ -148,6 +148,9 @@ impl Context<'_> {
             }
         }
         self.steps(1)?;
+        for name in names {
+            self.compares(name.len())?;
+        }
         Ok(here.field(*slot, names).map(normal))
     }
 
@@ -172,6 +175,7 @@ impl Context<'_> {
     }
 
     fn last_of(&mut self, items: &[Node], input: &Value, frame: &Rc<Frame>) -> Result<Value, Error> {
+        self.steps(items.len() as u64)?;
         let mut last = Value::Undefined;
         for item in items {
             last = self.evaluate(item, input, frame)?;
@@ -201,13 +205,14 @@ impl Context<'_> {
     }
 
     fn array_of(&mut self, node: &Node, items: &[Node], input: &Value, frame: &Rc<Frame>) -> Result<Value, Error> {
+        self.steps(items.len() as u64 / 4)?;
         let mut collected = Vec::with_capacity(items.len());
         for item in items {
             let value = self.evaluate(item, input, frame)?;
             match value {
                 Value::Undefined => {}
                 Value::Array(array) if !matches!(item.kind, NodeKind::Array(_)) => {
-                    self.charge(array.len() * size_of::<Value>())?;
+                    self.extends(array.len())?;
                     match Rc::try_unwrap(array) {
                         Ok(array) => collected.extend(array.into_items()),
                         Err(array) => collected.extend(array.iter().cloned()),

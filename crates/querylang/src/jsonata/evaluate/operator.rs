@@ -58,6 +58,9 @@ impl Context<'_> {
             Operator::Equal => self.equal(&left, &right).map(|equal| Value::Boolean(equal == Some(true))),
             Operator::NotEqual => self.equal(&left, &right).map(|equal| Value::Boolean(equal == Some(false))),
             Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                if let (Value::String(left), Value::String(right)) = (&left, &right) {
+                    self.compares(left.len().min(right.len()))?;
+                }
                 compare(operator, &left, &right)
             }
             Operator::In => self.contains(&left, &right),
@@ -91,8 +94,12 @@ impl Context<'_> {
         if left.is_undefined() || right.is_undefined() {
             return Ok(None);
         }
-        if let (Value::Array(_) | Value::Object(_), Value::Array(_) | Value::Object(_)) = (left, right) {
-            self.steps(u64::from(left.weight().min(right.weight())))?;
+        match (left, right) {
+            (Value::Array(_) | Value::Object(_), Value::Array(_) | Value::Object(_)) => {
+                self.steps(u64::from(left.weight().min(right.weight())))?;
+            }
+            (Value::String(left), Value::String(right)) if left.len() == right.len() => self.compares(left.len())?,
+            _ => {}
         }
         Ok(Some(left.equals(right)))
     }
@@ -104,9 +111,21 @@ impl Context<'_> {
         Ok(Value::Boolean(match right {
             Value::Array(array) => {
                 self.steps(array.len() as u64)?;
+                if let Value::String(text) = left {
+                    let alike = |item: &&Value| item.as_str().is_some_and(|item| item.len() == text.len());
+                    let candidates = array.iter().filter(alike).count();
+                    self.compares(text.len().saturating_mul(candidates))?;
+                }
                 array.iter().any(|item| item.is_identical(left))
             }
-            right => right.is_identical(left),
+            right => {
+                if let (Value::String(left), Value::String(right)) = (left, right)
+                    && left.len() == right.len()
+                {
+                    self.compares(left.len())?;
+                }
+                right.is_identical(left)
+            }
         }))
     }
 

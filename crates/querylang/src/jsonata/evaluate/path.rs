@@ -54,22 +54,28 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, value: Value) {
+    fn add(&mut self, context: &mut Context<'_>, value: Value) -> Result<(), Error> {
         match value {
-            Value::Undefined => return,
+            Value::Undefined => return Ok(()),
             Value::Array(array) => {
                 if self.count == 0 && !array.kind.sequence {
                     self.first = Some(Rc::clone(&array));
                 }
                 if array.kind.constructed {
+                    context.makes_room(&mut self.values, 1)?;
                     self.values.push(Value::Array(array));
                 } else {
+                    context.makes_room(&mut self.values, array.len())?;
                     self.values.extend(array.iter().cloned());
                 }
             }
-            value => self.values.push(value),
+            value => {
+                context.makes_room(&mut self.values, 1)?;
+                self.values.push(value);
+            }
         }
         self.count += 1;
+        Ok(())
     }
 
     fn finish(self, last: bool) -> Items {
@@ -192,9 +198,8 @@ impl Context<'_> {
         let mut collected = Collected::default();
         for item in items {
             let value = self.step_on(step, item, frame)?;
-            collected.add(value);
+            collected.add(self, value)?;
         }
-        self.charge(collected.values.len() * size_of::<Value>())?;
         Ok(collected.finish(last))
     }
 
@@ -215,6 +220,7 @@ impl Context<'_> {
 
     /// A field of an item; of an array, that of all its items.
     pub(super) fn lookup(&mut self, input: &Value, name: &str) -> Result<Value, Error> {
+        self.compares(name.len())?;
         match input {
             Value::Object(object) => Ok(object.get(name).cloned().unwrap_or_default()),
             Value::Array(_) => {
@@ -230,14 +236,18 @@ impl Context<'_> {
         match input {
             Value::Object(object) => match object.get(name) {
                 Some(Value::Array(array)) => {
-                    self.charge(array.len() * size_of::<Value>())?;
+                    self.makes_room(found, array.len())?;
                     found.extend(array.iter().cloned());
                 }
                 Some(Value::Undefined) | None => {}
-                Some(value) => found.push(value.clone()),
+                Some(value) => {
+                    self.makes_room(found, 1)?;
+                    found.push(value.clone());
+                }
             },
             Value::Array(array) => {
                 self.steps(array.len() as u64)?;
+                self.compares(name.len().saturating_mul(array.len()))?;
                 for item in array.iter() {
                     self.lookup_all(item, name, found)?;
                 }
@@ -251,6 +261,9 @@ impl Context<'_> {
     #[inline]
     pub(super) fn fields(&mut self, names: &[Text], input: &Value) -> Result<Value, Error> {
         self.steps(1)?;
+        for name in names {
+            self.compares(name.len())?;
+        }
         if let ([name], Value::Object(object)) = (names, input) {
             return Ok(object.get(name).map_or(Value::Undefined, |value| normal(value.clone())));
         }
@@ -294,9 +307,8 @@ impl Context<'_> {
             self.steps(slice.len() as u64)?;
             for item in slice {
                 let value = self.lookup(item, name)?;
-                collected.add(normal(value));
+                collected.add(self, normal(value))?;
             }
-            self.charge(collected.values.len() * size_of::<Value>())?;
             items = collected.finish(last);
             if items.as_slice().is_empty() {
                 break;
@@ -345,9 +357,8 @@ impl Context<'_> {
                 }
                 answer => usize::from(self.truth(answer)?),
             };
-            for _ in 0..copies {
-                kept.push(item.clone());
-            }
+            self.makes_room(&mut kept, copies)?;
+            kept.extend(std::iter::repeat_n(item, copies).cloned());
         }
         self.any_array(Array::new(kept).with_kind(kind))
     }
@@ -371,6 +382,7 @@ impl Context<'_> {
         let order = merge_sort((0..slice.len()).collect(), &mut |left: &usize, right: &usize| {
             self.steps(1)?;
             for ((descending, term), keys) in terms.iter().zip(&mut keys) {
+                self.steps(1)?;
                 for at in [*left, *right] {
                     if keys[at].is_none() {
                         keys[at] = Some(match scope {
@@ -388,7 +400,10 @@ impl Context<'_> {
                     (Value::Number(first), Value::Number(second)) => {
                         first.partial_cmp(second).unwrap_or(Ordering::Greater)
                     }
-                    (Value::String(first), Value::String(second)) => compare_text(first, second),
+                    (Value::String(first), Value::String(second)) => {
+                        self.compares(first.len().min(second.len()))?;
+                        compare_text(first, second)
+                    }
                     (Value::Number(_), Value::String(_)) | (Value::String(_), Value::Number(_)) => {
                         let error = Error::new("T2007").at(step.position);
                         return Err(error.with_value(first).with_value2(second));
@@ -416,20 +431,32 @@ impl Context<'_> {
             Value::Array(array) if array.kind.outer_wrapper => array.first().unwrap_or(input),
             input => input,
         };
-        self.steps(u64::from(input.weight()))?;
         let mut found = Vec::new();
         let mut flattened = false;
         let mut add = |member: &Value| {
             flattened |= member.as_array().is_some();
-            flatten(member, &mut found);
+            self.flatten(member, &mut found)
         };
         match input {
-            Value::Object(object) => object.iter().for_each(|(_, member)| add(member)),
-            Value::Array(array) => array.iter().for_each(add),
+            Value::Object(object) => object.iter().try_for_each(|(_, member)| add(member))?,
+            Value::Array(array) => array.iter().try_for_each(add)?,
             _ => {}
         }
         // What was put together of arrays is an array, as the reference has it.
         if flattened { self.array(found) } else { self.sequence(found) }
+    }
+
+    /// Adds a value, or the items of an array and of those in it.
+    fn flatten(&mut self, value: &Value, found: &mut Vec<Value>) -> Result<(), Error> {
+        self.steps(1)?;
+        match value {
+            Value::Array(array) => array.iter().try_for_each(|item| self.flatten(item, found)),
+            value => {
+                self.makes_room(found, 1)?;
+                found.push(value.clone());
+                Ok(())
+            }
+        }
     }
 
     /// `**`: the input and everything in it.
@@ -472,13 +499,6 @@ fn place(number: f64, length: usize) -> Option<usize> {
         reason = "checked to be a place of the array"
     )]
     (from_start >= 0.0 && from_start < length as f64).then_some(from_start as usize)
-}
-
-fn flatten(value: &Value, found: &mut Vec<Value>) {
-    match value {
-        Value::Array(array) => array.iter().for_each(|item| flatten(item, found)),
-        value => found.push(value.clone()),
-    }
 }
 
 fn descend(value: &Value, found: &mut Vec<Value>) {

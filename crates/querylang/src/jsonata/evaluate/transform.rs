@@ -32,7 +32,10 @@ impl Context<'_> {
         let copy = self.copy_for_transform(&transform.clone, input, frame)?;
         let matches = match self.evaluate(&transform.pattern, &copy, frame)? {
             Value::Undefined => return Ok(copy),
-            Value::Array(array) => array.to_vec(),
+            Value::Array(array) => {
+                self.extends(array.len())?;
+                array.to_vec()
+            }
             value => vec![value],
         };
         let mut edits = Edits::new();
@@ -105,7 +108,10 @@ impl Context<'_> {
                 }
                 self.object(copied)
             }
-            Value::Number(number) => Ok(Value::Number(to_precision_15(*number))),
+            Value::Number(number) => {
+                self.steps(if number.fract() == 0.0 { 0 } else { 8 })?;
+                Ok(Value::Number(to_precision_15(*number)))
+            }
             Value::Function(_) => Ok(Value::from("")),
             value => Ok(value.clone()),
         }
@@ -142,9 +148,13 @@ impl Context<'_> {
                 for edit in edits.get(&Rc::as_ptr(object)).into_iter().flatten() {
                     let changed = changed.get_or_insert_with(|| Object::clone(object));
                     match edit {
-                        Edit::Set(key, value) => changed.insert(Text::clone(key), value.clone()),
+                        Edit::Set(key, value) => {
+                            self.steps(1)?;
+                            self.compares(key.len())?;
+                            changed.insert(Text::clone(key), value.clone());
+                        }
                         Edit::Delete(key) => {
-                            self.steps(changed.len() as u64)?;
+                            self.steps(u64::from(changed.weight()))?;
                             changed.remove(key);
                         }
                     }

@@ -127,7 +127,7 @@ impl Context<'_> {
         index: usize,
         is_tuple: bool,
     ) -> Result<Value, Error> {
-        self.steps(carried.len() as u64 + 1)?;
+        self.steps(carried.len() as u64 + 4)?;
         let mut tuple = Object::clone(carried);
         if let (true, Value::Object(inner)) = (is_tuple, value) {
             for (name, value) in inner.iter() {

@@ -68,6 +68,7 @@ impl<'v> Distinct<'v> {
                 // The order of the members does not matter.
                 let mut sum = 0u64;
                 for (key, member) in object.iter() {
+                    super::scan(context, key.len())?;
                     let mut of_member = self.state.build_hasher();
                     key.hash(&mut of_member);
                     of_member.write_u64(self.hash(context, member)?);

@@ -52,7 +52,7 @@ const fn kept(reserved: &[u8]) -> [bool; 256] {
 /// only the low eight bits count.
 fn base64_encode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
+    scan(context, text.len().saturating_mul(2))?;
     context.charge(text.len() * 2)?;
     if text.is_ascii() {
         return context.string(BASE64_STANDARD.encode(text.as_bytes()));
@@ -65,7 +65,7 @@ fn base64_encode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
 /// the character of that number.
 fn base64_decode(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
+    scan(context, text.len().saturating_mul(4))?;
     context.charge(text.len() * 2)?;
     context.string(base64_bytes(text.bytes()).map(char::from).collect::<String>())
 }
@@ -87,6 +87,7 @@ fn encode(context: &mut Context<'_>, arguments: &mut [Value], kept: &[bool; 256]
         return Ok(Value::String(text));
     }
     let size = text.len() + 2 * encoded;
+    scan(context, size.saturating_mul(4))?;
     context.charge(size)?;
     let mut out = Vec::with_capacity(size);
     let mut done = 0;
@@ -120,6 +121,7 @@ fn decode(
     if !text.contains('%') {
         return Ok(Value::String(text));
     }
+    scan(context, text.len().saturating_mul(8))?;
     context.charge(text.len())?;
     match decoded(&text, kept) {
         Some(decoded) => context.string(decoded),

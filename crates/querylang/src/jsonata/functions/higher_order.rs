@@ -143,7 +143,8 @@ fn sift(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Err
     for member in object.iter() {
         let result = call_with_member(context, &function, member, object)?;
         if is_truthy(context, &result)? {
-            kept.insert(Text::clone(&member.0), member.1.clone());
+            context.compares(member.0.len())?;
+            kept.push_new(Text::clone(&member.0), member.1.clone());
         }
     }
     if kept.is_empty() { Ok(Value::Undefined) } else { context.object(kept) }

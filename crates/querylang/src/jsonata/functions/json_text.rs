@@ -13,6 +13,9 @@ use std::fmt::Write;
 /// How much text is charged for at once.
 const CHUNK: usize = 4 << 10;
 
+/// What a number that is not whole counts for, where any other value counts for one: a step is two.
+const WORK_OF_FRACTION: u64 = 12;
+
 /// A value cast to a text; undefined and functions are the empty text.
 ///
 /// # Errors
@@ -52,7 +55,7 @@ pub(super) fn append_json(
     pretty: bool,
 ) -> Result<(), Error> {
     let start = out.len();
-    let mut writer = Writer { context, out, charged: start, pretty };
+    let mut writer = Writer { context, out, charged: start, work: 0, pretty };
     match value {
         Value::Array(array) if array.kind.outer_wrapper => writer.value(array.first().unwrap_or(value), 0)?,
         _ => writer.value(value, 0)?,
@@ -64,6 +67,8 @@ struct Writer<'w, 'e> {
     context: &'w mut Context<'e>,
     out: &'w mut String,
     charged: usize,
+    /// Steps that are not taken note of yet.
+    work: u64,
     pretty: bool,
 }
 
@@ -76,7 +81,10 @@ impl Writer<'_, '_> {
             Value::Boolean(false) => self.out.push_str("false"),
             Value::Number(number) if number.is_nan() => self.out.push_str("null"),
             Value::Number(number) if number.is_infinite() => return Err(Error::new("D1001").with_value(value)),
-            Value::Number(number) => push_number(self.out, *number, self.context.library.dialect),
+            Value::Number(number) => {
+                self.work += if number.fract() == 0.0 && number.abs() < 1e15 { 0 } else { WORK_OF_FRACTION };
+                push_number(self.out, *number, self.context.library.dialect);
+            }
             Value::String(text) => self.string(text),
             Value::Function(_) => self.out.push_str("\"\""),
             Value::Array(array) => {
@@ -151,6 +159,7 @@ impl Writer<'_, '_> {
 
     /// Charges for what has been written, once it is worth it.
     fn settle(&mut self) -> Result<(), Error> {
+        self.work += 1;
         if self.out.len() - self.charged < CHUNK { Ok(()) } else { self.charge() }
     }
 
@@ -158,7 +167,7 @@ impl Writer<'_, '_> {
         let more = self.out.len() - self.charged;
         self.charged = self.out.len();
         self.context.charge(more)?;
-        self.context.steps(more as u64 / 64)
+        self.context.steps(std::mem::take(&mut self.work) / 2 + more as u64 / 64)
     }
 }
 

@@ -5,16 +5,16 @@
 //! `{match, start, end, groups, next}` or nothing. Patterns are never compiled
 //! here.
 
-use super::scan;
 use super::string::text_or_undefined;
+use super::{scan, search};
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::function::{Builtin, Function};
-use crate::jsonata::regex::{EmptyMatch, Matches, Regex};
+use crate::jsonata::regex::{Asked, EmptyMatch, Matches, Regex};
 use crate::jsonata::value::{Object, Text, Value};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 pub(super) static FUNCTIONS: [Builtin; 5] = [
     Builtin::new("contains", "<s-(sf):b>", 2, contains),
@@ -61,7 +61,7 @@ struct Matcher<'m> {
 }
 
 enum Source<'m> {
-    Regex(&'m Regex, Matches<'m, 'm>),
+    Regex(&'m Arc<Regex>, Matches<'m, 'm>),
     /// What to call next, and the text of the last match with its groups.
     Function {
         next: Option<Rc<Function>>,
@@ -93,9 +93,11 @@ impl<'m> Matcher<'m> {
     fn advance(&mut self, context: &mut Context<'_>) -> Result<Option<Range<usize>>, Error> {
         match &mut self.source {
             Source::Regex(regex, matches) => {
-                // Any search may have to look at all that is left.
-                context.steps(regex.steps(matches.left()))?;
-                matches.advance().map_err(|EmptyMatch| Error::new("D1004").with_text_value(regex.pattern()))
+                context.searches(regex, matches.ahead(), Asked::Where)?;
+                let empty = |EmptyMatch| Error::new("D1004").with_text_value(regex.pattern());
+                let found = matches.advance().map_err(empty)?;
+                context.steps(regex.steps_of_groups(found.as_ref().map_or(0, ExactSizeIterator::len)))?;
+                Ok(found)
             }
             Source::Function { next, first, matched, groups, object } => {
                 let Some(function) = next.take() else { return Err(Error::new("T1010")) };
@@ -121,7 +123,7 @@ impl<'m> Matcher<'m> {
                 };
                 *next = answer.get("next").and_then(Value::as_function).cloned();
                 *object = Value::Object(answer);
-                scan(context, self.text.len())?;
+                scan(context, self.text.len().saturating_mul(4))?;
                 let start = byte_at(self.text, start);
                 Ok(Some(start..byte_at(self.text, end).max(start)))
             }
@@ -225,13 +227,13 @@ fn contains(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value,
     let text = text_or_undefined!(arguments);
     match &arguments[1] {
         Value::String(wanted) => {
-            scan(context, text.len())?;
+            search(context, &text, wanted)?;
             Ok(Value::Boolean(text.contains(&**wanted)))
         }
         Value::Function(pattern) => {
             if let Some(regex) = pattern.as_regex() {
                 afford(regex, &text)?;
-                context.steps(regex.steps(text.len()))?;
+                context.searches(regex, (&text, 0), Asked::Whether)?;
                 return Ok(Value::Boolean(regex.is_match(&text)));
             }
             let found = Matcher::new(pattern, &text)?.advance(context)?;
@@ -339,7 +341,7 @@ fn replace_text(
     replacement: &Value,
     limit: usize,
 ) -> Result<Value, Error> {
-    scan(context, text.len())?;
+    search(context, &text, wanted)?;
     let mut found = text.match_indices(wanted).take(limit).peekable();
     if found.peek().is_none() {
         return Ok(Value::String(text));
@@ -354,7 +356,7 @@ fn replace_text(
         text.len().saturating_add(found.count().saturating_mul(more))
     };
     context.charge(size)?;
-    scan(context, size)?;
+    scan(context, size.saturating_mul(4))?;
     context.string(text.replacen(wanted, replacement, limit))
 }
 
@@ -383,8 +385,13 @@ fn replace_pattern(
                 let groups = matcher.group_count();
                 let pieces = match &mut template {
                     Some((known, pieces)) if *known == groups => pieces,
-                    other => &mut other.insert((groups, pieces(replacement, groups))).1,
+                    other => {
+                        scan(context, replacement.len().saturating_mul(8))?;
+                        context.charge(replacement.len() * 8)?;
+                        &mut other.insert((groups, pieces(replacement, groups))).1
+                    }
                 };
+                context.steps(pieces.len() as u64)?;
                 for piece in pieces {
                     let part = match piece {
                         Piece::Literal(literal) => literal,
@@ -423,7 +430,7 @@ fn split(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
     let mut pieces = Vec::new();
     match &arguments[1] {
         Value::String(separator) => {
-            scan(context, text.len())?;
+            search(context, &text, separator)?;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, as is meant")]
             let limit = limit as usize;
             if separator.is_empty() {
@@ -461,8 +468,9 @@ fn split(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
 }
 
 fn push(context: &mut Context<'_>, pieces: &mut Vec<Value>, piece: &str) -> Result<(), Error> {
-    // The place in the array, too, before the array is there.
-    context.charge(size_of::<Value>() + piece.len() + 16)?;
+    context.charge(piece.len() + 16)?;
+    context.steps(1)?;
+    context.makes_room(pieces, 1)?;
     pieces.push(Value::from(piece));
     Ok(())
 }

@@ -112,6 +112,12 @@ fn scan(context: &mut Context<'_>, bytes: usize) -> Result<(), Error> {
     context.steps(bytes as u64 / 64)
 }
 
+/// Takes note of the work of looking for one text in another: slower than
+/// passing over them, and both are read.
+fn search(context: &mut Context<'_>, text: &str, wanted: &str) -> Result<(), Error> {
+    context.steps((text.len() as u64).saturating_add(wanted.len() as u64) / 16)
+}
+
 /// A number of things as a value.
 fn count(number: usize) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "nothing in memory is that many")]

@@ -114,7 +114,8 @@ fn ceil(_context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
     map(arguments, |number| number.ceil() + 0.0)
 }
 
-fn round(_context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
+fn round(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
+    context.steps(4)?;
     let places = arguments.get(1).and_then(Value::as_number).unwrap_or(0.0);
     map(arguments, |number| round_to(number, places))
 }
@@ -171,6 +172,8 @@ fn format_base(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Val
     if radix == 10.0 || !number.is_finite() {
         return context.string(to_text(number));
     }
+    // A double may have a thousand digits.
+    context.steps(64)?;
     context.string(in_base(number, radix))
 }
 

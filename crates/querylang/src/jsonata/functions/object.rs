@@ -44,8 +44,9 @@ fn collect_keys<'v>(
         Value::Object(object) => {
             context.steps(object.len() as u64)?;
             for (key, _) in object.iter() {
+                context.compares(key.len())?;
                 if seen.insert(key) {
-                    context.charge(2 * size_of::<Value>())?;
+                    context.charge(4 * size_of::<Value>())?;
                     keys.push(Value::String(Text::clone(key)));
                 }
             }
@@ -63,6 +64,7 @@ fn collect_keys<'v>(
 
 fn lookup(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let Some(key) = arguments[1].as_str() else { return Ok(Value::Undefined) };
+    context.compares(key.len())?;
     lookup_in(context, &arguments[0], key)
 }
 
@@ -71,16 +73,19 @@ fn lookup_in(context: &mut Context<'_>, value: &Value, key: &str) -> Result<Valu
         Value::Object(object) => Ok(object.get(key).cloned().unwrap_or_default()),
         Value::Array(array) => {
             context.steps(array.len() as u64)?;
+            context.compares(key.len().saturating_mul(array.len()))?;
             let mut found = Vec::new();
             for item in array.iter() {
                 match lookup_in(context, item, key)? {
                     Value::Undefined => {}
                     Value::Array(items) => {
-                        context.steps(items.len() as u64 / 8)?;
-                        context.charge(items.len() * size_of::<Value>())?;
+                        context.makes_room(&mut found, items.len())?;
                         found.extend(items.iter().cloned());
                     }
-                    single => found.push(single),
+                    single => {
+                        context.makes_room(&mut found, 1)?;
+                        found.push(single);
+                    }
                 }
             }
             context.sequence(found)
@@ -145,9 +150,11 @@ fn merge(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Er
         context.steps(1 + object.len() as u64)?;
         let before = merged.len();
         for (key, member) in object.iter() {
+            // A new key may be compared with all of a few.
+            context.compares(key.len().saturating_mul(4))?;
             merged.insert(Text::clone(key), member.clone());
         }
-        context.charge((merged.len() - before) * 2 * size_of::<(Text, Value)>())?;
+        context.charge((merged.len() - before) * 3 * size_of::<(Text, Value)>())?;
     }
     context.object(merged)
 }
@@ -171,6 +178,7 @@ fn plain(context: &mut Context<'_>, value: &Value) -> Result<Option<Value>, Erro
         Value::Number(number) if number.is_infinite() => return Err(Error::new("D1001").with_value(value)),
         Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => None,
         Value::Number(number) => {
+            context.steps(8)?;
             let mut text = String::new();
             push_number(&mut text, *number, context.library.dialect);
             text.parse().ok().filter(|rounded| rounded != number).map(Value::Number)

@@ -31,11 +31,27 @@ fn edition(context: &Context<'_>) -> Edition {
     }
 }
 
+/// A picture or text of so many bytes is long: the parts it has take memory.
+const LONG: usize = 1 << 10;
+/// What a byte of a long one takes, at most: `[Y]` is a part.
+const PART_BYTES: usize = 96;
+
 /// Steps that a picture of so many bytes, and a text of so many, count for: they
 /// are read anew at each call.
 fn read(context: &mut Context<'_>, bytes: usize) -> Result<(), Error> {
     context.steps(16)?;
-    scan(context, bytes.saturating_mul(16))
+    scan(context, bytes.saturating_mul(16))?;
+    if bytes < LONG {
+        return Ok(());
+    }
+    context.steps(bytes as u64)?;
+    context.charge(bytes.saturating_mul(PART_BYTES))
+}
+
+/// Takes note of what was written: numbers may have hundreds of digits, and more words.
+fn written(context: &mut Context<'_>, text: String) -> Result<Value, Error> {
+    context.steps(text.len() as u64)?;
+    context.string(text)
 }
 
 fn refused(error: &PictureError) -> Error {
@@ -55,13 +71,15 @@ fn format_number(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<V
     let mut format = DecimalFormat::default();
     if let Some(Value::Object(options)) = arguments.get(2) {
         for (name, value) in options.iter() {
+            context.steps(1)?;
             if let Value::String(value) = value {
+                read(context, value.len())?;
                 format.set(name, value);
             }
         }
     }
     let text = picture::format_number(number, picture, &format).map_err(|error| refused(&error))?;
-    context.string(text)
+    written(context, text)
 }
 
 fn format_integer(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
@@ -69,7 +87,7 @@ fn format_integer(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<
     let picture = text_at(arguments, 1).unwrap_or_default();
     read(context, picture.len())?;
     let text = picture::format_integer(number, picture).map_err(|error| refused(&error))?;
-    context.string(text)
+    written(context, text)
 }
 
 fn parse_integer(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
@@ -93,7 +111,7 @@ fn format_millis(
 ) -> Result<Value, Error> {
     read(context, picture.map_or(0, str::len))?;
     let text = picture::format_millis(millis, picture, timezone, edition(context)).map_err(|error| refused(&error))?;
-    context.string(text)
+    written(context, text)
 }
 
 fn to_millis(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
@@ -102,7 +120,10 @@ fn to_millis(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value
     read(context, picture.map_or(0, str::len) + text.len())?;
     #[expect(clippy::cast_possible_truncation, reason = "no clock is that far from 1970")]
     let now = context.now_millis() as i64;
-    let millis = picture::parse_millis(&text, picture, now, edition(context)).map_err(|error| refused(&error))?;
+    let mut work = 0;
+    let millis = picture::parse_millis_counted(&text, picture, now, edition(context), &mut work);
+    context.steps(work)?;
+    let millis = millis.map_err(|error| refused(&error))?;
     #[expect(clippy::cast_precision_loss, reason = "dates are within 2^53 milliseconds")]
     Ok(millis.map_or(Value::Undefined, |millis| Value::Number(millis as f64)))
 }

@@ -80,6 +80,7 @@ fn hash(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Err
     let data = super::text(context, &arguments[0])?;
     let algorithm = arguments[1].as_str().unwrap_or_default();
     // Digests take far longer than passing over the text.
+    context.steps(8)?;
     scan(context, data.len().saturating_mul(16))?;
     match text::hash(&data, algorithm) {
         Some(digest) => context.string(digest),
@@ -108,7 +109,7 @@ fn uuid(context: &mut Context<'_>, _arguments: &mut [Value]) -> Result<Value, Er
 fn parse(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
     // What the parser makes of a text takes up to so many times its size.
-    context.charge(text.len().saturating_mul(48))?;
+    context.charge(text.len().saturating_mul(64))?;
     scan(context, text.len().saturating_mul(16))?;
     let value: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| refuse(format!("The argument of the parse function is not valid JSON: {error}")))?;

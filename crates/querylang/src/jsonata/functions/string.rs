@@ -2,7 +2,7 @@
 //! `$pad` and so on. The reference counts characters by code points here.
 
 use super::json_text::append_json;
-use super::{count, scan};
+use super::{count, scan, search};
 use crate::jsonata::context::Context;
 use crate::jsonata::error::Error;
 use crate::jsonata::function::Builtin;
@@ -102,7 +102,7 @@ fn index(number: f64) -> usize {
 
 fn substring_before(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
+    search(context, &text, arguments[1].as_str().unwrap_or_default())?;
     match arguments[1].as_str().and_then(|wanted| text.find(wanted)) {
         Some(at) => context.string(&text[..at]),
         None => Ok(Value::String(text)),
@@ -111,24 +111,28 @@ fn substring_before(context: &mut Context<'_>, arguments: &mut [Value]) -> Resul
 
 fn substring_after(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
+    search(context, &text, arguments[1].as_str().unwrap_or_default())?;
     match arguments[1].as_str().and_then(|wanted| text.find(wanted).map(|at| at + wanted.len())) {
         Some(at) => context.string(&text[at..]),
         None => Ok(Value::String(text)),
     }
 }
 
+/// Takes note of the work and memory of changing a text's case, which is slow beyond ASCII.
+fn change_case(context: &mut Context<'_>, text: &str) -> Result<(), Error> {
+    scan(context, if text.is_ascii() { text.len() } else { text.len().saturating_mul(8) })?;
+    context.charge(text.len())
+}
+
 fn lowercase(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
-    context.charge(text.len())?;
+    change_case(context, &text)?;
     context.string(if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() })
 }
 
 fn uppercase(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Error> {
     let text = text_or_undefined!(arguments);
-    scan(context, text.len())?;
-    context.charge(text.len())?;
+    change_case(context, &text)?;
     context.string(if text.is_ascii() { text.to_ascii_uppercase() } else { text.to_uppercase() })
 }
 
@@ -166,7 +170,7 @@ fn pad(context: &mut Context<'_>, arguments: &mut [Value]) -> Result<Value, Erro
         Some(filling) if !filling.is_empty() => filling,
         _ => " ",
     };
-    scan(context, text.len())?;
+    scan(context, text.len().saturating_add(filling.len()))?;
     let missing = index(width.abs()).saturating_sub(text.chars().count());
     if missing == 0 {
         return Ok(Value::String(text));

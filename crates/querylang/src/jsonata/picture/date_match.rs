@@ -42,34 +42,16 @@ impl Kind {
 /// The bound on places looked at.
 const MAX_STEPS: usize = 1_000_000;
 
-/// The end of every part, if together they are the whole text.
+/// The end of every part, if together they are the whole text. What is looked at is added to `work`.
 ///
 /// # Errors
 /// D1001 if that cannot be told in reasonable time: the text is too long, or
 /// the picture says too little about where its parts end.
-pub(super) fn split(shapes: &[Shape], text: &[char]) -> Result<Option<Vec<usize>>, PictureError> {
+pub(super) fn split(shapes: &[Shape], text: &[char], work: &mut u64) -> Result<Option<Vec<usize>>, PictureError> {
     let mut search = Search { shapes, text, steps: 0, hopeless: HashSet::new() };
-    let Some(first) = shapes.first() else { return Ok(text.is_empty().then(Vec::new)) };
-    let mut tried = vec![search.ends(first, 0)?];
-    while let Some(current) = tried.last_mut() {
-        let Some(end) = current.next() else {
-            let start = current.start;
-            tried.pop();
-            search.hopeless.insert((tried.len(), start));
-            continue;
-        };
-        search.step(1)?;
-        match shapes.get(tried.len()) {
-            None if end == text.len() => return Ok(Some(tried.iter().map(|ends| ends.end).collect())),
-            None => {}
-            Some(_) if search.hopeless.contains(&(tried.len(), end)) => {}
-            Some(next) => {
-                let ends = search.ends(next, end)?;
-                tried.push(ends);
-            }
-        }
-    }
-    Ok(None)
+    let ends = search.run_through();
+    *work += search.steps as u64;
+    ends
 }
 
 struct Search<'s> {
@@ -112,6 +94,30 @@ impl Ends {
 }
 
 impl Search<'_> {
+    fn run_through(&mut self) -> Result<Option<Vec<usize>>, PictureError> {
+        let Some(first) = self.shapes.first() else { return Ok(self.text.is_empty().then(Vec::new)) };
+        let mut tried = vec![self.ends(first, 0)?];
+        while let Some(current) = tried.last_mut() {
+            let Some(end) = current.next() else {
+                let start = current.start;
+                tried.pop();
+                self.hopeless.insert((tried.len(), start));
+                continue;
+            };
+            self.step(1)?;
+            match self.shapes.get(tried.len()) {
+                None if end == self.text.len() => return Ok(Some(tried.iter().map(|ends| ends.end).collect())),
+                None => {}
+                Some(_) if self.hopeless.contains(&(tried.len(), end)) => {}
+                Some(next) => {
+                    let ends = self.ends(next, end)?;
+                    tried.push(ends);
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn step(&mut self, steps: usize) -> Result<(), PictureError> {
         self.steps += steps;
         if self.steps > MAX_STEPS {
@@ -208,7 +214,7 @@ mod tests {
     #[track_caller]
     fn check(shapes: &[Shape], text: &str, expected: Option<&[&str]>) {
         let characters: Vec<char> = text.chars().collect();
-        let ends = split(shapes, &characters).unwrap();
+        let ends = split(shapes, &characters, &mut 0).unwrap();
         let parts = ends.map(|ends| {
             let mut start = 0;
             ends.into_iter()
@@ -266,10 +272,12 @@ mod tests {
     fn hostile_pictures_end() {
         let text: Vec<char> = "1".repeat(2_000).chars().chain(['x']).collect();
         let digits: Vec<Shape> = (0..50).map(|_| DIGITS).collect();
-        assert_eq!(split(&digits, &text).unwrap_err().code, "D1001");
-        assert_eq!(split(&digits, &text[..200]).unwrap().unwrap().len(), 50);
+        let mut work = 0;
+        assert_eq!(split(&digits, &text, &mut work).unwrap_err().code, "D1001");
+        assert!(work > 1_000_000, "{work}");
+        assert_eq!(split(&digits, &text[..200], &mut 0).unwrap().unwrap().len(), 50);
         let words: Vec<Shape> = (0..50).map(|_| Shape::Words).collect();
         let text: Vec<char> = "one ".repeat(2_000).chars().chain(['x']).collect();
-        assert_eq!(split(&words, &text).unwrap_err().code, "D1001");
+        assert_eq!(split(&words, &text, &mut 0).unwrap_err().code, "D1001");
     }
 }

@@ -33,6 +33,18 @@ pub fn parse_millis(
     now_millis: i64,
     edition: Edition,
 ) -> Result<Option<i64>, PictureError> {
+    parse_millis_counted(text, picture, now_millis, edition, &mut 0)
+}
+
+/// The same; what it takes to find the parts in the text is added to `work`, also if that fails. A unit is about what a
+/// step of an evaluation is.
+pub(crate) fn parse_millis_counted(
+    text: &str,
+    picture: Option<&str>,
+    now_millis: i64,
+    edition: Edition,
+    work: &mut u64,
+) -> Result<Option<i64>, PictureError> {
     let Some(picture) = picture else { return timestamp::parse(text).map(Some) };
     let picture = DatePicture::parse(picture, edition)?;
     let mut shapes = Vec::with_capacity(picture.parts.len());
@@ -43,7 +55,7 @@ pub fn parse_millis(
         });
     }
     let text: Vec<char> = text.chars().collect();
-    let Some(ends) = split(&shapes, &text)? else { return Ok(None) };
+    let Some(ends) = split(&shapes, &text, work)? else { return Ok(None) };
 
     let mut date = Fields::default();
     let mut start = 0;

@@ -23,6 +23,7 @@ mod words;
 
 pub use date_format::format_millis;
 pub use date_parse::parse_millis;
+pub(crate) use date_parse::parse_millis_counted;
 pub use integer::{format_integer, parse_integer};
 pub use number::{DecimalFormat, format_number};
 

@@ -14,10 +14,14 @@
 //! This module knows nothing of JSONata's values. It never compiles a pattern
 //! during an evaluation and never recurses by the length of a pattern or text.
 
+mod meter;
 mod parse;
 mod render;
 mod set;
 
+pub(crate) use meter::{Asked, Measured};
+
+use meter::Meter;
 use parse::Parser;
 use render::{Rendered, Slot, weight};
 use std::ops::Range;
@@ -38,9 +42,11 @@ const MAX_MEMORY: usize = 2 << 20;
 /// slowest (measured: 5 ns each).
 const MAX_SEARCH: u64 = 1 << 27;
 
-/// States times bytes that count as one step: where it is slowest, time is asked
-/// for several times a second.
-const WORK_PER_STEP: u64 = 1 << 14;
+/// States times bytes of a match that count as one step when its groups are found.
+const GROUPS_PER_STEP: u64 = 32;
+
+/// The same of a search that is not measured, where it is slowest.
+const SEARCH_PER_STEP: u64 = 16;
 
 /// What is wrong with a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,7 @@ pub(crate) struct Regex {
     ignore_case: bool,
     multi_line: bool,
     compiled: regex::Regex,
+    meter: Option<Meter>,
     slots: Box<[Slot]>,
     groups: Box<[usize]>,
     weight: u64,
@@ -119,11 +126,13 @@ impl Regex {
             .nest_limit(1_000)
             .build()
             .map_err(|_| RegexError::limit(format!("the pattern needs more than {MAX_MEMORY} bytes"), 0))?;
+        let meter = Meter::new(&rendered.text, MAX_MEMORY);
         Ok(Self {
             pattern: pattern.into(),
             ignore_case,
             multi_line,
             compiled,
+            meter,
             slots: rendered.slots.into(),
             groups: rendered.groups.into(),
             weight,
@@ -155,9 +164,38 @@ impl Regex {
         self.weight.saturating_mul(bytes as u64) <= MAX_SEARCH
     }
 
-    /// How many steps a search in a text of so many bytes counts for.
-    pub(crate) fn steps(&self, bytes: usize) -> u64 {
-        8 + self.weight.saturating_mul(bytes as u64) / WORK_PER_STEP
+    /// What an evaluation needs to measure searches, before the first.
+    pub(crate) fn measured(&self) -> Option<Measured> {
+        self.meter.as_ref().map(Meter::start)
+    }
+
+    /// Tells `spend` of the steps and the memory of a search from byte `from` on.
+    ///
+    /// # Errors
+    /// The first of `spend`.
+    pub(crate) fn measure<E>(
+        &self,
+        measured: Option<&mut Measured>,
+        (text, from): (&str, usize),
+        asked: Asked,
+        spend: &mut dyn FnMut(u64, usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        spend(8, 0)?;
+        if from >= text.len() {
+            return Ok(());
+        }
+        match (&self.meter, measured) {
+            (Some(meter), Some(measured)) => meter.look(measured, (text, from), asked, spend),
+            _ => spend(self.weight.saturating_mul((text.len() - from) as u64) / SEARCH_PER_STEP, 0),
+        }
+    }
+
+    /// How many steps it takes to find the groups of a match of so many bytes.
+    pub(crate) fn steps_of_groups(&self, bytes: usize) -> u64 {
+        if self.slots.len() < 2 {
+            return 0;
+        }
+        self.slots.len() as u64 + self.weight.saturating_mul(bytes as u64) / GROUPS_PER_STEP
     }
 
     /// Whether it matches somewhere in the text.
@@ -214,9 +252,9 @@ impl Matches<'_, '_> {
         Ok(Some(found.range()))
     }
 
-    /// How many bytes the next search may look at.
-    pub(crate) fn left(&self) -> usize {
-        self.text.len().saturating_sub(self.next.unwrap_or(usize::MAX))
+    /// Where the next search begins: the text, and the byte.
+    pub(crate) fn ahead(&self) -> (&str, usize) {
+        (self.text, self.next.unwrap_or(usize::MAX))
     }
 
     /// What each group of the match last found captured.
