@@ -175,13 +175,29 @@ def test_connect_and_close(hostile):
     wait_until("all are gone", lambda: health(hostile)["http"]["connections"] <= 2)
 
 
+def answer_or_refusal(connection):
+    """An answer's beginning, or all of a refusal."""
+    heard = b""
+    with contextlib.suppress(ConnectionResetError):
+        heard = connection.recv(65_536)
+        while heard.startswith(b"HTTP/1.1 503") and (more := connection.recv(65_536)):
+            heard += more
+    return heard
+
+
 def test_more_connections_than_allowed(hostile):
     with regular_client(hostile, "beside-connections"):
-        held = [connect(hostile) for _ in range(1_020)]
-        answers = [said(over) for over in reversed(held[-20:])]
-        refused = [message for status, message in answers if status == 503]
-        assert refused, answers
-        assert all("http.connections" in message for message in refused)
+        held = []
+        for _ in range(1_020):
+            held.append(connect(hostile))
+            # One that was answered may be idle for long; one that says nothing would be closed on a slow machine before
+            # the last has come.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                held[-1].sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        # The server need not take them in the order in which they came.
+        refused = [said for said in map(answer_or_refusal, held) if said.startswith(b"HTTP/1.1 503")]
+        assert refused
+        assert all(b"http.connections" in said for said in refused)
         for connection in held:
             connection.close()
     wait_until("all are gone", lambda: health(hostile)["http"]["connections"] <= 2)
@@ -201,11 +217,16 @@ def test_bodies_and_answers_stay_within_the_memory_for_them(hostile):
                     connection.sendall(request("DescribeStateMachine", {"stateMachineArn": large}) * 5)
                 else:
                     connection.sendall(request("ListActivities", {"x": "x" * 200_000}, 4_000_000))
-        after = wait_until("all is freed", lambda: (h := health(hostile))["http"]["bufferedBytes"] == 0 and h, 60)
+
+        def freed():
+            now = health(hostile)
+            some = now["http"]["refused"]["bytes"] > before["http"]["refused"]["bytes"]
+            return some and now["http"]["bufferedBytes"] == 0 and now
+
+        after = wait_until("some are refused and all is freed", freed, 60)
         for connection in held:
             connection.close()
     assert after["http"]["bufferedBytesPeak"] <= 8 * MIB
-    assert after["http"]["refused"]["bytes"] > before["http"]["refused"]["bytes"]
     grown = after["process"]["residentBytes"] - before["process"]["residentBytes"]
     print(f"memory grew by {grown / MIB:.1f} MiB")
     assert grown < 128 * MIB
