@@ -103,7 +103,7 @@ fn check(template: &Json, input: &Json) {
     match value {
         Err(failure) => assert!(failure.location.starts_with("Output") && !failure.message.is_empty()),
         Ok(value) if compiled.expressions().is_empty() => {
-            assert_eq!(&value, template, "nothing in it is an expression")
+            assert_eq!(&value, template, "nothing in it is an expression");
         }
         Ok(_) => {}
     }
