@@ -399,3 +399,13 @@ fn generated_expressions_mostly_parse() {
         .count();
     assert!(parsed > 90, "the property is tested on too little: {parsed} of 300");
 }
+
+#[test]
+fn what_is_nested_too_deep_to_be_explained_is_said_to_be() {
+    with_stack(|| {
+        let text = format!("{}1{}", "(".repeat(300), ")".repeat(300));
+        let explanation = Expression::compile(&text).expect(&text).explain(&Value::Undefined, Environment::default());
+        assert_eq!(explanation.value.expect_err("too deep").reached_limit(), Some(Limit::Nesting));
+        assert!(explanation.parts.is_empty());
+    });
+}

@@ -277,7 +277,7 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Environment, Expression, STACK_BYTES};
+    use super::super::{Environment, Expression};
     use super::*;
     use serde_json::{Value as Json, json};
 
@@ -386,18 +386,5 @@ mod tests {
             let looked = expression.explain(&value, Environment::default()).value.map(|value| value.to_json(10_000));
             assert_eq!(looked, plain, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_nested_too_deep_is_said_to_be() {
-        let explain = || {
-            let text = format!("{}1{}", "(".repeat(300), ")".repeat(300));
-            let expression = Expression::compile(&text).expect("an expression");
-            let explanation = expression.explain(&Value::Undefined, Environment::default());
-            assert_eq!(explanation.value.expect_err("too deep").reached_limit(), Some(Limit::Nesting));
-            assert!(explanation.parts.is_empty());
-        };
-        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(explain).expect("a thread");
-        thread.join().expect("no panic");
     }
 }
