@@ -399,7 +399,11 @@ mod tests {
         let later = |why: &str| Scope::Later(why.to_string());
         let step = |op: &str, request: Value| json!({"service": "states", "op": op, "request": request});
         check(json!({}), Scope::In);
-        check(json!({"area": "scenarios"}), later("area scenarios"));
+        check(json!({"area": "test_state"}), later("area test_state"));
+        check(
+            json!({"steps": [step("StartExecution", json!({"X-Amzn-Trace-Id": "X-Amzn-Trace-Id"}))]}),
+            later("never: the recording has the name X-Amzn-Trace-Id where its value was"),
+        );
         check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
