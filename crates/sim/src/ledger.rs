@@ -191,9 +191,16 @@ impl Ledger {
             Tally::add(&mut self.tally.commands, model::command_name(command), 1);
         }
         for event in &row.events {
-            if let EventKind::StateEntered { state, .. } = event.kind {
-                let kind = &model.definition.state(stepwright_asl::StateId(state)).kind;
-                Tally::add(&mut self.tally.states, model::state_name(kind), 1);
+            match &event.kind {
+                EventKind::StateEntered { state, .. } => {
+                    let state = model.definition.state(stepwright_asl::StateId(*state));
+                    Tally::add(&mut self.tally.states, model::state_name(state), 1);
+                }
+                EventKind::EvaluationFailed { location, .. } => {
+                    let field = model::field_name(location.as_deref());
+                    Tally::add(&mut self.tally.evaluations, field, 1);
+                }
+                _ => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use stepwright_asl::StateKind;
+use stepwright_asl::{QueryLanguage, State, StateKind};
 use stepwright_engine::token_key;
 use stepwright_machine::{
     Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Limits, Millis,
@@ -249,16 +249,25 @@ pub(crate) fn command_name(command: &Command) -> &'static str {
     }
 }
 
-/// The name of a state's type.
-pub(crate) fn state_name(kind: &StateKind) -> &'static str {
-    match kind {
-        StateKind::Task(_) => "Task",
-        StateKind::Pass(_) => "Pass",
-        StateKind::Choice(_) => "Choice",
-        StateKind::Wait(_) => "Wait",
-        StateKind::Succeed => "Succeed",
-        StateKind::Fail(_) => "Fail",
-        StateKind::Parallel(_) => "Parallel",
-        StateKind::Map(_) => "Map",
+/// The name of a state's type, and of its language if that is JSONata.
+pub(crate) fn state_name(state: &State) -> &'static str {
+    let jsonata = state.query_language == QueryLanguage::Jsonata;
+    let either = |path, query| if jsonata { query } else { path };
+    match state.kind {
+        StateKind::Task(_) => either("Task", "Task in JSONata"),
+        StateKind::Pass(_) => either("Pass", "Pass in JSONata"),
+        StateKind::Choice(_) => either("Choice", "Choice in JSONata"),
+        StateKind::Wait(_) => either("Wait", "Wait in JSONata"),
+        StateKind::Succeed => either("Succeed", "Succeed in JSONata"),
+        StateKind::Fail(_) => either("Fail", "Fail in JSONata"),
+        StateKind::Parallel(_) => either("Parallel", "Parallel in JSONata"),
+        StateKind::Map(_) => either("Map", "Map in JSONata"),
     }
+}
+
+/// The name of the field whose expression failed, from the place that the event gives: `Catch[0]/Output/x`.
+pub(crate) fn field_name(location: Option<&str>) -> &'static str {
+    let field = location.unwrap_or_default().split(['/', '[']).next();
+    let known = crate::report::EVALUATIONS.iter().find(|known| Some(**known) == field);
+    known.copied().unwrap_or("another field")
 }

@@ -53,8 +53,10 @@ pub struct Tally {
     pub steps: u64,
     /// Faults that struck.
     pub faults: Counts,
-    /// States entered, by their type.
+    /// States entered, by their type and the language they are in.
     pub states: Counts,
+    /// Evaluations that failed, by the field of the state.
+    pub evaluations: Counts,
     /// Commands that the interpreter gave.
     pub commands: Counts,
     /// Inputs that executions took.
@@ -63,8 +65,40 @@ pub struct Tally {
     pub replies: Counts,
 }
 
-/// The types of states.
-const STATES: [&str; 8] = ["Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"];
+/// The types of states, in each language.
+const STATES: [&str; 16] = [
+    "Task",
+    "Pass",
+    "Choice",
+    "Wait",
+    "Succeed",
+    "Fail",
+    "Parallel",
+    "Map",
+    "Task in JSONata",
+    "Pass in JSONata",
+    "Choice in JSONata",
+    "Wait in JSONata",
+    "Succeed in JSONata",
+    "Fail in JSONata",
+    "Parallel in JSONata",
+    "Map in JSONata",
+];
+/// Fields whose expressions fail.
+pub(crate) const EVALUATIONS: [&str; 12] = [
+    "Arguments",
+    "Cause",
+    "Output",
+    "Assign",
+    "Catch",
+    "Choices",
+    "Items",
+    "ItemSelector",
+    "MaxConcurrency",
+    "Seconds",
+    "Timestamp",
+    "TimeoutSeconds",
+];
 /// The interpreter's commands.
 const COMMANDS: [&str; 7] =
     ["FindActivity", "ScheduleTask", "CloseTask", "SetTimer", "CancelTimer", "Continue", "Finish"];
@@ -96,6 +130,7 @@ impl Tally {
         Self {
             faults: Fault::ALL.iter().map(|fault| (fault.name(), 0)).collect(),
             states: zeros(&STATES),
+            evaluations: zeros(&EVALUATIONS),
             commands: zeros(&COMMANDS),
             inputs: zeros(&INPUTS),
             ..Self::default()
@@ -112,6 +147,7 @@ impl Tally {
         let pairs = [
             (&mut self.faults, &other.faults),
             (&mut self.states, &other.states),
+            (&mut self.evaluations, &other.evaluations),
             (&mut self.commands, &other.commands),
             (&mut self.inputs, &other.inputs),
             (&mut self.replies, &other.replies),

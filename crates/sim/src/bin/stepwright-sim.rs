@@ -208,6 +208,7 @@ fn summary(done: &Done, elapsed: Duration) -> Value {
         "steps": report.tally.steps,
         "leastFaultsOfASeed": least_faults,
         "stateTypes": counts(&report.tally.states),
+        "evaluations": counts(&report.tally.evaluations),
         "commands": counts(&report.tally.commands),
         "inputs": counts(&report.tally.inputs),
         "faults": counts(&report.tally.faults),

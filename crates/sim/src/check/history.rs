@@ -64,6 +64,8 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
         return match event.kind {
             K::ExecutionStarted { .. } => event.id == 1,
             K::StateEntered { .. } => event.id == 2,
+            // What fails at once in the first state follows what its entry follows (AWS: recorded).
+            K::EvaluationFailed { .. } => event.id == 3,
             _ => is_end(&event.kind),
         };
     };

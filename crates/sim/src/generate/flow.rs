@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::data::{self, Scope};
+use super::jsonata;
 use crate::workload::Dice;
 
 /// Flows inside flows inside the machine.
@@ -17,6 +18,16 @@ pub(super) struct Writer<'d> {
     pub(super) dice: &'d mut Dice,
     states: u32,
     variables: u32,
+    pub(super) language: Language,
+}
+
+/// What a definition's states are written in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    JsonPath,
+    Jsonata,
+    /// One or the other, state by state; the machine itself is in JSONPath.
+    Both,
 }
 
 /// A flow being written.
@@ -31,21 +42,44 @@ pub(super) struct Flow {
 /// A whole definition.
 pub(super) fn machine(dice: &mut Dice) -> Value {
     let budget = dice.between(BUDGET.0, BUDGET.1);
-    let mut machine = Writer::new(dice).flow(&Scope::default(), budget, false);
+    let language = *dice.pick(&[Language::JsonPath, Language::Jsonata, Language::Both]);
+    let mut machine = Writer::new(dice, language).flow(&Scope::default(), budget, false);
+    if language == Language::Jsonata {
+        machine["QueryLanguage"] = "JSONata".into();
+    }
     if dice.one_in(15) {
         machine["TimeoutSeconds"] = dice.between(15, 120).into();
     }
     if dice.one_in(5) {
         machine["Comment"] = "made by dice".into();
-        machine["QueryLanguage"] = "JSONPath".into();
+        if language != Language::Jsonata {
+            machine["QueryLanguage"] = "JSONPath".into();
+        }
         machine["Version"] = "1.0".into();
     }
     machine
 }
 
 impl<'d> Writer<'d> {
-    pub(super) fn new(dice: &'d mut Dice) -> Self {
-        Self { dice, states: 0, variables: 0 }
+    pub(super) fn new(dice: &'d mut Dice, language: Language) -> Self {
+        Self { dice, states: 0, variables: 0, language }
+    }
+
+    /// Whether the next state is one in JSONata.
+    pub(super) fn speaks_jsonata(&mut self) -> bool {
+        match self.language {
+            Language::JsonPath => false,
+            Language::Jsonata => true,
+            Language::Both => self.dice.one_in(2),
+        }
+    }
+
+    /// A state in JSONata, which says so where the machine does not.
+    pub(super) fn in_jsonata(&mut self, mut state: Value) -> Value {
+        if self.language != Language::Jsonata || self.dice.one_in(8) {
+            state["QueryLanguage"] = "JSONata".into();
+        }
+        state
     }
 
     /// A state name that no other state has.
@@ -68,7 +102,7 @@ impl<'d> Writer<'d> {
         let mut here = start.clone();
         if restored {
             let next = self.name();
-            flow.add(&here, json!({"Type": "Pass", "InputPath": "$$.Execution.Input", "Next": next}));
+            self.restore(&mut flow, &here, &next);
             here = next;
         }
         let mut left = budget;
@@ -78,9 +112,24 @@ impl<'d> Writer<'d> {
             here = next;
         }
         let last = flow.last.clone();
-        self.pass(&mut flow, &here, &last, &mut scope);
+        if self.speaks_jsonata() {
+            self.jsonata_pass(&mut flow, &here, &last, &mut scope);
+        } else {
+            self.pass(&mut flow, &here, &last, &mut scope);
+        }
         self.end(&mut flow, &scope);
         json!({"StartAt": start, "States": flow.states})
+    }
+
+    /// A state that gives what the execution was given.
+    pub(super) fn restore(&mut self, flow: &mut Flow, here: &str, next: &str) {
+        let state = if self.speaks_jsonata() {
+            let output = jsonata::marked("$states.context.Execution.Input");
+            self.in_jsonata(json!({"Type": "Pass", "Output": output}))
+        } else {
+            json!({"Type": "Pass", "InputPath": "$$.Execution.Input"})
+        };
+        flow.add(here, to(state, next));
     }
 
     /// Some states that begin at `here` and lead to `next`. Gives the turns that they take, roughly.
@@ -88,6 +137,9 @@ impl<'d> Writer<'d> {
         let inner = scope.depth < MAX_DEPTH;
         if scope.depth == 0 && self.dice.one_in(1_500) {
             return self.long(flow, here, next);
+        }
+        if self.speaks_jsonata() {
+            return self.jsonata_segment(flow, here, next, scope, left);
         }
         match self.dice.roll(20) {
             0 | 1 => self.pass(flow, here, next, scope),
@@ -191,29 +243,41 @@ impl<'d> Writer<'d> {
         flow.add(&check, json!({"Type": "Choice", "Choices": [rule], "Default": next}));
         let outer = scope.counts_in_data;
         scope.counts_in_data |= in_data;
-        let (mut at, mut spent) = (first, 0);
-        let share = (left / times).min(6);
+        let spent = self.round(flow, first, &step, scope, (left / times).min(6));
+        scope.counts_in_data = outer;
+        spent * times
+    }
+
+    /// What a loop does in each round: some states from `at` to `step`. Gives the turns that they take, roughly.
+    pub(super) fn round(&mut self, flow: &mut Flow, mut at: String, step: &str, scope: &mut Scope, share: u64) -> u64 {
+        let mut spent = 0;
         while spent < share {
-            let then = if spent + 2 >= share { step.clone() } else { self.name() };
+            let then = if spent + 2 >= share { step.to_owned() } else { self.name() };
             let cost = self.segment(flow, &at, &then, scope, share - spent).max(1);
+            spent += cost;
             if then == step {
-                spent += cost;
                 break;
             }
-            spent += cost;
             at = then;
             if spent >= share {
                 flow.add(&at, json!({"Type": "Pass", "Next": step}));
             }
         }
-        scope.counts_in_data = outer;
-        spent * times
+        spent
     }
 
     /// More states than one turn enters, none of which waits for anything.
     fn long(&mut self, flow: &mut Flow, here: &str, next: &str) -> u64 {
         let (counter, step, check) = (self.variable(), self.name(), self.name());
         let times = self.dice.between(520, 700);
+        if self.language == Language::Jsonata {
+            let more = json!({&counter: jsonata::marked(&format!("${counter} + 1"))});
+            let rule = json!({"Condition": jsonata::marked(&format!("${counter} < {times}")), "Next": step});
+            flow.add(here, json!({"Type": "Pass", "Assign": {counter: 0}, "Next": step}));
+            flow.add(&step, json!({"Type": "Pass", "Assign": more, "Next": check}));
+            flow.add(&check, json!({"Type": "Choice", "Choices": [rule], "Default": next}));
+            return 1;
+        }
         let more = json!({format!("{counter}.$"): format!("States.MathAdd(${counter}, 1)")});
         let rule = json!({"Variable": format!("${counter}"), "NumericLessThan": times, "Next": step});
         flow.add(here, json!({"Type": "Pass", "Assign": {counter: 0}, "Next": step}));
@@ -226,6 +290,7 @@ impl<'d> Writer<'d> {
     fn end(&mut self, flow: &mut Flow, scope: &Scope) {
         let last = flow.last.clone();
         let state = match self.dice.roll(12) {
+            _ if self.speaks_jsonata() => self.jsonata_end(scope),
             0..=3 => json!({"Type": "Succeed"}),
             4 => json!({"Type": "Succeed", "InputPath": null}),
             5 => json!({"Type": "Succeed", "OutputPath": "$$.Execution.Input.n"}),
@@ -249,6 +314,9 @@ impl<'d> Writer<'d> {
 
     /// A Fail state.
     fn failing(&mut self) -> Value {
+        if self.speaks_jsonata() {
+            return self.jsonata_failing();
+        }
         match self.dice.roll(5) {
             0 => json!({"Type": "Fail"}),
             1 => {

@@ -1,5 +1,5 @@
 //! Random workflows over the whole language that the engine serves: state machines, the activities they use, and the
-//! executions to start. The same dice give the same workload.
+//! executions to start. A machine is in JSONPath, in JSONata, or in both. The same dice give the same workload.
 //!
 //! Nothing here runs anything. Two things must hold of all that is made: the validator accepts it, and every execution
 //! can end, whatever its tasks answer, if time goes on and workers come back: loops count, and every task has a
@@ -9,6 +9,7 @@ mod choices;
 mod containers;
 mod data;
 mod flow;
+mod jsonata;
 mod prescribed;
 mod tasks;
 #[cfg(test)]

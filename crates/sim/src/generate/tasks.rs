@@ -7,12 +7,13 @@ use super::flow::{Flow, Writer, to};
 use super::{ACTIVITY, ECHO, FUNCTION, WORK};
 
 /// Error names of retriers and catchers, besides `States.ALL`.
-const ERRORS: [&[&str]; 7] = [
+const ERRORS: [&[&str]; 8] = [
     &["States.Timeout"],
     &["States.HeartbeatTimeout"],
     &["States.TaskFailed"],
     &["Lambda.SdkClientException", "Lambda.TooManyRequestsException"],
     &["States.IntrinsicFailure", "States.ParameterPathFailure", "States.DataLimitExceeded"],
+    &["States.QueryEvaluationError"],
     &["Refused", "Broken"],
     &["Never"],
 ];
@@ -134,27 +135,37 @@ impl Writer<'_> {
     /// Retriers and catchers of a Task, Parallel or Map state that leads to `next`. `must`: the state will fail, and
     /// something has to catch it.
     pub(super) fn handlers(&mut self, flow: &mut Flow, state: &mut Value, next: &str, scope: &Scope, must: bool) {
-        let mut retry = Vec::new();
-        while self.dice.one_in(4) && retry.len() < 3 {
-            let names = *self.dice.pick(&ERRORS);
-            retry.push(self.retrier(names));
-        }
-        if self.dice.one_in(2) {
-            retry.push(self.retrier(&["States.ALL"]));
-        }
+        self.retriers(state);
         let mut catch = Vec::new();
         while self.dice.one_in(4) && catch.len() < 2 {
-            let names = *self.dice.pick(&ERRORS);
+            let names = self.error_names();
             catch.push(self.catcher(flow, names, next, scope));
         }
         if must || !self.dice.one_in(8) {
             catch.push(self.catcher(flow, &["States.ALL"], next, scope));
         }
-        if !retry.is_empty() {
-            state["Retry"] = retry.into();
-        }
         if !catch.is_empty() {
             state["Catch"] = catch.into();
+        }
+    }
+
+    /// Error names that a retrier or a catcher is for.
+    pub(super) fn error_names(&mut self) -> &'static [&'static str] {
+        ERRORS[self.dice.index(ERRORS.len())]
+    }
+
+    /// Retriers, if any.
+    pub(super) fn retriers(&mut self, state: &mut Value) {
+        let mut retry = Vec::new();
+        while self.dice.one_in(4) && retry.len() < 3 {
+            let names = self.error_names();
+            retry.push(self.retrier(names));
+        }
+        if self.dice.one_in(2) {
+            retry.push(self.retrier(&["States.ALL"]));
+        }
+        if !retry.is_empty() {
+            state["Retry"] = retry.into();
         }
     }
 
@@ -190,7 +201,7 @@ impl Writer<'_> {
             2 | 3 if !scope.counts_in_data => {
                 // The error takes the place of everything; the execution's input is there to begin again from.
                 let restore = self.name();
-                flow.add(&restore, json!({"Type": "Pass", "InputPath": "$$.Execution.Input", "Next": next}));
+                self.restore(flow, &restore, next);
                 catcher["Next"] = restore.into();
             }
             4 => {

@@ -37,7 +37,8 @@ fn every_definition_is_valid_and_all_of_the_language_occurs() {
         Catch MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy TimeoutSeconds TimeoutSecondsPath \
         HeartbeatSeconds HeartbeatSecondsPath InputPath OutputPath ResultPath Parameters ResultSelector Result Assign \
         ItemsPath ItemSelector ItemProcessor Iterator MaxConcurrency MaxConcurrencyPath ToleratedFailurePercentage \
-        Credentials ErrorPath CausePath Error Cause And Or Not StringMatches IsPresent BooleanEqualsPath Default";
+        Credentials ErrorPath CausePath Error Cause And Or Not StringMatches IsPresent BooleanEqualsPath Default \
+        QueryLanguage Arguments Output Items Condition";
     let missing: Vec<&str> = wanted.split_whitespace().filter(|field| !fields.contains(*field)).collect();
     assert!(missing.is_empty(), "never generated: {missing:?}");
 }
