@@ -7,5 +7,6 @@ mod eval;
 mod hostile;
 mod migrate;
 mod operations;
+mod redrive;
 mod support;
 mod versions;
