@@ -20,6 +20,7 @@ use crate::{
     drive::Driven,
     error::{Error, Result},
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
+    notices::Turned,
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
@@ -301,6 +302,12 @@ impl Shard {
         commit.delete(Table::Head, key.clone());
         commit.delete(Table::Quarantine, key.clone());
         let mut after = Vec::new();
+        // One whose definition cannot be read is ended all the same; nobody could spell its events.
+        if let Ok(revision) = self.shared.catalog.revision(scope, row.machine, row.revision) {
+            let (turn, redriven) = (turn + 1, row.redriven);
+            let turned = Turned { execution, revision: &revision, redriven, turn, at: now, events: &events };
+            self.shared.notices.write(&turned, &mut commit, &mut after);
+        }
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {
                 after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));
