@@ -32,10 +32,7 @@ impl LogLevel {
 }
 
 fn is_fatal(event: &EventKind) -> bool {
-    matches!(
-        event,
-        EventKind::ExecutionFailed(_) | EventKind::ExecutionAborted(_) | EventKind::ExecutionTimedOut(_)
-    )
+    matches!(event, EventKind::ExecutionFailed(_) | EventKind::ExecutionAborted(_) | EventKind::ExecutionTimedOut(_))
 }
 
 /// The failures short of the execution's own end. AWS: documented; a Fail state that is entered: recorded.

@@ -152,8 +152,7 @@ impl Notices {
         let mut next = 1;
         let mut from: Vec<u8> = Vec::new();
         loop {
-            let rows =
-                store.scan(Table::Notice, Bound::Included(&from), Bound::Unbounded, Order::Ascending, PAGE)?;
+            let rows = store.scan(Table::Notice, Bound::Included(&from), Bound::Unbounded, Order::Ascending, PAGE)?;
             for (key, value) in &rows {
                 let Some((channel, sequence)) = keys::parse_notice(key) else {
                     tracing::error!(?key, "a notice's key is damaged; it is left alone");
@@ -194,8 +193,7 @@ impl Notices {
         }
         let level = self.level(turned.revision);
         let definition = &turned.revision.compiled;
-        let logged =
-            level != LogLevel::Off && turned.events.iter().any(|event| level.takes(&event.kind, definition));
+        let logged = level != LogLevel::Off && turned.events.iter().any(|event| level.takes(&event.kind, definition));
         let changed = !self.options.status.is_empty()
             && !turned.revision.row.express
             && turned.events.iter().any(|event| changes_status(&event.kind));
@@ -247,7 +245,11 @@ impl Notices {
             self.anything_settled.notify_one();
             // Once for each power of two: a sink that is down for long is not to fill the log, too.
             if before == 0 || before.ilog2() != state.dropped.ilog2() {
-                tracing::warn!(channel, dropped = state.dropped, "a sink is too far behind; the oldest notices are dropped");
+                tracing::warn!(
+                    channel,
+                    dropped = state.dropped,
+                    "a sink is too far behind; the oldest notices are dropped"
+                );
             }
         }
     }
@@ -345,4 +347,3 @@ pub(crate) fn forgetting(rows: &[(Channel, u64)]) -> Commit {
     }
     commit
 }
-

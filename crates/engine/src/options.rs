@@ -6,6 +6,7 @@ use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 
 use crate::{
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
+    event_sink::EventSink,
     notices::NoticeOptions,
 };
 
@@ -77,6 +78,8 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// Who outside is told what.
     pub notices: NoticeOptions,
+    /// Who is told the events of Express executions.
+    pub event_sink: Option<Arc<dyn EventSink>>,
 }
 
 /// A few milliseconds: twice what cuts a turn off.
@@ -107,6 +110,7 @@ impl EngineOptions {
             steps_at_once: STEPS_AT_ONCE,
             limits: Limits::AWS,
             notices: NoticeOptions::default(),
+            event_sink: None,
         }
     }
 }

@@ -10,8 +10,7 @@ use stepwright_store::{
 };
 
 use crate::{
-    Engine,
-    arn,
+    Engine, arn,
     error::{Error, Result},
     events::payloads_mut,
     log_level::changes_status,
@@ -65,12 +64,7 @@ pub struct ToldTurn {
 impl Engine {
     /// The oldest notices of a channel, as many as asked for at most, of those that `wanted` lets through.
     #[must_use]
-    pub fn waiting_notices(
-        &self,
-        channel: Channel,
-        at_most: usize,
-        wanted: &dyn Fn(&Notice) -> bool,
-    ) -> Vec<Notice> {
+    pub fn waiting_notices(&self, channel: Channel, at_most: usize, wanted: &dyn Fn(&Notice) -> bool) -> Vec<Notice> {
         let shared = self.shared();
         shared.notices.waiting(channel, at_most, shared.now(), wanted)
     }

@@ -70,7 +70,8 @@ impl JsonService {
         let named = ids.iter().find(|id| lookup(&format!("AWS_ENDPOINT_URL_{id}")).is_some_and(|url| !url.is_empty()));
         let endpoint = ServiceEndpoint::from_environment(lookup, named.unwrap_or(&ids[0]), name)?;
         let token_service = ServiceEndpoint::from_environment(lookup, "STS", "sts")?;
-        let limits = HttpLimits { connect_timeout: CONNECT_TIMEOUT, call_timeout: CALL_TIMEOUT, ..HttpLimits::default() };
+        let limits =
+            HttpLimits { connect_timeout: CONNECT_TIMEOUT, call_timeout: CALL_TIMEOUT, ..HttpLimits::default() };
         let client = AwsClient {
             http: Arc::new(HttpClient::new(limits)),
             credentials: Arc::new(CredentialSource::standard(region, token_service)),
