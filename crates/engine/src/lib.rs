@@ -19,6 +19,7 @@ mod event_sink;
 mod events;
 mod facade;
 mod lane;
+mod lists;
 mod load;
 mod log_level;
 mod machines;
@@ -43,6 +44,7 @@ mod stepped;
 mod timers;
 mod told;
 mod turn;
+mod versions;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;

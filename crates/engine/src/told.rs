@@ -16,6 +16,7 @@ use crate::{
     log_level::changes_status,
     model::{Event, HistoryPage, NoticeStats, Scope},
     notices::{Channel, Notice, forgetting},
+    reads::qualified,
     rows::PayloadReader,
     shared::Shared,
 };
@@ -170,9 +171,6 @@ impl Shared {
         }
         let input = if logs { None } else { payloads.text(row.input.id())? };
         *bytes += input.as_ref().map_or(0, |input| input.len());
-        let qualified = |qualifier: Option<&str>| -> Option<Arc<str>> {
-            qualifier.map(|qualifier| format!("{}:{qualifier}", revision.row.machine_arn).into())
-        };
         Ok(Some(ToldTurn {
             execution_arn: arn::execution(&revision.row.machine_arn, &row.name),
             name: row.name.clone(),
@@ -188,8 +186,8 @@ impl Shared {
                 definition: revision.compiled.clone(),
                 role_arn: revision.row.role_arn.clone(),
                 region: scope.region.clone(),
-                version_arn: qualified(row.version.map(|version| version.to_string()).as_deref()),
-                alias_arn: qualified(row.alias.as_deref()),
+                version_arn: qualified(&revision, row.version.map(|version| version.to_string()).as_deref()),
+                alias_arn: qualified(&revision, row.alias.as_deref()),
             },
             scope,
         }))
