@@ -57,4 +57,4 @@ pub use notices::{Channel, Notice, NoticeOptions};
 pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, Step, StepFunction};
 #[doc(hidden)]
 pub use stepped::{FiredTimer, Stepper, token_key};
-pub use told::{Told, ToldTurn};
+pub use told::{Settled, Told, ToldTurn};

@@ -299,10 +299,8 @@ impl Notices {
     }
 
     /// Takes out what the store need not keep any more.
-    pub(crate) fn take_settled(&self, at_most: usize) -> Vec<(Channel, u64)> {
-        let mut settled = self.settled();
-        let from = settled.len().saturating_sub(at_most);
-        settled.split_off(from)
+    pub(crate) fn take_settled(&self) -> Vec<(Channel, u64)> {
+        std::mem::take(&mut *self.settled())
     }
 
     /// Puts back what the store could not forget.

@@ -28,6 +28,11 @@ const EVENT_BYTES: usize = 256;
 /// Notices forgotten by one commit.
 const FORGOTTEN_AT_ONCE: usize = 10_000;
 
+/// Notices that need not be told again and that the store has yet to forget.
+#[derive(Debug)]
+#[must_use]
+pub struct Settled(Vec<(Channel, u64)>);
+
 /// A notice with its turn.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -94,21 +99,32 @@ impl Engine {
         self.shared().notices.settles().await;
     }
 
-    /// Lets the store forget what is settled. A crash before this means that it is told again.
+    /// Takes out what is settled and not forgotten yet, so that a sink can bring to safety what it has of it.
+    pub fn take_settled_notices(&self) -> Settled {
+        Settled(self.shared().notices.take_settled())
+    }
+
+    /// Gives back what must not be forgotten yet.
+    pub fn keep_settled_notices(&self, settled: Settled) {
+        self.shared().notices.put_back_settled(settled.0);
+    }
+
+    /// Lets the store forget. A crash before this means that it is told again.
     ///
     /// # Errors
-    /// `Full`, `Unavailable`: nothing is forgotten, and the next call tries again.
-    pub async fn forget_settled_notices(&self) -> Result<()> {
-        loop {
-            let rows = self.shared().notices.take_settled(FORGOTTEN_AT_ONCE);
-            if rows.is_empty() {
-                return Ok(());
-            }
+    /// `Full`, `Unavailable`: what is left of it is settled as before.
+    pub async fn forget_notices(&self, settled: Settled) -> Result<()> {
+        let mut rows = settled.0;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(FORGOTTEN_AT_ONCE));
             if let Err(error) = self.shared().commit(forgetting(&rows)).await {
+                rows.extend(rest);
                 self.shared().notices.put_back_settled(rows);
                 return Err(error);
             }
+            rows = rest;
         }
+        Ok(())
     }
 
     /// What waits for each channel, and what became of the rest.

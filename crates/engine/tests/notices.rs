@@ -159,7 +159,7 @@ async fn what_was_not_told_is_told_after_a_crash_and_what_was_told_is_not() {
         world.end(&engine, &started.arn).await;
     }
     settle_all(&engine, STATUS);
-    engine.forget_settled_notices().await.unwrap();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap();
     drop(engine);
 
     let engine = world.open();
@@ -175,7 +175,7 @@ async fn what_was_not_told_is_told_after_a_crash_and_what_was_told_is_not() {
     settle_all(&engine, LOG);
     settle_all(&engine, STATUS);
     assert_eq!(engine.notice_stats().iter().map(|stats| stats.waiting).sum::<u64>(), 0);
-    engine.forget_settled_notices().await.unwrap();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap();
     assert_eq!(world.store.rows(Table::Notice), []);
     drop(engine);
     let engine = world.open();
@@ -205,10 +205,10 @@ async fn what_cannot_be_forgotten_is_forgotten_later() {
     world.end(&engine, &started.arn).await;
     settle_all(&engine, STATUS);
     world.store.refuse(Some(Refusal::Full));
-    engine.forget_settled_notices().await.unwrap_err();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap_err();
     world.store.refuse(None);
     assert_eq!(world.store.rows(Table::Notice).len(), 1);
-    engine.forget_settled_notices().await.unwrap();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap();
     assert_eq!(world.store.rows(Table::Notice), []);
 }
 
@@ -232,7 +232,7 @@ async fn the_oldest_are_dropped_when_too_many_wait_or_they_are_too_old() {
     assert_eq!(names(told(&engine, STATUS).await), ["e3", "e4"]);
     let stats = engine.notice_stats()[0];
     assert_eq!((stats.waiting, stats.delivered, stats.dropped), (2, 0, 3));
-    engine.forget_settled_notices().await.unwrap();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap();
     assert_eq!(world.store.rows(Table::Notice).len(), 2);
 }
 
@@ -247,7 +247,7 @@ async fn a_sink_that_is_configured_no_more_leaves_nothing_behind() {
     world.options.notices.log = None;
     let engine = world.open();
     assert_eq!(events(&engine, STATUS).await, [("e".to_owned(), vec![1, 4])]);
-    engine.forget_settled_notices().await.unwrap();
+    engine.forget_notices(engine.take_settled_notices()).await.unwrap();
     assert_eq!(world.store.rows(Table::Notice).len(), 1);
 }
 

@@ -86,7 +86,9 @@ impl Feed {
     pub(super) async fn run(self: Arc<Self>, service: Weak<Service>) {
         let mut pause = FIRST_PAUSE;
         let mut held: HashMap<[u8; 16], Held> = HashMap::new();
+        let mut next_round = Instant::now();
         loop {
+            tokio::time::sleep_until(next_round).await;
             let Some((engine, mut stopping)) = service.upgrade().map(|service| (service.engine(), service.stopping()))
             else {
                 return;
@@ -113,6 +115,7 @@ impl Feed {
                 }
                 continue;
             }
+            next_round = now + self.sink.breath();
             match self.round(&engine, notices, &mut held).await {
                 Round::Fine => {
                     pause = FIRST_PAUSE;
@@ -255,8 +258,9 @@ pub(super) async fn forget(service: Weak<Service>) {
             // The end of the server forgets the rest.
             return;
         }
-        if let Err(error) = engine.forget_settled_notices().await {
-            tracing::debug!(%error, "what was told cannot be forgotten yet");
+        let Some(strong) = service.upgrade() else { return };
+        if let Err(error) = strong.sinks().forget(&engine).await {
+            tracing::warn!(error, "what was told cannot be forgotten yet");
             tokio::time::sleep(REOPENED_AFTER).await;
         }
     }

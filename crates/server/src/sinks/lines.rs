@@ -1,7 +1,8 @@
 //! Records of executions as lines of JSON, into a file that is put aside when it is large, or to standard output. A
 //! thread of its own writes them: what reads standard output may be slow, and a disk may hang.
 //!
-//! What counts as told is in the system's hands, and a file's lines are on the disk before the turns are forgotten.
+//! What counts as told is in the system's hands, and a file's lines are on the disk before their turns are forgotten:
+//! one sync for many lines, for it costs the store's own syncs as much as it takes.
 
 use std::{
     ffi::OsString,
@@ -16,8 +17,13 @@ use tokio::sync::oneshot;
 use super::{LogEntry, Outcome};
 use crate::config::Telling;
 
+enum Work {
+    Write(String),
+    Sync,
+}
+
 struct Job {
-    text: String,
+    work: Work,
     reply: oneshot::Sender<io::Result<()>>,
 }
 
@@ -30,24 +36,30 @@ impl Lines {
     /// Lines into the file of the settings, after those that it has.
     pub(super) fn to_file(telling: &Telling) -> io::Result<Self> {
         let mut file = RotatedFile::open(telling.log_file.clone(), telling.log_file_bytes, telling.log_files)?;
-        Self::with(move |text| file.write(text))
+        Self::with(move |work| match work {
+            Work::Write(text) => file.write(text),
+            Work::Sync => file.sync(),
+        })
     }
 
     /// Lines to standard output.
     pub(super) fn to_stdout() -> io::Result<Self> {
-        Self::with(|text| {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(text.as_bytes())?;
-            stdout.flush()
+        Self::with(|work| match work {
+            Work::Write(text) => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(text.as_bytes())?;
+                stdout.flush()
+            }
+            Work::Sync => Ok(()),
         })
     }
 
-    fn with(mut write: impl FnMut(&str) -> io::Result<()> + Send + 'static) -> io::Result<Self> {
+    fn with(mut work: impl FnMut(&Work) -> io::Result<()> + Send + 'static) -> io::Result<Self> {
         let (jobs, inbox) = mpsc::channel::<Job>();
         let run = move || {
             for job in inbox {
                 // Whoever no longer waits will come again.
-                let _ = job.reply.send(write(&job.text));
+                let _ = job.reply.send(work(&job.work));
             }
         };
         std::thread::Builder::new().name("execution-logs".to_owned()).spawn(run)?;
@@ -61,17 +73,23 @@ impl Lines {
             text.push_str(&record.message);
             text.push('\n');
         }
-        let (reply, answer) = oneshot::channel();
-        let sent = self.jobs.send(Job { text, reply });
-        let written = match sent {
-            Ok(()) => answer.await.unwrap_or_else(|_| Err(io::Error::other("the writer ended"))),
-            Err(_) => Err(io::Error::other("the writer ended")),
-        };
-        let outcome = match written {
+        let outcome = match self.work(Work::Write(text)).await {
             Ok(()) => Outcome::Delivered,
             Err(error) => Outcome::Again(error.to_string()),
         };
         vec![outcome; entries.len()]
+    }
+
+    /// Brings what was written to the disk.
+    pub(super) async fn sync(&self) -> io::Result<()> {
+        self.work(Work::Sync).await
+    }
+
+    async fn work(&self, work: Work) -> io::Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let ended = || io::Error::other("the writer ended");
+        self.jobs.send(Job { work, reply }).map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 
@@ -82,6 +100,7 @@ struct RotatedFile {
     bytes: u64,
     most_bytes: u64,
     kept: usize,
+    unsynced: bool,
 }
 
 impl RotatedFile {
@@ -92,7 +111,7 @@ impl RotatedFile {
             // A crash or a full disk cut the last line short; it will be written again, as a line of its own.
             file.write_all(b"\n")?;
         }
-        Ok(Self { path, file, bytes, most_bytes, kept })
+        Ok(Self { path, file, bytes, most_bytes, kept, unsynced: false })
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -105,12 +124,21 @@ impl RotatedFile {
             self.file.set_len(length)?;
             return Err(error);
         }
-        self.file.sync_data()?;
         self.bytes += text.len() as u64;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file.sync_data()?;
+            self.unsynced = false;
+        }
         Ok(())
     }
 
     fn put_aside(&mut self) -> io::Result<()> {
+        self.sync()?;
         for number in (1..self.kept).rev() {
             let (from, to) = (numbered(&self.path, number), numbered(&self.path, number + 1));
             match std::fs::rename(from, to) {

@@ -102,6 +102,15 @@ impl Sink {
         }
     }
 
+    /// The shortest time between two rounds. What takes no time would be done for every turn by itself, and take it from
+    /// executions; the others are slow enough for many turns to come together.
+    fn breath(&self) -> Duration {
+        match self {
+            Self::Logs(LogSink::Lines(_)) => Duration::from_millis(20),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whether trouble with one execution's turns says nothing about those of others.
     fn tells_apart(&self) -> bool {
         matches!(self, Self::Webhook(_))
@@ -205,9 +214,21 @@ impl Sinks {
             }
         };
         let _in_time = tokio::time::timeout(at_most, all).await;
-        if let Err(error) = engine.forget_settled_notices().await {
-            tracing::warn!(%error, "what sinks were told last is told again at the next start");
+        if let Err(error) = self.forget(engine).await {
+            tracing::warn!(error, "what sinks were told last is told again at the next start");
         }
+    }
+
+    /// Lets the store forget what was told, which must not be lost any more.
+    async fn forget(&self, engine: &Engine) -> Result<(), String> {
+        let settled = engine.take_settled_notices();
+        if let Some(LogSink::Lines(lines)) = &self.logs
+            && let Err(error) = lines.sync().await
+        {
+            engine.keep_settled_notices(settled);
+            return Err(error.to_string());
+        }
+        engine.forget_notices(settled).await.map_err(|error| error.to_string())
     }
 
     /// Looks at the log group of a machine that is created (`new`) or changed, and has its stream ready.
