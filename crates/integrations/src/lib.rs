@@ -11,6 +11,7 @@
 //! | [`signing`] | Signature Version 4 |
 //! | [`client`] | HTTP/1.1, pooled, with limits on time and length |
 //! | [`retry`] | pauses, and why so little is repeated |
+//! | [`sinks`] | services that are told what happened: CloudWatch Logs, EventBridge |
 //! | [`metadata`] | `SdkHttpMetadata` and its kin in results |
 //! | [`error`] | no answer, or an answer that says no, in AWS's words |
 //!
@@ -33,6 +34,7 @@ pub mod error;
 pub mod metadata;
 pub mod retry;
 pub mod signing;
+pub mod sinks;
 
 use std::sync::Arc;
 
