@@ -75,6 +75,8 @@ enum Command {
     /// Prove that a data directory is what it must be
     #[command(after_help = check::HELP)]
     Check(check::CheckArgs),
+    /// Print the OpenAPI description of the API, the one that a server has at /openapi.json
+    Openapi,
     /// Print the version
     Version,
 }
@@ -167,6 +169,10 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Check(args) => check::check(&args),
+        Command::Openapi => {
+            print(&format!("{:#}\n", stepwright_api::openapi::document(env!("CARGO_PKG_VERSION"))));
+            Ok(())
+        }
         Command::Version => {
             print(concat!("stepwright ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(())

@@ -6,5 +6,6 @@ mod configuration;
 mod eval;
 mod hostile;
 mod migrate;
+mod openapi;
 mod operations;
 mod support;
