@@ -132,11 +132,13 @@ Examples:
       On a running server, where its activities have their workers";
 
 const VALIDATE_HELP: &str = "\
-Exit code: 0 the definition is right, 2 it is not.
+Exit code: 0 the definition is right, 1 it has warnings and --deny-warnings is given, 2 it is not right.
 
 Examples:
   stepwright validate order.asl.json
-  stepwright validate order.asl.json --json";
+  stepwright validate order.asl.json --json
+  stepwright validate order.asl.json --lint --deny-warnings
+      For CI: also what is valid and probably not meant";
 
 const QUARANTINE_HELP: &str = "\
 When an execution breaks an invariant of Stepwright itself, it is set aside as it was: nothing is lost, and it takes \

@@ -5,6 +5,7 @@ mod binary;
 mod configuration;
 mod eval;
 mod hostile;
+mod lint;
 mod migrate;
 mod openapi;
 mod operations;
