@@ -10,3 +10,4 @@ mod migrate;
 mod openapi;
 mod operations;
 mod support;
+mod versions;
