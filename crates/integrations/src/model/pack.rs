@@ -104,6 +104,11 @@ impl Pack {
         self.services.keys().map(String::as_str)
     }
 
+    /// The names of all services with their ids, `secretsmanager` with `Secrets Manager`, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services.iter().map(|(name, entry)| (name.as_str(), entry.id.as_str()))
+    }
+
     /// Whether there is such a service; reads no model.
     #[must_use]
     pub fn has_service(&self, name: &str) -> bool {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use stepwright_asl::{Diagnostic, Options, Severity, parse};
+use stepwright_integrations::model::Catalog;
 
 use super::{Failure, eprint, print};
 use crate::{definitions::not_served, excerpt::excerpt};
@@ -71,7 +72,7 @@ impl Found {
 
 /// Checks a definition.
 pub(super) fn check(text: &str) -> Found {
-    let parsed = parse(text, &Options::default());
+    let parsed = parse(text, &Options { sdk: Some(&Catalog), ..Options::default() });
     Found {
         valid: parsed.definition.is_some(),
         unsupported: parsed.unsupported.iter().map(not_served).collect(),
