@@ -115,6 +115,13 @@ impl Endpoint {
         let base = self.base.replacen(&self.authority, &authority, 1);
         Self { base, authority, loopback: self.loopback }
     }
+
+    /// The same path at another place.
+    #[must_use]
+    pub(crate) fn at(&self, place: &Self) -> Self {
+        let base = self.base.replacen(&self.authority, &place.authority, 1);
+        Self { base, authority: place.authority.clone(), loopback: place.loopback }
+    }
 }
 
 fn is_loopback(host: &str) -> bool {

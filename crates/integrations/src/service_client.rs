@@ -177,10 +177,11 @@ impl ServiceClient {
         let resolved = self.resolve(model, operation, &input, region, custom).map_err(CallError::NotAnswered)?;
         let mut endpoint =
             Endpoint::parse(&resolved.url).map_err(|rule| unsendable(format!("{}: {rule}", resolved.url)))?;
-        if let Some(prefix) = &wire.host_prefix
-            && custom.is_none()
-        {
-            endpoint = endpoint.with_host_prefix(prefix);
+        match (custom, &wire.host_prefix) {
+            // A place that was named is not changed: a stand-in has no host for each account. The path may be.
+            (Some(custom), _) => endpoint = endpoint.at(custom),
+            (None, Some(prefix)) => endpoint = endpoint.with_host_prefix(prefix),
+            (None, None) => {}
         }
         wire.headers.extend(resolved.headers);
         finish(model, operation, &input, &mut wire);

@@ -228,7 +228,8 @@ mod tests {
         check("dynamodb", "DynamoDB", Protocol::Json, "transactWriteItems");
         check("secretsmanager", "Secrets Manager", Protocol::Json, "getSecretValue");
         check("eventbridge", "EventBridge", Protocol::Json, "putEvents");
-        check("cloudwatch", "CloudWatch", Protocol::Cbor, "putMetricData");
+        check("cloudwatch", "CloudWatch", Protocol::Json, "putMetricData");
+        check("eventbridgev2", "EventBridgeV2", Protocol::Cbor, "createEventBus");
         check("ec2", "EC2", Protocol::Ec2, "describeInstances");
         check("iam", "IAM", Protocol::Query, "listMFADevices");
         check("lambda", "Lambda", Protocol::RestJson, "invoke");
