@@ -109,7 +109,7 @@ impl Webhook {
             .header("stepwright-signature", signature(&self.secret, now, &body))
             .body(Bytes::from(body))
             .map_err(|error| error.to_string())?;
-        match self.http.send(request).await {
+        match self.http.send(request, None).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
             Ok(answer) => Err(format!("HTTP {}", answer.status.as_u16())),
             Err(error) => Err(error.to_string()),
