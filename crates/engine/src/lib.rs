@@ -32,6 +32,7 @@ mod options;
 mod pace;
 mod page;
 mod quarantine;
+mod quotas;
 mod reads;
 mod recent_turns;
 mod recovery;
@@ -55,7 +56,8 @@ pub use facade::Engine;
 pub use log_level::LogLevel;
 pub use model::*;
 pub use notices::{Channel, Notice, NoticeOptions};
-pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, Step, StepFunction};
+pub use options::{Compile, EngineOptions, OPEN_MS, OnLost, RETENTION_MS, Step, StepFunction};
+pub use quotas::Quotas;
 #[doc(hidden)]
 pub use stepped::{FiredTimer, Stepper, token_key};
 pub use told::{Settled, Told, ToldTurn};

@@ -190,7 +190,11 @@ impl Turn<'_> {
                 let closing = self.execution.head.closing.as_ref();
                 closing.is_some_and(|closing| closing.status != Status::Succeeded)
             }
-            InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle | InputKind::Pause => true,
+            InputKind::Stop { .. }
+            | InputKind::Abandon { .. }
+            | InputKind::Settle
+            | InputKind::Pause
+            | InputKind::Expire => true,
             InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => self.timer(*timer).is_some(),
             InputKind::ActivityFound { task }
             | InputKind::ActivityMissing { task }
@@ -234,6 +238,12 @@ impl Turn<'_> {
                 Ok(())
             }
             InputKind::Redrive => self.redrive(),
+            InputKind::Expire => {
+                let failure = Failure { error: Some("States.Timeout".into()), cause: None };
+                let tip = self.execution.frames.get(&FrameId::ROOT).map_or(0, |root| root.tip);
+                self.write(tip, EventKind::ExecutionTimedOut(failure.clone()));
+                Err(self.close(Status::TimedOut, None, failure))
+            }
             InputKind::Stop { error, cause } => {
                 let failure = Failure { error, cause };
                 self.write(0, EventKind::ExecutionAborted(failure.clone()));

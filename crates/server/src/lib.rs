@@ -38,3 +38,4 @@ mod operations;
 mod self_calls;
 pub mod service;
 pub mod sinks;
+mod throttle;

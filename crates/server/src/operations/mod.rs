@@ -6,6 +6,7 @@
 mod activities;
 mod configuration;
 mod executions;
+mod map_runs;
 mod state_machines;
 mod tags;
 mod tasks;
@@ -20,18 +21,19 @@ use stepwright_api::{
         CreateStateMachineInput, CreateStateMachineOutput, DeleteActivityInput, DeleteActivityOutput,
         DeleteStateMachineAliasInput, DeleteStateMachineAliasOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
         DeleteStateMachineVersionInput, DeleteStateMachineVersionOutput, DescribeActivityInput, DescribeActivityOutput,
-        DescribeExecutionInput, DescribeExecutionOutput, DescribeStateMachineAliasInput,
-        DescribeStateMachineAliasOutput, DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput,
-        DescribeStateMachineInput, DescribeStateMachineOutput, GetActivityTaskInput, GetActivityTaskOutput,
-        GetExecutionHistoryInput, GetExecutionHistoryOutput, ListActivitiesInput, ListActivitiesOutput,
-        ListExecutionsInput, ListExecutionsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput,
-        ListStateMachineVersionsInput, ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput,
-        ListTagsForResourceInput, ListTagsForResourceOutput, PublishStateMachineVersionInput,
-        PublishStateMachineVersionOutput, RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput,
-        SendTaskFailureOutput, SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput,
-        SendTaskSuccessOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
-        TagResourceInput, TagResourceOutput, UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput,
-        UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
+        DescribeExecutionInput, DescribeExecutionOutput, DescribeMapRunInput, DescribeMapRunOutput,
+        DescribeStateMachineAliasInput, DescribeStateMachineAliasOutput, DescribeStateMachineForExecutionInput,
+        DescribeStateMachineForExecutionOutput, DescribeStateMachineInput, DescribeStateMachineOutput,
+        GetActivityTaskInput, GetActivityTaskOutput, GetExecutionHistoryInput, GetExecutionHistoryOutput,
+        ListActivitiesInput, ListActivitiesOutput, ListExecutionsInput, ListExecutionsOutput, ListMapRunsInput,
+        ListMapRunsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput, ListStateMachineVersionsInput,
+        ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput, ListTagsForResourceInput,
+        ListTagsForResourceOutput, PublishStateMachineVersionInput, PublishStateMachineVersionOutput,
+        RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput, SendTaskFailureOutput,
+        SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput,
+        StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput,
+        TagResourceOutput, UntagResourceInput, UntagResourceOutput, UpdateMapRunInput, UpdateMapRunOutput,
+        UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
         ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
@@ -90,6 +92,7 @@ macro_rules! operations {
         impl Operations for Call<'_> {
             $($(
                 async fn $operation(&self, context: &RequestContext, input: $input) -> Result<$output, ApiError> {
+                    self.service.throttle(context, stringify!($operation))?;
                     // Boxed: a request's future would else be as large as that of the largest operation, and it is moved.
                     Box::pin($family::$operation(self, context, input)).await
                 }
@@ -125,6 +128,10 @@ operations! {
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
         redrive_execution(RedriveExecutionInput) -> RedriveExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
+    map_runs:
+        describe_map_run(DescribeMapRunInput) -> DescribeMapRunOutput,
+        list_map_runs(ListMapRunsInput) -> ListMapRunsOutput,
+        update_map_run(UpdateMapRunInput) -> UpdateMapRunOutput;
     activities:
         create_activity(CreateActivityInput) -> CreateActivityOutput,
         describe_activity(DescribeActivityInput) -> DescribeActivityOutput,

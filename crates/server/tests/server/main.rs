@@ -6,6 +6,7 @@ mod configuration;
 mod eval;
 mod hostile;
 mod lint;
+mod map_runs;
 mod migrate;
 mod openapi;
 mod operations;
