@@ -18,6 +18,7 @@ mod check;
 pub mod definition;
 mod diagnostic;
 pub mod json;
+pub mod lint;
 mod registry;
 pub mod resource;
 mod timestamp;

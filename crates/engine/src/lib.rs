@@ -35,6 +35,7 @@ mod quarantine;
 mod reads;
 mod recent_turns;
 mod recovery;
+mod redrive;
 mod rows;
 mod running;
 mod secrets;
@@ -48,7 +49,7 @@ mod versions;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;
-pub use error::{Error, Result};
+pub use error::{Error, NotRedrivable, Result};
 pub use event_sink::{EventSink, ExpressEvents};
 pub use facade::Engine;
 pub use log_level::LogLevel;
