@@ -54,7 +54,7 @@ pub(super) fn of_turn(told: &Told) -> Vec<StatusEvent> {
 fn of_event(told: &Told, turn: &ToldTurn, event: &Event) -> Option<StatusEvent> {
     let none = &Failure::default();
     let (status, output, failure): (&str, Option<&Payload>, &Failure) = match &event.kind {
-        EventKind::ExecutionStarted { .. } => ("RUNNING", None, none),
+        EventKind::ExecutionStarted { .. } | EventKind::ExecutionRedriven { .. } => ("RUNNING", None, none),
         EventKind::ExecutionSucceeded { output } => ("SUCCEEDED", Some(output), none),
         EventKind::ExecutionFailed(failure) => ("FAILED", None, failure),
         EventKind::ExecutionAborted(failure) => ("ABORTED", None, failure),

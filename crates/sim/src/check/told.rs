@@ -90,6 +90,7 @@ fn wanted(channel: Channel, event: &EventKind) -> bool {
         || matches!(
             event,
             K::ExecutionStarted { .. }
+                | K::ExecutionRedriven { .. }
                 | K::ExecutionSucceeded { .. }
                 | K::ExecutionFailed(_)
                 | K::ExecutionAborted(_)
