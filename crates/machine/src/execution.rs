@@ -192,6 +192,14 @@ impl Execution {
         Self { info, head, frames: BTreeMap::new(), length: TurnLength::default() }
     }
 
+    /// The next turn, at this time.
+    pub(crate) fn begin_turn(&mut self, at: Millis) {
+        self.head.turn += 1;
+        self.head.turn_payloads = 0;
+        self.head.last_at = at;
+        self.length = TurnLength::default();
+    }
+
     /// Its status.
     #[must_use]
     pub fn status(&self) -> Status {
