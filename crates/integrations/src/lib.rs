@@ -11,6 +11,7 @@
 //! | [`signing`] | Signature Version 4 |
 //! | [`client`] | HTTP/1.1, pooled, with limits on time and length |
 //! | [`retry`] | pauses, and why so little is repeated |
+//! | [`model`] | what services say of themselves: operations, shapes, protocols, from a pack in the binary |
 //! | [`metadata`] | `SdkHttpMetadata` and its kin in results |
 //! | [`error`] | no answer, or an answer that says no, in AWS's words |
 //!
@@ -31,6 +32,7 @@ pub mod credentials;
 pub mod endpoint;
 pub mod error;
 pub mod metadata;
+pub mod model;
 pub mod retry;
 pub mod signing;
 
