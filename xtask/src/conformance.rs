@@ -39,18 +39,25 @@ const AREAS: &[&str] = &[
 const SERVED: &[&str] = &[
     "CreateActivity",
     "CreateStateMachine",
+    "CreateStateMachineAlias",
     "DeleteActivity",
     "DeleteStateMachine",
+    "DeleteStateMachineAlias",
+    "DeleteStateMachineVersion",
     "DescribeActivity",
     "DescribeExecution",
     "DescribeStateMachine",
+    "DescribeStateMachineAlias",
     "DescribeStateMachineForExecution",
     "GetActivityTask",
     "GetExecutionHistory",
     "ListActivities",
     "ListExecutions",
+    "ListStateMachineAliases",
+    "ListStateMachineVersions",
     "ListStateMachines",
     "ListTagsForResource",
+    "PublishStateMachineVersion",
     "SendTaskFailure",
     "SendTaskHeartbeat",
     "SendTaskSuccess",
@@ -59,6 +66,7 @@ const SERVED: &[&str] = &[
     "TagResource",
     "UntagResource",
     "UpdateStateMachine",
+    "UpdateStateMachineAlias",
     "ValidateStateMachineDefinition",
 ];
 
@@ -132,9 +140,6 @@ fn scope(case: &Value) -> Scope {
         }
         if let Some(service) = integrations(definition).find(|service| !INTEGRATIONS.contains(service)) {
             return Scope::Later(format!("integration {service}"));
-        }
-        if request["publish"] == true {
-            return Scope::Later("versions".to_string());
         }
     }
     let needs = case["needs"].as_array().unwrap_or(&empty);
@@ -422,6 +427,5 @@ mod tests {
         check(calls("lambda:invoke"), Scope::In);
         check(calls("sqs:sendMessage.waitForTaskToken"), later("integration sqs"));
         check(calls("aws-sdk:s3:getObject"), later("integration aws-sdk:s3"));
-        check(json!({"steps": [step("UpdateStateMachine", json!({"publish": true}))]}), later("versions"));
     }
 }

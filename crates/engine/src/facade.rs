@@ -20,9 +20,9 @@ use crate::{
     error::{Error, Result},
     message::{ExecutionRef, Leave, Origin, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewExecution,
-        NewStateMachine, Page, PageRequest, Progress, QuarantinedExecution, Scope, Started, StateMachine,
-        StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
+        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewAlias,
+        NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication, QuarantinedExecution, Scope, Started,
+        StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
     running::Running,
@@ -112,7 +112,7 @@ impl Engine {
         self.change(move |shared| async move { shared.update_state_machine(&scope, &arn, update).await }).await
     }
 
-    /// DescribeStateMachine.
+    /// DescribeStateMachine: of the machine, of a version, or of the first version that an alias routes to.
     ///
     /// # Errors
     /// `StateMachineDoesNotExist`.
@@ -152,6 +152,90 @@ impl Engine {
         self.change(move |shared| async move { shared.delete_state_machine(&scope, &arn).await }).await
     }
 
+    // Versions and aliases
+
+    /// PublishStateMachineVersion: the revision in force becomes a version, or is one already.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `RevisionConflict`, `VersionConflict`, `TooManyVersions`.
+    pub async fn publish_version(&self, scope: &Scope, arn: &str, publication: Publication) -> Result<Created> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.publish_version(&scope, &arn, publication).await }).await
+    }
+
+    /// DeleteStateMachineVersion. One that is gone is no error.
+    ///
+    /// # Errors
+    /// `VersionInUse`.
+    pub async fn delete_version(&self, scope: &Scope, arn: &str) -> Result<()> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_version(&scope, &arn).await }).await
+    }
+
+    /// ListStateMachineVersions, the newest first.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `InvalidPageToken`.
+    pub async fn list_versions(&self, scope: &Scope, arn: &str, page: PageRequest) -> Result<Page<Created>> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.list_versions(&scope, &arn, &page)).await
+    }
+
+    /// CreateStateMachineAlias. One that is equal is returned as it is.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` (a version), `AliasConflict`, `StateMachineDeleting`, `TooManyAliases`.
+    pub async fn create_alias(&self, scope: &Scope, new: NewAlias) -> Result<Created> {
+        let scope = scope.clone();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.create_alias(&scope, new).await }).await
+    }
+
+    /// UpdateStateMachineAlias: when.
+    ///
+    /// # Errors
+    /// `AliasDoesNotExist`, `ResourceNotFound` (a version), `StateMachineDeleting`.
+    pub async fn update_alias(&self, scope: &Scope, arn: &str, update: AliasUpdate) -> Result<Millis> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.update_alias(&scope, &arn, update).await }).await
+    }
+
+    /// DescribeStateMachineAlias.
+    ///
+    /// # Errors
+    /// `AliasDoesNotExist`.
+    pub async fn describe_alias(&self, scope: &Scope, arn: &str) -> Result<Alias> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.describe_alias(&scope, &arn)).await
+    }
+
+    /// DeleteStateMachineAlias. One that is gone is no error.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`.
+    pub async fn delete_alias(&self, scope: &Scope, arn: &str) -> Result<()> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_alias(&scope, &arn).await }).await
+    }
+
+    /// ListStateMachineAliases, by name: of a machine, or those that route to a version.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `InvalidPageToken`.
+    pub async fn list_aliases(&self, scope: &Scope, arn: &str, page: PageRequest) -> Result<Page<Created>> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.list_aliases(&scope, &arn, &page)).await
+    }
+
     // Executions
 
     /// StartExecution. The same name and input as a running execution: that one.
@@ -163,17 +247,20 @@ impl Engine {
         shared.check_new()?;
         let missing = || Error::StateMachineDoesNotExist { arn: new.state_machine_arn.clone() };
         let number = shared.catalog.scope_number(scope).ok_or_else(missing)?;
-        let machine = arn::name_of(&new.state_machine_arn, scope, "stateMachine").ok_or_else(missing)?;
-        let (machine, permit) = shared.catalog.permit_start(number, machine, &new.state_machine_arn)?;
+        let (name, qualifier) = arn::machine_of(&new.state_machine_arn, scope).ok_or_else(missing)?;
+        let (machine, resolved, permit) =
+            shared.catalog.permit_start(number, name, qualifier, shared.seed(), &new.state_machine_arn)?;
         if machine.express {
             return Err(Error::StateMachineTypeNotSupported { arn: machine.arn });
         }
-        let revision = shared.catalog.revision(number, machine.number, machine.revision)?;
+        let revision = shared.catalog.revision(number, machine.number, resolved.revision)?;
         let (reply, answer) = oneshot::channel();
         let shard = usize::from(partition(&machine.arn, &new.name)) % shared.shards.len();
         let request = StartRequest {
             scope: number,
             revision,
+            version: resolved.version,
+            alias: resolved.alias,
             permit,
             arn: arn::execution(&machine.arn, &new.name),
             name: new.name,
@@ -195,7 +282,7 @@ impl Engine {
         self.read(move |shared| shared.describe_execution(&scope, &arn)).await
     }
 
-    /// ListExecutions of a state machine, newest first; `status` keeps only those.
+    /// ListExecutions of a state machine, a version or an alias, newest first; `status` keeps only those.
     ///
     /// # Errors
     /// `StateMachineDoesNotExist`, `StateMachineTypeNotSupported`, `InvalidPageToken`.

@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod facade;
 mod lane;
+mod lists;
 mod load;
 mod machines;
 mod mailbox;
@@ -39,6 +40,7 @@ mod shared;
 mod stepped;
 mod timers;
 mod turn;
+mod versions;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;

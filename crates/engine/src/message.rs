@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use stepwright_machine::{ExecutionId, InputKind, Millis, TaskId, TimerId};
-use stepwright_store::{Commit, keys::ScopeNumber};
+use stepwright_store::{
+    Commit,
+    keys::{ScopeNumber, VersionNumber},
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -55,6 +58,9 @@ pub(crate) struct QueuedTask {
 pub(crate) struct StartRequest {
     pub(crate) scope: ScopeNumber,
     pub(crate) revision: Arc<Revision>,
+    /// The version and the alias it is started by.
+    pub(crate) version: Option<VersionNumber>,
+    pub(crate) alias: Option<Arc<str>>,
     pub(crate) permit: StartPermit,
     pub(crate) arn: Arc<str>,
     pub(crate) name: Arc<str>,

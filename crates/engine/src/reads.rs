@@ -4,12 +4,13 @@ use std::{ops::Bound, sync::Arc};
 
 use stepwright_machine::{EventId, Head, Millis, Payload, Status, TurnId};
 use stepwright_store::{
-    Order, Table, keys,
+    Order, Table,
+    keys::{self, Listed},
     records::{self, ExecutionRow, ListRow, NameRow, QuarantineRow, TurnRow},
 };
 
 use crate::{
-    arn,
+    arn::{self, Qualifier},
     catalog::{Revision, corrupt},
     error::{Error, Result},
     events::payloads_mut,
@@ -21,6 +22,7 @@ use crate::{
     page, quarantine,
     rows::PayloadReader,
     shared::Shared,
+    versions,
 };
 
 /// Bytes after which a page of a history ends.
@@ -131,12 +133,17 @@ impl Shared {
     ) -> Result<Page<ExecutionItem>> {
         let missing = || Error::StateMachineDoesNotExist { arn: machine_arn.into() };
         let number = self.catalog.scope_number(scope).ok_or_else(missing)?;
-        let name = arn::name_of(machine_arn, scope, "stateMachine").ok_or_else(missing)?;
-        let machine = self.catalog.machine(number, name).ok_or_else(missing)?;
+        let (name, qualifier) = arn::machine_of(machine_arn, scope).ok_or_else(missing)?;
+        let (machine, _) = self.catalog.resolve(number, name, qualifier, 0).ok_or_else(missing)?;
         if machine.express {
             return Err(Error::StateMachineTypeNotSupported { arn: machine_arn.into() });
         }
-        let list = keys::list(number, machine.number, status);
+        let listed = match qualifier {
+            None => Listed::All,
+            Some(Qualifier::Version(version)) => Listed::Version(version),
+            Some(Qualifier::Alias(alias)) => Listed::Alias(alias),
+        };
+        let list = keys::list(number, machine.number, listed, status);
         let binding: &[&[u8]] = &[b"executions", &list];
         let end = match &request.next_token {
             Some(token) => page::open(&self.secrets, binding, token, now)?,
@@ -157,7 +164,11 @@ impl Shared {
         let items = rows.iter().map(|(key, value)| {
             let id = keys::parse_list_entry(key).ok_or_else(|| corrupt("the key of a list"))?;
             let row: ListRow = records::decode(Table::List, value)?;
+            let more = row.more.as_deref().cloned().unwrap_or_default();
             Ok(ExecutionItem {
+                version_arn: more.version.map(|version| versions::version_arn(&machine.arn, version)),
+                alias_arn: more.alias.map(|alias| format!("{}:{alias}", machine.arn).into()),
+                redriven_at: more.redriven_at,
                 arn: arn::execution(&machine.arn, &row.name),
                 state_machine_arn: machine.arn.clone(),
                 name: row.name,
@@ -252,6 +263,7 @@ pub(crate) fn state_machine(revision: &Revision, deleting: bool) -> StateMachine
             encryption: row.encryption.clone(),
         },
         revision_id: row.id.clone(),
+        description: None,
     }
 }
 

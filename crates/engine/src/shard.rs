@@ -241,12 +241,13 @@ impl Shard {
             semantics: SEMANTICS,
             limits: (common != Limits::AWS).then_some(common),
             trace_header: request.trace_header,
-            version: None,
-            alias: None,
+            version: request.version,
+            alias: request.alias,
             redriven: None,
             input: Payload::new(request.input.clone()),
             end: None,
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
+            redrive_tokens: None,
         };
         let info = self.shared.info(execution, &row, &request.revision.row);
         let hot = Hot {

@@ -14,11 +14,12 @@ use stepwright_machine::{
 };
 use stepwright_store::{
     Commit, Table, keys,
-    records::{self, EndRow, ExecutionRow, ListRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
+    records::{self, EndRow, ExecutionRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
 };
 
 use crate::{
     catalog::Revision,
+    lists,
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
 };
@@ -269,20 +270,20 @@ fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit
             next_number: head.next_number,
         });
         if !first {
-            let running = keys::list_entry(scope, hot.row.machine, Some(Status::Running), id);
-            commit.delete(Table::List, running);
+            for running in lists::entries(scope, id, &hot.row, Some(Status::Running)) {
+                commit.delete(Table::List, running);
+            }
         }
     }
     commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
-    let item = ListRow {
-        name: hot.row.name.clone(),
-        end: closing.map(|closing| (closing.status, closing.at)),
-        redrive_count: hot.row.redriven.map_or(0, |(count, _)| count),
-    };
-    let item = records::encode(&item);
+    let item = records::encode(&lists::shown(&hot.row));
+    for entry in lists::entries(scope, id, &hot.row, None) {
+        commit.put(Table::List, entry, &item);
+    }
     let status = closing.map_or(Status::Running, |closing| closing.status);
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), &item);
-    commit.insert(Table::List, keys::list_entry(scope, hot.row.machine, Some(status), id), item);
+    for entry in lists::entries(scope, id, &hot.row, Some(status)) {
+        commit.insert(Table::List, entry, &item);
+    }
 }
 
 fn write_timers(execution: ExecutionRef, effects: &Effects, first: bool, commit: &mut Commit, after: &mut Vec<After>) {

@@ -3,6 +3,8 @@
 use stepwright_api::{ApiError, ErrorCode};
 use stepwright_engine::Error;
 
+use crate::operations::INITIAL;
+
 /// The AWS error for what the engine refused.
 pub(crate) fn to_api(error: Error) -> ApiError {
     use Error as E;
@@ -15,6 +17,33 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             ApiError::new(ErrorCode::StateMachineDeleting, format!("State Machine Deleting: '{arn}'"))
         }
         E::StateMachineTypeNotSupported { .. } => type_not_supported(),
+        E::RevisionConflict { given, current } => {
+            let spelled = |id: &str| if id.is_empty() { INITIAL.to_owned() } else { id.to_owned() };
+            let (given, current) = (spelled(&given), spelled(current.as_deref().unwrap_or_default()));
+            conflict(format!(
+                "Failed to publish the State Machine version for revision {given}. The current State Machine revision \
+                 is {current}."
+            ))
+        }
+        E::VersionConflict { version } => conflict(format!(
+            "Failed to publish the State Machine version: the revision is published already, as {version}, with \
+             another description."
+        )),
+        E::VersionInUse { aliases } => conflict(format!(
+            "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this \
+             version: [{}]",
+            aliases.join(", ")
+        )),
+        E::TooManyVersions { arn, limit } => quota(format!("The state machine '{arn}' has {limit} versions, the most")),
+        E::AliasConflict { .. } => conflict(
+            "Failed to create alias because an alias with the same name and a different routing configuration already \
+             exists.",
+        ),
+        E::AliasDoesNotExist { arn } => {
+            ApiError::new(ErrorCode::ResourceNotFound, "Request references a resource that does not exist.")
+                .with_resource_name(&*arn)
+        }
+        E::TooManyAliases { arn, limit } => quota(format!("The state machine '{arn}' has {limit} aliases, the most")),
         E::MissingRequiredParameter => missing_update(),
         E::ExecutionDoesNotExist { arn } => {
             ApiError::new(ErrorCode::ExecutionDoesNotExist, format!("Execution Does Not Exist: '{arn}'"))
@@ -57,6 +86,14 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             ApiError::internal("Stored data could not be read; the server's log says which")
         }
     }
+}
+
+fn conflict(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::ConflictException, message)
+}
+
+fn quota(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::ServiceQuotaExceededException, message)
 }
 
 fn unavailable(message: &str) -> ApiError {

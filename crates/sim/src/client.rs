@@ -192,6 +192,7 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
     Ok(match call {
         Call::CreateMachine(machine) => {
             let new = NewStateMachine {
+                publish: None,
                 arn: machine_arn(&machine.name).into(),
                 name: machine.name.as_str().into(),
                 definition: valid(&machine.definition),

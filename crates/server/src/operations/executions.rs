@@ -18,7 +18,7 @@ use stepwright_machine::Status;
 
 use super::{Call, labelled, page, scope, shared};
 use crate::{
-    errors::{not_served_yet, resource_not_found, state_machine_does_not_exist, to_api, validation},
+    errors::{not_served_yet, resource_not_found, to_api, validation},
     history_wire::Speller,
     ids::random_uuid,
     json_text::{self, MAX_BYTES},
@@ -43,10 +43,6 @@ pub(super) async fn start_execution(
     }
     let text = input.input.unwrap_or_else(|| "{}".to_owned());
     check_input(&text)?;
-    if !arn.is_unqualified() {
-        // A version or an alias: not served yet, so none exists.
-        return Err(state_machine_does_not_exist(&input.state_machine_arn));
-    }
     // The HTTP header wins; one that AWS would not take is no reason to refuse the start.
     let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
     let new = NewExecution {
@@ -163,9 +159,6 @@ pub(super) async fn list_executions(
     if arn.label.is_some() {
         return Err(labelled());
     }
-    if !arn.is_unqualified() {
-        return Err(state_machine_does_not_exist(&text));
-    }
     let page = call
         .engine()
         .list_executions(&scope(context), &text, status, page(input.max_results, input.next_token))
@@ -183,10 +176,10 @@ pub(super) async fn list_executions(
             stop_date: item.stopped_at.map(Timestamp),
             map_run_arn: None,
             item_count: None,
-            state_machine_version_arn: None,
-            state_machine_alias_arn: None,
+            state_machine_version_arn: item.version_arn.as_deref().map(ToString::to_string),
+            state_machine_alias_arn: item.alias_arn.as_deref().map(ToString::to_string),
             redrive_count: Some(i32::try_from(item.redrive_count).unwrap_or(i32::MAX)),
-            redrive_date: None,
+            redrive_date: item.redriven_at.map(Timestamp),
         })
         .collect();
     Ok(ListExecutionsOutput { executions, next_token: page.next_token })

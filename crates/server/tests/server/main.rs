@@ -8,3 +8,4 @@ mod hostile;
 mod migrate;
 mod operations;
 mod support;
+mod versions;
