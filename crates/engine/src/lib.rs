@@ -26,6 +26,7 @@ mod maintenance;
 mod message;
 pub mod model;
 mod options;
+mod outside;
 mod pace;
 mod page;
 mod quarantine;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     config::{Durability, OnLost, Settings},
     definitions,
+    operations::Tests,
     self_calls::SelfCalls,
 };
 
@@ -53,6 +54,7 @@ pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
     self_calls: Arc<SelfCalls>,
+    tests: Tests,
     stop: watch::Sender<bool>,
 }
 
@@ -65,7 +67,8 @@ impl Service {
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
         let self_calls = Arc::new(SelfCalls::default());
         let engine = RwLock::new(open_engine(&settings, &self_calls)?);
-        let service = Arc::new(Self { settings, engine, self_calls, stop: watch::Sender::new(false) });
+        let service =
+            Arc::new(Self { settings, engine, self_calls, tests: Tests::default(), stop: watch::Sender::new(false) });
         service.self_calls.attach(&service);
         Ok(service)
     }
@@ -74,6 +77,16 @@ impl Service {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The limits of executions.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.settings)
+    }
+
+    /// What all tests of states share.
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.tests
     }
 
     /// The engine of the moment.
@@ -173,17 +186,21 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
-    options.limits = Limits {
-        history_events: settings.history_events,
-        payload_bytes: settings.payload_bytes,
-        inline_concurrency: settings.inline_map_concurrency,
-        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
-    };
+    options.limits = limits(settings);
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,
         OnLost::Resend => stepwright_engine::OnLost::Resend,
     };
     options
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        history_events: settings.history_events,
+        payload_bytes: settings.payload_bytes,
+        inline_concurrency: settings.inline_map_concurrency,
+        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    }
 }
 
 /// A connector with the concurrency of the settings.

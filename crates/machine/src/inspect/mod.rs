@@ -141,6 +141,18 @@ impl Inspection {
         self.definition.state(self.state)
     }
 
+    /// The definition that it belongs to.
+    #[must_use]
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// The execution that it seems to belong to.
+    #[must_use]
+    pub fn info(&self) -> &ExecutionInfo {
+        &self.execution.info
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {

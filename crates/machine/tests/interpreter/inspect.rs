@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use stepwright_asl::{Options, StateId, parse, parse_state};
 use stepwright_machine::{
-    ExecutionId, ExecutionInfo, Failure, Limits, Payload, SEMANTICS,
+    ExecutionInfo, Failure, Payload,
     inspect::{Inspection, Noted, Setup, Standing, Verdict},
 };
 
@@ -16,22 +16,10 @@ const NOW: i64 = 1_700_000_000_000;
 
 fn setup(input: &str) -> Setup {
     let info = ExecutionInfo {
-        id: ExecutionId::from_bytes([0; 16]),
         arn: "arn:aws:states:us-east-1:000000000000:express:m:n".into(),
         name: "n".into(),
-        role_arn: "".into(),
-        state_machine_arn: "arn:aws:states:us-east-1:000000000000:stateMachine:m".into(),
-        state_machine_name: "m".into(),
-        version_arn: None,
-        alias_arn: None,
-        machine: 0,
-        revision: 0,
         started_at: NOW,
-        trace_header: None,
-        limits: Limits::AWS,
-        semantics: SEMANTICS,
-        scope: 0,
-        token_key: [0; 32],
+        ..ExecutionInfo::nowhere()
     };
     Setup {
         info,

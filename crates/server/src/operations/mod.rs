@@ -9,6 +9,7 @@ mod executions;
 mod state_machines;
 mod tags;
 mod tasks;
+mod test_state;
 mod versions;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,14 +31,16 @@ use stepwright_api::{
         PublishStateMachineVersionOutput, SendTaskFailureInput, SendTaskFailureOutput, SendTaskHeartbeatInput,
         SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
         StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
-        UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput,
-        UpdateStateMachineInput, UpdateStateMachineOutput, ValidateStateMachineDefinitionInput,
-        ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
+        TestStateInput, TestStateOutput, UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput,
+        UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
+        ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
 
 pub(crate) use self::versions::INITIAL;
+pub(crate) use test_state::Tests;
+
 use crate::{errors::validation, service::Service};
 
 /// One request, while it is served.
@@ -138,4 +141,6 @@ operations! {
         tag_resource(TagResourceInput) -> TagResourceOutput,
         untag_resource(UntagResourceInput) -> UntagResourceOutput,
         list_tags_for_resource(ListTagsForResourceInput) -> ListTagsForResourceOutput;
+    test_state:
+        test_state(TestStateInput) -> TestStateOutput;
 }

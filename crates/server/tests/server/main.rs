@@ -8,4 +8,5 @@ mod hostile;
 mod migrate;
 mod operations;
 mod support;
+mod test_state;
 mod versions;
