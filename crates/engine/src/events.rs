@@ -41,6 +41,7 @@ pub(crate) fn payloads_mut(kind: &mut EventKind) -> Vec<&mut Payload> {
         | EventKind::MapIterationSucceeded { .. }
         | EventKind::MapIterationFailed { .. }
         | EventKind::MapIterationAborted { .. }
-        | EventKind::EvaluationFailed { .. } => Vec::new(),
+        | EventKind::EvaluationFailed { .. }
+        | EventKind::ExecutionRedriven { .. } => Vec::new(),
     }
 }

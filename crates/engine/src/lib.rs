@@ -33,6 +33,7 @@ mod quarantine;
 mod reads;
 mod recent_turns;
 mod recovery;
+mod redrive;
 mod rows;
 mod running;
 mod secrets;
@@ -45,7 +46,7 @@ mod versions;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;
-pub use error::{Error, Result};
+pub use error::{Error, NotRedrivable, Result};
 pub use facade::Engine;
 pub use model::*;
 pub use options::{Compile, EngineOptions, OnLost, RETENTION_MS, Step, StepFunction};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::NotRedrivable;
+
 use stepwright_machine::{Definition, EventId, EventKind, Millis, Status};
 
 /// An account in a region: resources of different scopes never see each other.
@@ -281,8 +283,8 @@ pub struct ExecutionDescription {
     pub redriven_at: Option<Millis>,
     /// The number of its last event.
     pub last_event: EventId,
-    /// Whether its state machine is being deleted, or gone.
-    pub state_machine_deleting: bool,
+    /// Why it cannot be redriven, if it cannot.
+    pub not_redrivable: Option<NotRedrivable>,
     /// Whether it is in quarantine (then it stands still).
     pub quarantined: bool,
 }

@@ -153,6 +153,11 @@ impl Shard {
                     after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
                 }
                 Origin::Stop(None) => {}
+                // One that breaks when it is redriven stays closed.
+                Origin::Redrive(reply) => {
+                    let result = Err(Error::Quarantined { arn: row.arn.clone() });
+                    after.push(After::Redriven { reply, result });
+                }
             }
         }
         // A machine that is being deleted asks its executions to stop again and again; that changes nothing.
@@ -301,6 +306,9 @@ impl Shard {
         put_entries(scope, id, &row, Status::Failed, &mut commit);
         commit.delete(Table::Head, key.clone());
         commit.delete(Table::Quarantine, key.clone());
+        if let Some((timer, due)) = head.as_ref().and_then(|head| head.timeout) {
+            commit.delete(Table::Timer, keys::timer(due, scope, id, timer));
+        }
         let mut after = Vec::new();
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {

@@ -196,7 +196,7 @@ impl Shared {
             // A caller that no longer listens misses nothing that is not in the store.
             After::Started { reply, result } => drop(reply.send(result)),
             After::Answered { reply, result } => drop(reply.send(result)),
-            After::Stopped { reply, result } => drop(reply.send(result)),
+            After::Stopped { reply, result } | After::Redriven { reply, result } => drop(reply.send(result)),
             After::TimerTaken(timer) => self.timers.taken(timer),
             After::TimerSet(timer) => self.timers.set(timer),
             After::HandOver { poller, queued, token, input, .. } => {
@@ -233,7 +233,7 @@ impl Shared {
         match after {
             After::Started { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Answered { reply, .. } => drop(reply.send(Err(error.clone()))),
-            After::Stopped { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::Stopped { reply, .. } | After::Redriven { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Leave(leave) => drop(leave.reply.send(Err(error.clone()))),
             After::TimerTaken(timer) => {
                 let at = self.now() + RETRY_MS;

@@ -150,6 +150,10 @@ impl<'a> Environment<'a> {
                 },
                 "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
             });
+            if let Some((count, at)) = self.execution.head.redriven {
+                context["Execution"]["RedriveCount"] = count.into();
+                context["Execution"]["RedriveTime"] = iso_8601(at).into();
+            }
             if self.inspector.is_some() {
                 // As recorded: no RedriveCount, and null where there is no role.
                 let execution = context["Execution"].as_object_mut().expect("an object");

@@ -15,6 +15,7 @@ pub mod input;
 pub mod inspect;
 mod jsonata;
 pub mod payload;
+mod redrive;
 mod state;
 mod step;
 pub mod token;

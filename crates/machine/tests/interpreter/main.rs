@@ -8,4 +8,5 @@ mod inspect;
 mod jsonata;
 mod long_turns;
 mod random;
+mod redrive;
 mod world;

@@ -28,11 +28,11 @@ use stepwright_api::{
         ListExecutionsInput, ListExecutionsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput,
         ListStateMachineVersionsInput, ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput,
         ListTagsForResourceInput, ListTagsForResourceOutput, PublishStateMachineVersionInput,
-        PublishStateMachineVersionOutput, SendTaskFailureInput, SendTaskFailureOutput, SendTaskHeartbeatInput,
-        SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
-        StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
-        TestStateInput, TestStateOutput, UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput,
-        UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
+        PublishStateMachineVersionOutput, RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput,
+        SendTaskFailureOutput, SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput,
+        SendTaskSuccessOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
+        TagResourceInput, TagResourceOutput, TestStateInput, TestStateOutput, UntagResourceInput, UntagResourceOutput,
+        UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
         ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
@@ -126,6 +126,7 @@ operations! {
         describe_execution(DescribeExecutionInput) -> DescribeExecutionOutput,
         list_executions(ListExecutionsInput) -> ListExecutionsOutput,
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
+        redrive_execution(RedriveExecutionInput) -> RedriveExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
     activities:
         create_activity(CreateActivityInput) -> CreateActivityOutput,

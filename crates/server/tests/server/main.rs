@@ -7,6 +7,7 @@ mod eval;
 mod hostile;
 mod migrate;
 mod operations;
+mod redrive;
 mod support;
 mod test_state;
 mod versions;
