@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     lane::{Away, Job, Ran},
     message::{After, ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
+    notices::Turned,
     shard::{Shard, Taken, call_of, token_of},
     shared::Shared,
     timers::Later,
@@ -184,6 +185,15 @@ impl Shard {
         let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
         commit.append(&written.commit);
         after.extend(written.after);
+        let turned = Turned {
+            execution,
+            revision: &hot.revision,
+            redriven: hot.row.redriven,
+            turn: effects.turn,
+            at: effects.at,
+            events: &effects.events,
+        };
+        shared.notices.write(&turned, &mut commit, &mut after);
         self.send_out(&hot, &effects, receivers, &sequences, now, &mut after);
         for unsent in written.unsent {
             queue(&shared, &hot, &unsent, &mut after);

@@ -558,7 +558,7 @@ impl Engine {
     }
 
     /// Reads on a thread that may wait for a disk.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Arc<Shared>) -> Result<T> + Send + 'static,
     ) -> Result<T> {

@@ -17,6 +17,7 @@ use crate::{
     error::Result,
     lane::{Job, Ran},
     model::Started,
+    notices::{Channel, Notice},
     timers::Later,
 };
 
@@ -229,6 +230,11 @@ pub(crate) enum After {
     Otherwise(Later),
     /// Someone may watch the execution.
     Changed(ExecutionRef),
+    /// A channel is to be told of the turn.
+    Notice {
+        channel: Channel,
+        notice: Notice,
+    },
     /// An execution closed.
     Closed,
     /// A start is over, done or not: dropping the permit says so.

@@ -444,3 +444,18 @@ pub struct Stats {
     /// What the store says of itself.
     pub store: stepwright_store::Stats,
 }
+
+/// What waits for one sink, and what became of the rest since the engine was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeStats {
+    /// Its channel.
+    pub channel: crate::Channel,
+    /// Turns that it is yet to be told of.
+    pub waiting: u64,
+    /// The time of the oldest of them.
+    pub oldest_at: Option<Millis>,
+    /// Turns that it was told of.
+    pub delivered: u64,
+    /// Turns that it never will be told of.
+    pub dropped: u64,
+}

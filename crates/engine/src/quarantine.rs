@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     lists,
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
+    notices::Turned,
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
@@ -310,6 +311,12 @@ impl Shard {
             commit.delete(Table::Timer, keys::timer(due, scope, id, timer));
         }
         let mut after = Vec::new();
+        // One whose definition cannot be read is ended all the same; nobody could spell its events.
+        if let Ok(revision) = self.shared.catalog.revision(scope, row.machine, row.revision) {
+            let (turn, redriven) = (turn + 1, row.redriven);
+            let turned = Turned { execution, revision: &revision, redriven, turn, at: now, events: &events };
+            self.shared.notices.write(&turned, &mut commit, &mut after);
+        }
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {
                 after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));

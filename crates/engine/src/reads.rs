@@ -242,7 +242,8 @@ impl Shared {
     }
 }
 
-fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
+/// The ARN of a version or an alias.
+pub(crate) fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
     qualifier.map(|qualifier| format!("{}:{qualifier}", revision.row.machine_arn).into())
 }
 

@@ -35,6 +35,9 @@ const METADATA: &[&str] = &[
     "checksumFormat",
 ];
 
+/// Which of the protocols that a service speaks is used: botocore's order.
+const PREFERRED: &[&str] = &["json", "rest-json", "rest-xml", "smithy-rpc-v2-cbor", "query", "ec2"];
+
 /// What says nothing about what goes over the wire.
 const DROPPED: &[&str] = &["documentation", "deprecated", "deprecatedMessage", "deprecatedSince", "synthetic", "box"];
 
@@ -240,8 +243,12 @@ fn trim(model: &Value) -> Result<Value> {
         Ok(Value::Object(kept))
     });
     let operations = operations.collect::<Result<Vec<_>>>()?;
-    let metadata: Map<String, Value> =
+    let mut metadata: Map<String, Value> =
         METADATA.iter().filter_map(|key| Some(((*key).to_owned(), model["metadata"].get(*key)?.clone()))).collect();
+    if let Some(spoken) = model["metadata"]["protocols"].as_array() {
+        let preferred = PREFERRED.iter().find(|name| spoken.iter().any(|spoken| spoken == *name));
+        metadata.insert("protocol".into(), (*preferred.context("no protocol of it is known")?).into());
+    }
     Ok(json!({"metadata": metadata, "shapes": kept, "operations": operations}))
 }
 
@@ -320,7 +327,7 @@ mod tests {
     #[test]
     fn a_model_is_trimmed_to_what_operations_reach() {
         let model = json!({
-            "metadata": {"serviceId": "X", "protocol": "json", "uid": "u"},
+            "metadata": {"serviceId": "X", "protocol": "query", "protocols": ["query", "json"], "uid": "u"},
             "operations": {"Get": {
                 "name": "Get2020", "http": {"method": "POST", "requestUri": "/"}, "documentation": "d",
                 "input": {"shape": "In"}, "errors": [{"shape": "Bad"}],

@@ -35,6 +35,22 @@ pub fn has_action(service_name: &str, action: &str) -> bool {
     service(service_name).is_some_and(|model| model.operation(action).is_some_and(|operation| !operation.event_stream))
 }
 
+/// The models as what definitions are checked against.
+#[derive(Debug)]
+pub struct Catalog;
+
+impl stepwright_asl::SdkCatalog for Catalog {
+    fn parameters(&self, service_name: &str, action: &str) -> Option<Vec<(String, bool)>> {
+        let model = service(service_name)?;
+        let operation = model.operation(action).filter(|operation| !operation.event_stream)?;
+        let input = operation.input.as_ref().and_then(|body| model.structure(body.shape));
+        let members = input.map_or([].as_slice(), |input| input.members.as_slice());
+        // A token is made where none is given.
+        let required = |member: &Member| member.required && !member.idempotency_token;
+        Some(members.iter().map(|member| (member.pascal.to_string(), required(member))).collect())
+    }
+}
+
 /// A service.
 #[derive(Debug)]
 pub struct ServiceModel {
@@ -168,8 +184,6 @@ pub struct Operation {
     pub event_stream: bool,
     /// Parameters of the endpoint rules that the operation sets.
     pub static_context: Vec<(Box<str>, Value)>,
-    /// Parameters of the endpoint rules, and the paths in the input where they are found.
-    pub context: Vec<(Box<str>, Box<str>)>,
 }
 
 /// The input or output of an operation.

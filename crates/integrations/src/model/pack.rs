@@ -104,6 +104,11 @@ impl Pack {
         self.services.keys().map(String::as_str)
     }
 
+    /// The names of all services with their ids, `secretsmanager` with `Secrets Manager`, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.services.iter().map(|(name, entry)| (name.as_str(), entry.id.as_str()))
+    }
+
     /// Whether there is such a service; reads no model.
     #[must_use]
     pub fn has_service(&self, name: &str) -> bool {
@@ -223,7 +228,8 @@ mod tests {
         check("dynamodb", "DynamoDB", Protocol::Json, "transactWriteItems");
         check("secretsmanager", "Secrets Manager", Protocol::Json, "getSecretValue");
         check("eventbridge", "EventBridge", Protocol::Json, "putEvents");
-        check("cloudwatch", "CloudWatch", Protocol::Cbor, "putMetricData");
+        check("cloudwatch", "CloudWatch", Protocol::Json, "putMetricData");
+        check("eventbridgev2", "EventBridgeV2", Protocol::Cbor, "createEventBus");
         check("ec2", "EC2", Protocol::Ec2, "describeInstances");
         check("iam", "IAM", Protocol::Query, "listMFADevices");
         check("lambda", "Lambda", Protocol::RestJson, "invoke");

@@ -61,8 +61,6 @@ struct RawOperation {
     requestcompression: Option<Value>,
     #[serde(default)]
     static_context_params: Map<String, Value>,
-    #[serde(default)]
-    operation_context_params: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -244,11 +242,6 @@ fn operation(raw: RawOperation) -> Operation {
             .static_context_params
             .into_iter()
             .filter_map(|(name, mut value)| Some((name.into(), value.get_mut("value")?.take())))
-            .collect(),
-        context: raw
-            .operation_context_params
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.into(), value.get("path")?.as_str()?.into())))
             .collect(),
     }
 }
