@@ -78,7 +78,7 @@ const SERVED: &[&str] = &[
 ];
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
-const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda"];
+const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda", "states"];
 
 /// Services that the server needs of the stand-ins now, apart from what integrations call: records and status events
 /// are sent to them, and a queue is where the cases look for events.
@@ -426,7 +426,7 @@ mod tests {
             json!({"steps": [step("StartExecution", json!({"X-Amzn-Trace-Id": "X-Amzn-Trace-Id"}))]}),
             later("never: the recording has the name X-Amzn-Trace-Id where its value was"),
         );
-        check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
+        check(json!({"steps": [step("InventExecution", json!({}))]}), later("operation InventExecution"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
         check(json!({"needs": ["lambda", "logs", "events", "sqs"]}), Scope::In);
