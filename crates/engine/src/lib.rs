@@ -29,6 +29,7 @@ mod message;
 pub mod model;
 mod notices;
 mod options;
+mod outside;
 mod pace;
 mod page;
 mod quarantine;

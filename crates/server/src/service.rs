@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use crate::{
     config::{Durability, OnLost, Settings},
     definitions,
+    operations::Tests,
     self_calls::SelfCalls,
     sinks::{Sinks, SinksError},
     throttle::{self, Throttle},
@@ -60,6 +61,7 @@ pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
     self_calls: Arc<SelfCalls>,
+    tests: Tests,
     sinks: Sinks,
     throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
@@ -76,7 +78,15 @@ impl Service {
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
         let engine = RwLock::new(open_engine(&settings, &self_calls, &sinks)?);
         let throttle = settings.aws_quotas.then(Throttle::default);
-        let service = Arc::new(Self { settings, engine, self_calls, sinks, throttle, stop: watch::Sender::new(false) });
+        let service = Arc::new(Self {
+            settings,
+            engine,
+            self_calls,
+            tests: Tests::default(),
+            sinks,
+            throttle,
+            stop: watch::Sender::new(false),
+        });
         service.self_calls.attach(&service);
         service.sinks.start(&service);
         Ok(service)
@@ -96,6 +106,16 @@ impl Service {
         let Some(throttle) = &self.throttle else { return Ok(()) };
         let scope = Scope::new(context.account.as_str(), context.region.as_str());
         throttle.take(&scope, operation, throttle::of_operation(operation), Instant::now())
+    }
+
+    /// The limits of executions.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.settings)
+    }
+
+    /// What all tests of states share.
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.tests
     }
 
     /// Who outside is told what happens.
@@ -210,12 +230,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
-    options.limits = Limits {
-        history_events: settings.history_events,
-        payload_bytes: settings.payload_bytes,
-        inline_concurrency: settings.inline_map_concurrency,
-        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
-    };
+    options.limits = limits(settings);
     if settings.aws_quotas {
         options.quotas = Quotas::AWS;
     }
@@ -231,6 +246,15 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         OnLost::Resend => stepwright_engine::OnLost::Resend,
     };
     options
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        history_events: settings.history_events,
+        payload_bytes: settings.payload_bytes,
+        inline_concurrency: settings.inline_map_concurrency,
+        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    }
 }
 
 /// A connector with the concurrency of the settings.

@@ -10,36 +10,17 @@ mod map_runs;
 mod state_machines;
 mod tags;
 mod tasks;
+mod test_state;
 mod versions;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stepwright_api::{
-    ApiError, Operations, RequestContext,
-    types::{
-        CreateActivityInput, CreateActivityOutput, CreateStateMachineAliasInput, CreateStateMachineAliasOutput,
-        CreateStateMachineInput, CreateStateMachineOutput, DeleteActivityInput, DeleteActivityOutput,
-        DeleteStateMachineAliasInput, DeleteStateMachineAliasOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
-        DeleteStateMachineVersionInput, DeleteStateMachineVersionOutput, DescribeActivityInput, DescribeActivityOutput,
-        DescribeExecutionInput, DescribeExecutionOutput, DescribeMapRunInput, DescribeMapRunOutput,
-        DescribeStateMachineAliasInput, DescribeStateMachineAliasOutput, DescribeStateMachineForExecutionInput,
-        DescribeStateMachineForExecutionOutput, DescribeStateMachineInput, DescribeStateMachineOutput,
-        GetActivityTaskInput, GetActivityTaskOutput, GetExecutionHistoryInput, GetExecutionHistoryOutput,
-        ListActivitiesInput, ListActivitiesOutput, ListExecutionsInput, ListExecutionsOutput, ListMapRunsInput,
-        ListMapRunsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput, ListStateMachineVersionsInput,
-        ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput, ListTagsForResourceInput,
-        ListTagsForResourceOutput, PublishStateMachineVersionInput, PublishStateMachineVersionOutput,
-        RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput, SendTaskFailureOutput,
-        SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput,
-        StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput,
-        TagResourceOutput, UntagResourceInput, UntagResourceOutput, UpdateMapRunInput, UpdateMapRunOutput,
-        UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
-        ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
-    },
-};
+use stepwright_api::{ApiError, Operations, RequestContext, types::*};
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
 
 pub(crate) use self::versions::INITIAL;
+pub(crate) use test_state::Tests;
+
 use crate::{errors::validation, service::Service};
 
 /// One request, while it is served.
@@ -146,4 +127,6 @@ operations! {
         tag_resource(TagResourceInput) -> TagResourceOutput,
         untag_resource(UntagResourceInput) -> UntagResourceOutput,
         list_tags_for_resource(ListTagsForResourceInput) -> ListTagsForResourceOutput;
+    test_state:
+        test_state(TestStateInput) -> TestStateOutput;
 }

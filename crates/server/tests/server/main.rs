@@ -12,4 +12,5 @@ mod openapi;
 mod operations;
 mod redrive;
 mod support;
+mod test_state;
 mod versions;
