@@ -426,7 +426,7 @@ mod tests {
             json!({"steps": [step("StartExecution", json!({"X-Amzn-Trace-Id": "X-Amzn-Trace-Id"}))]}),
             later("never: the recording has the name X-Amzn-Trace-Id where its value was"),
         );
-        check(json!({"steps": [step("InventExecution", json!({}))]}), later("operation InventExecution"));
+        check(json!({"steps": [step("NoSuchOperation", json!({}))]}), later("operation NoSuchOperation"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
         check(json!({"needs": ["lambda", "logs", "events", "sqs"]}), Scope::In);
