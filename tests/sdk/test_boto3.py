@@ -5,17 +5,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, task, types, wait_for_status
-
-
-def refused(call, *args, **kwargs):
-    """The type and message of the error a call answers with."""
-    with pytest.raises(ClientError) as caught:
-        call(*args, **kwargs)
-    error = caught.value.response
-    assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert error["ResponseMetadata"]["RequestId"]
-    return type(caught.value).__name__, error["Error"]["Message"]
+from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, refused, task, types, wait_for_status
 
 
 def test_create_start_describe_history(sfn, name):
