@@ -27,6 +27,7 @@ const AREAS: &[&str] = &[
     "error_handling",
     "evaluate_jsonata",
     "intrinsic_functions",
+    "logs",
     "outputdecl",
     "query_language",
     "scenarios",
@@ -58,6 +59,7 @@ const SERVED: &[&str] = &[
     "ListStateMachines",
     "ListTagsForResource",
     "PublishStateMachineVersion",
+    "RedriveExecution",
     "SendTaskFailure",
     "SendTaskHeartbeat",
     "SendTaskSuccess",
@@ -72,6 +74,10 @@ const SERVED: &[&str] = &[
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
 const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda"];
+
+/// Services that the server needs of the stand-ins now, apart from what integrations call: records and status events
+/// are sent to them, and a queue is where the cases look for events.
+const AVAILABLE: &[&str] = &["events", "lambda", "logs", "sqs"];
 
 /// The port of the stand-ins for other services, which the runner does not choose.
 const STAND_IN_PORT: u16 = 4566;
@@ -143,7 +149,7 @@ fn scope(case: &Value) -> Scope {
         }
     }
     let needs = case["needs"].as_array().unwrap_or(&empty);
-    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| *service != "lambda") {
+    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| !AVAILABLE.contains(service)) {
         return Scope::Later(format!("service {service}"));
     }
     Scope::In
@@ -429,7 +435,8 @@ mod tests {
         check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
-        check(json!({"needs": ["lambda", "sqs"]}), later("service sqs"));
+        check(json!({"needs": ["lambda", "logs", "events", "sqs"]}), Scope::In);
+        check(json!({"needs": ["lambda", "dynamodb"]}), later("service dynamodb"));
         let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
         check(json!({"steps": [jsonata]}), Scope::In);
         let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));

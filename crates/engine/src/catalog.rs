@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -19,6 +19,7 @@ use stepwright_store::{
 use crate::{
     arn::Qualifier,
     error::{Error, Result},
+    log_level::LogLevel,
     model::Scope,
     options::Compile,
     rows,
@@ -110,16 +111,23 @@ pub(crate) struct Revision {
     pub(crate) compiled: Arc<Definition>,
     /// Whether the expressions of the last turn that was computed aside took long: the next will be at once.
     slow: AtomicBool,
+    /// How much it logs, once somebody asked.
+    log_level: OnceLock<LogLevel>,
 }
 
 impl Revision {
     pub(crate) fn new(machine: MachineNumber, number: u32, row: RevisionRow, compiled: Arc<Definition>) -> Self {
-        Self { machine, number, row, compiled, slow: AtomicBool::new(false) }
+        Self { machine, number, row, compiled, slow: AtomicBool::new(false), log_level: OnceLock::new() }
     }
 
     /// Whether its turns take long, as far as one can tell. Wrong either way costs time and nothing else.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
+    }
+
+    /// How much it logs; `level` reads that off its configuration.
+    pub(crate) fn log_level(&self, level: fn(&str) -> LogLevel) -> LogLevel {
+        *self.log_level.get_or_init(|| level(&self.row.logging))
     }
 
     pub(crate) fn set_slow(&self, slow: bool) {

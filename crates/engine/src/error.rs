@@ -3,6 +3,23 @@
 
 use std::sync::Arc;
 
+/// Why an execution cannot be redriven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRedrivable {
+    /// It runs.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// Its state machine is being deleted, or is gone.
+    MachineDeleting,
+    /// Its history is as long as it may be.
+    HistoryFull,
+    /// It started too long ago.
+    TooOld,
+    /// It closed too long ago.
+    ClosedTooLongAgo,
+}
+
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -95,6 +112,12 @@ pub enum Error {
     ExecutionAlreadyExists {
         /// The ARN of the existing one.
         arn: Arc<str>,
+    },
+    /// The execution cannot be redriven.
+    #[error("the execution cannot be redriven: {reason:?}")]
+    ExecutionNotRedrivable {
+        /// Why.
+        reason: NotRedrivable,
     },
     /// No activity has this ARN in the caller's account and region (any more).
     #[error("no activity has the ARN {arn}")]

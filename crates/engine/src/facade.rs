@@ -18,13 +18,14 @@ use crate::{
     connector::Connector,
     delivery::Delivery,
     error::{Error, Result},
-    message::{ExecutionRef, Leave, Origin, ShardMessage, StartRequest, Way},
+    message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
         Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewAlias,
         NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication, QuarantinedExecution, Scope, Started,
         StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
+    reads::Found,
     running::Running,
     secrets::partition,
     shared::Shared,
@@ -324,6 +325,36 @@ impl Engine {
         answered(answer).await
     }
 
+    /// RedriveExecution: when it went on. The same client token within a quarter of an hour: the same redrive.
+    ///
+    /// # Errors
+    /// `ExecutionDoesNotExist`, `ExecutionNotRedrivable`.
+    pub async fn redrive_execution(&self, scope: &Scope, arn: &str, client_token: Option<Arc<str>>) -> Result<Millis> {
+        let shared = self.shared();
+        shared.check_new()?;
+        let (of, name) = (scope.clone(), arn.to_owned());
+        let (found, permit) = self
+            .read(move |shared| {
+                let found = shared.find_execution(&of, &name)?;
+                let Found { execution, row } = &found;
+                let revision = shared.catalog.revision(execution.scope, row.machine, row.revision)?;
+                let machine = &revision.row.machine_name;
+                let permit = shared.catalog.permit_start(execution.scope, machine, None, 0, &revision.row.machine_arn);
+                // A machine of the same name may have come after it.
+                let permit = permit.ok().filter(|(machine, ..)| machine.number == row.machine);
+                Ok((found, permit.map(|(_, _, permit)| permit)))
+            })
+            .await?;
+        let execution = found.execution;
+        let (reply, answer) = oneshot::channel();
+        let request = RedriveRequest { execution, client_token, permit, reply };
+        shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));
+        answered(answer).await.map_err(|error| match error {
+            Error::ExecutionDoesNotExist { .. } => Error::ExecutionDoesNotExist { arn: arn.into() },
+            other => other,
+        })
+    }
+
     /// GetExecutionHistory, by event number, backwards with `reverse`. A page also ends at 4 MiB.
     ///
     /// # Errors
@@ -527,7 +558,7 @@ impl Engine {
     }
 
     /// Reads on a thread that may wait for a disk.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Arc<Shared>) -> Result<T> + Send + 'static,
     ) -> Result<T> {

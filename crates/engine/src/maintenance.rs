@@ -218,7 +218,8 @@ impl Retention {
             self.names.clear();
             self.revisions.clear();
         }
-        let horizon = now.saturating_sub(retention);
+        // What a sink is yet to be told of is kept: an execution that ended before the oldest such turn has none.
+        let horizon = now.saturating_sub(retention).min(shared.notices.oldest_at().unwrap_or(Millis::MAX));
         let mut deleted = false;
         for scope in shared.catalog.scope_numbers() {
             match self.executions(shared, scope, now, horizon)? {

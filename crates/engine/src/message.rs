@@ -17,6 +17,7 @@ use crate::{
     error::Result,
     lane::{Job, Ran},
     model::Started,
+    notices::{Channel, Notice},
     timers::Later,
 };
 
@@ -87,6 +88,8 @@ pub(crate) enum ShardMessage {
     Lost(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
+    /// Go on with a closed execution.
+    Redrive(Box<RedriveRequest>),
     /// A turn was computed in the lane.
     Back(Box<(Job, Ran)>),
     /// Turns of these executions are durable.
@@ -114,6 +117,7 @@ impl ShardMessage {
             | ShardMessage::Resend { queued, .. }
             | ShardMessage::Requeue(queued)
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
+            ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
             | ShardMessage::Leave(_)
             | ShardMessage::Back(_)
@@ -123,6 +127,15 @@ impl ShardMessage {
             | ShardMessage::Stop => None,
         }
     }
+}
+
+/// A closed execution to go on with.
+pub(crate) struct RedriveRequest {
+    pub(crate) execution: ExecutionRef,
+    pub(crate) client_token: Option<Arc<str>>,
+    /// Its machine is not gone meanwhile; none: it is, or is about to be.
+    pub(crate) permit: Option<StartPermit>,
+    pub(crate) reply: Reply<Millis>,
 }
 
 /// How an execution leaves quarantine.
@@ -147,6 +160,8 @@ pub(crate) enum Origin {
     Answer(Reply<()>),
     /// StopExecution; nobody, for a machine that is being deleted.
     Stop(Option<Reply<Millis>>),
+    /// RedriveExecution.
+    Redrive(Reply<Millis>),
     /// The timers.
     Timer(TimerRef),
     /// A connector's call.
@@ -170,6 +185,10 @@ pub(crate) enum After {
         result: Result<()>,
     },
     Stopped {
+        reply: Reply<Millis>,
+        result: Result<Millis>,
+    },
+    Redriven {
         reply: Reply<Millis>,
         result: Result<Millis>,
     },
@@ -211,6 +230,11 @@ pub(crate) enum After {
     Otherwise(Later),
     /// Someone may watch the execution.
     Changed(ExecutionRef),
+    /// A channel is to be told of the turn.
+    Notice {
+        channel: Channel,
+        notice: Notice,
+    },
     /// An execution closed.
     Closed,
     /// A start is over, done or not: dropping the permit says so.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::NotRedrivable;
+
 use stepwright_machine::{Definition, EventId, EventKind, Millis, Status};
 
 /// An account in a region: resources of different scopes never see each other.
@@ -281,8 +283,8 @@ pub struct ExecutionDescription {
     pub redriven_at: Option<Millis>,
     /// The number of its last event.
     pub last_event: EventId,
-    /// Whether its state machine is being deleted, or gone.
-    pub state_machine_deleting: bool,
+    /// Why it cannot be redriven, if it cannot.
+    pub not_redrivable: Option<NotRedrivable>,
     /// Whether it is in quarantine (then it stands still).
     pub quarantined: bool,
 }
@@ -441,4 +443,19 @@ pub struct Stats {
     pub quarantined: u64,
     /// What the store says of itself.
     pub store: stepwright_store::Stats,
+}
+
+/// What waits for one sink, and what became of the rest since the engine was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeStats {
+    /// Its channel.
+    pub channel: crate::Channel,
+    /// Turns that it is yet to be told of.
+    pub waiting: u64,
+    /// The time of the oldest of them.
+    pub oldest_at: Option<Millis>,
+    /// Turns that it was told of.
+    pub delivered: u64,
+    /// Turns that it never will be told of.
+    pub dropped: u64,
 }

@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc};
 
 use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 
-use crate::clock::{Clock, SeedSource, SystemClock, SystemSeeds};
+use crate::{
+    clock::{Clock, SeedSource, SystemClock, SystemSeeds},
+    event_sink::EventSink,
+    notices::NoticeOptions,
+};
 
 /// Turns the stored text of a definition, which passed validation once, into what the interpreter runs.
 /// `Err` says what is wrong with it.
@@ -72,6 +76,10 @@ pub struct EngineOptions {
     pub steps_at_once: u64,
     /// Limits that new executions keep for life.
     pub limits: Limits,
+    /// Who outside is told what.
+    pub notices: NoticeOptions,
+    /// Who is told the events of Express executions.
+    pub event_sink: Option<Arc<dyn EventSink>>,
 }
 
 /// A few milliseconds: twice what cuts a turn off.
@@ -101,6 +109,8 @@ impl EngineOptions {
             compiled_revisions: 1_000,
             steps_at_once: STEPS_AT_ONCE,
             limits: Limits::AWS,
+            notices: NoticeOptions::default(),
+            event_sink: None,
         }
     }
 }

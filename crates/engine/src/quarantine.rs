@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     lists,
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
+    notices::Turned,
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
@@ -153,6 +154,11 @@ impl Shard {
                     after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
                 }
                 Origin::Stop(None) => {}
+                // One that breaks when it is redriven stays closed.
+                Origin::Redrive(reply) => {
+                    let result = Err(Error::Quarantined { arn: row.arn.clone() });
+                    after.push(After::Redriven { reply, result });
+                }
             }
         }
         // A machine that is being deleted asks its executions to stop again and again; that changes nothing.
@@ -301,7 +307,16 @@ impl Shard {
         put_entries(scope, id, &row, Status::Failed, &mut commit);
         commit.delete(Table::Head, key.clone());
         commit.delete(Table::Quarantine, key.clone());
+        if let Some((timer, due)) = head.as_ref().and_then(|head| head.timeout) {
+            commit.delete(Table::Timer, keys::timer(due, scope, id, timer));
+        }
         let mut after = Vec::new();
+        // One whose definition cannot be read is ended all the same; nobody could spell its events.
+        if let Ok(revision) = self.shared.catalog.revision(scope, row.machine, row.revision) {
+            let (turn, redriven) = (turn + 1, row.redriven);
+            let turned = Turned { execution, revision: &revision, redriven, turn, at: now, events: &events };
+            self.shared.notices.write(&turned, &mut commit, &mut after);
+        }
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {
                 after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));

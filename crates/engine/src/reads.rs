@@ -19,7 +19,7 @@ use crate::{
         Configurations, Event, ExecutionDescription, ExecutionItem, HistoryPage, MachineStatus, MachineType, Page,
         PageRequest, Progress, QuarantinedExecution, Scope, StateMachine, ValidDefinition,
     },
-    page, quarantine,
+    page, quarantine, redrive,
     rows::PayloadReader,
     shared::Shared,
     versions,
@@ -80,6 +80,7 @@ impl Shared {
         let Found { execution, row } = &found;
         let revision = self.catalog.revision(execution.scope, row.machine, row.revision)?;
         let machine = self.catalog.machine(execution.scope, &revision.row.machine_name);
+        let deleting = machine.is_none_or(|machine| machine.deleting || machine.number != row.machine);
         let quarantine = if row.end.is_none() { self.quarantine_row(*execution)? } else { None };
         let mut payloads = PayloadReader::new(&*self.store, *execution);
         let input = match quarantine.as_ref().and_then(quarantine::start_input) {
@@ -108,7 +109,7 @@ impl Shared {
             redrive_count: row.redriven.map_or(0, |(count, _)| count),
             redriven_at: row.redriven.map(|(_, at)| at),
             last_event: self.last_event(&found)?,
-            state_machine_deleting: machine.is_none_or(|machine| machine.deleting || machine.number != row.machine),
+            not_redrivable: redrive::refusal(row, execution.id.started_at(), deleting, self.now()),
             quarantined: quarantine.is_some(),
         })
     }
@@ -241,7 +242,8 @@ impl Shared {
     }
 }
 
-fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
+/// The ARN of a version or an alias.
+pub(crate) fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
     qualifier.map(|qualifier| format!("{}:{qualifier}", revision.row.machine_arn).into())
 }
 

@@ -27,6 +27,7 @@ use crate::{
     mailbox::{Receiver, mailbox},
     maintenance::Maintenance,
     message::{CommitMessage, ShardMessage},
+    notices::Notices,
     options::EngineOptions,
     pace::Pace,
     quarantine,
@@ -93,6 +94,7 @@ impl Running {
         let secrets = Secrets::open(&*store, &*options.seeds)?;
         let catalog = Catalog::open(store.clone(), options.compile, options.compiled_revisions)?;
         let sequence = recovery::next_sequence(&*store)?;
+        let notices = Notices::open(&*store, &options.notices, options.clock.now())?;
         let count = options.shards.max(1);
         let mut quarantines: Vec<HashMap<ExecutionId, QuarantineRow>> = vec![HashMap::new(); count];
         let mut quarantined = HashSet::new();
@@ -120,6 +122,7 @@ impl Running {
             timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),
+            notices,
             recent_turns: RecentTurns::default(),
             counters,
             shards,
@@ -273,4 +276,5 @@ fn stop(shared: &Shared, threads: Threads) {
     drop(shared.committer.send(CommitMessage::Stop));
     join(threads.committer);
     shared.watchers.all();
+    shared.notices.wake();
 }

@@ -158,6 +158,7 @@ impl Shard {
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
+                ShardMessage::Redrive(request) => self.redrive(*request, now),
                 ShardMessage::Back(turn) => {
                     let (job, ran) = *turn;
                     self.come_back(job, ran, now);
@@ -401,6 +402,11 @@ impl Shard {
             }
         }
         Ok(self.hot.get_mut(&execution.id).filter(|hot| hot.execution.head.closing.is_none()))
+    }
+
+    /// An execution that is in memory.
+    pub(crate) fn hot(&self, id: ExecutionId) -> Option<&Hot> {
+        self.hot.get(&id)
     }
 
     pub(crate) fn take_hot(&mut self, id: ExecutionId) -> Option<Hot> {

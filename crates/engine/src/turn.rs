@@ -163,7 +163,8 @@ pub(crate) fn write(
     });
 
     write_turn(hot, effects, &mut commit);
-    write_execution(hot, first, closing.as_ref(), &mut commit);
+    let redriven = effects.inputs.iter().any(|input| input.kind == InputKind::Redrive);
+    write_execution(hot, first, redriven, closing.as_ref(), &mut commit);
 
     let key = keys::execution(scope, id);
     match (first, &closing) {
@@ -248,12 +249,20 @@ pub(crate) fn payload<'a>(
     None
 }
 
-/// The execution's row, its name and its places in the lists: at the start and at the end.
-fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit: &mut Commit) {
-    if !first && closing.is_none() {
+/// The execution's row, its name and its places in the lists: at the start, at the end, and when it is redriven.
+fn write_execution(hot: &mut Hot, first: bool, redriven: bool, closing: Option<&Closing>, commit: &mut Commit) {
+    if !first && !redriven && closing.is_none() {
         return;
     }
     let ExecutionRef { scope, id } = hot.reference();
+    if redriven {
+        hot.row.redriven = hot.execution.head.redriven;
+        if let Some(end) = hot.row.end.take() {
+            for ended in lists::entries(scope, id, &hot.row, Some(end.closing.status)) {
+                commit.delete(Table::List, ended);
+            }
+        }
+    }
     let head = &hot.execution.head;
     if first {
         hot.row.input = head.input.clone();
@@ -269,7 +278,7 @@ fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit
             next_frame: head.next_frame,
             next_number: head.next_number,
         });
-        if !first {
+        if !first && !redriven {
             for running in lists::entries(scope, id, &hot.row, Some(Status::Running)) {
                 commit.delete(Table::List, running);
             }
@@ -282,7 +291,12 @@ fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit
     }
     let status = closing.map_or(Status::Running, |closing| closing.status);
     for entry in lists::entries(scope, id, &hot.row, Some(status)) {
-        commit.insert(Table::List, entry, &item);
+        // Of one that was redriven, there may have been such an entry before.
+        if hot.row.redriven.is_some() {
+            commit.put(Table::List, entry, &item);
+        } else {
+            commit.insert(Table::List, entry, &item);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Engine errors as AWS errors: the one place where the two meet, with AWS's texts.
 
 use stepwright_api::{ApiError, ErrorCode};
-use stepwright_engine::Error;
+use stepwright_engine::{Error, NotRedrivable};
 
 use crate::operations::INITIAL;
 
@@ -51,6 +51,9 @@ pub(crate) fn to_api(error: Error) -> ApiError {
         E::ExecutionAlreadyExists { arn } => {
             ApiError::new(ErrorCode::ExecutionAlreadyExists, format!("Execution Already Exists: '{arn}'"))
         }
+        E::ExecutionNotRedrivable { reason } => {
+            ApiError::new(ErrorCode::ExecutionNotRedrivable, not_redrivable(reason))
+        }
         E::ActivityDoesNotExist { arn } => {
             ApiError::new(ErrorCode::ActivityDoesNotExist, format!("Activity Does Not Exist: '{arn}'"))
         }
@@ -85,6 +88,18 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             tracing::error!(%reason, "stored data cannot be read");
             ApiError::internal("Stored data could not be read; the server's log says which")
         }
+    }
+}
+
+/// Why an execution cannot be redriven, in AWS's words.
+pub(crate) fn not_redrivable(reason: NotRedrivable) -> &'static str {
+    match reason {
+        NotRedrivable::Running => "Execution is RUNNING and cannot be redriven",
+        NotRedrivable::Succeeded => "Execution is SUCCEEDED and cannot be redriven",
+        NotRedrivable::MachineDeleting => "State machine is in DELETING status",
+        NotRedrivable::HistoryFull => "Execution history event limit exceeded",
+        NotRedrivable::TooOld => "Execution has exceeded the max execution time",
+        NotRedrivable::ClosedTooLongAgo => "Execution redrivable period exceeded",
     }
 }
 

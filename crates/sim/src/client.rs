@@ -40,6 +40,10 @@ pub(crate) enum Call {
     Stop {
         arn: Arc<str>,
     },
+    Redrive {
+        arn: Arc<str>,
+        token: Option<Arc<str>>,
+    },
     Describe {
         arn: Arc<str>,
     },
@@ -86,6 +90,7 @@ impl Call {
             Call::CreateActivity(_) => "CreateActivity",
             Call::Start { .. } => "StartExecution",
             Call::Stop { .. } => "StopExecution",
+            Call::Redrive { .. } => "RedriveExecution",
             Call::Describe { .. } => "DescribeExecution",
             Call::History { .. } => "GetExecutionHistory",
             Call::List { .. } => "ListExecutions",
@@ -117,6 +122,7 @@ impl Call {
             "CreateActivity",
             "StartExecution",
             "StopExecution",
+            "RedriveExecution",
             "DescribeExecution",
             "GetExecutionHistory",
             "ListExecutions",
@@ -136,6 +142,7 @@ pub(crate) enum Answer {
     Done,
     Started(Started),
     Stopped(Millis),
+    Redriven(Millis),
     Described(Box<ExecutionDescription>),
     History(HistoryPage),
     Listed(Page<ExecutionItem>),
@@ -229,6 +236,7 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
             Answer::Started(engine.start_execution(&scope, new).await?)
         }
         Call::Stop { arn } => Answer::Stopped(engine.stop_execution(&scope, &arn, Some("Stopped".into()), None).await?),
+        Call::Redrive { arn, token } => Answer::Redriven(engine.redrive_execution(&scope, &arn, token).await?),
         Call::Describe { arn } => Answer::Described(Box::new(engine.describe_execution(&scope, &arn).await?)),
         Call::History { arn, size, reverse, token, .. } => {
             let page = PageRequest { max_results: size, next_token: token };

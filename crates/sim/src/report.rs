@@ -103,7 +103,7 @@ pub(crate) const EVALUATIONS: [&str; 12] = [
 const COMMANDS: [&str; 7] =
     ["FindActivity", "ScheduleTask", "CloseTask", "SetTimer", "CancelTimer", "Continue", "Finish"];
 /// An execution's inputs.
-const INPUTS: [&str; 16] = [
+const INPUTS: [&str; 17] = [
     "Start",
     "Continue",
     "ActivityFound",
@@ -120,6 +120,7 @@ const INPUTS: [&str; 16] = [
     "Settle",
     "SubmitFailed",
     "SubmitLost",
+    "Redrive",
 ];
 
 impl Tally {

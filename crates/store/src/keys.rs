@@ -278,6 +278,18 @@ pub fn expiry(at: Millis, scope: ScopeNumber, id: ExecutionId) -> Vec<u8> {
     [&due_bytes(at)[..], &execution(scope, id)].concat()
 }
 
+/// The key of a notice: by channel, in the order in which the channel is told.
+#[must_use]
+pub fn notice(channel: u8, sequence: u64) -> Vec<u8> {
+    [&[channel][..], &sequence.to_be_bytes()].concat()
+}
+
+/// Takes [`notice`] apart.
+#[must_use]
+pub fn parse_notice(key: &[u8]) -> Option<(u8, u64)> {
+    Some((*key.first()?, u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +315,8 @@ mod tests {
         assert_eq!(parse_alias(&alias(3, 8, "live")), Some((3, 8, "live")));
         assert_eq!(parse_turn(&turn(3, id, 300)), Some(300));
         assert_eq!(parse_timer(&[1, 2]), None);
+        assert_eq!(parse_notice(&notice(3, 700)), Some((3, 700)));
+        assert!(notice(3, 255) < notice(3, 256) && notice(3, u64::MAX) < notice(4, 0));
     }
 
     #[test]

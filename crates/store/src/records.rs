@@ -11,7 +11,7 @@ use stepwright_machine::{
 
 use crate::{
     Error, Table,
-    keys::{MachineNumber, VersionNumber},
+    keys::{MachineNumber, ScopeNumber, VersionNumber},
 };
 
 /// The version that every row is written with.
@@ -348,6 +348,21 @@ pub struct QuarantineRow {
 pub struct ExpiryRow {
     /// The key of its [`NameRow`].
     pub name_key: Vec<u8>,
+}
+
+/// A turn that a sink outside is yet to be told of. Key: channel, order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeRow {
+    /// The execution's account and region.
+    pub scope: ScopeNumber,
+    /// The execution, as [`ExecutionId::to_bytes`].
+    pub execution: [u8; 16],
+    /// The turn.
+    pub turn: TurnId,
+    /// The time of the turn's events.
+    pub at: Millis,
+    /// How often the execution had been redriven by then, and when last.
+    pub redriven: Option<(u32, Millis)>,
 }
 
 /// A number or secret of the whole store.

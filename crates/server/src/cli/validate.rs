@@ -9,6 +9,7 @@ use stepwright_asl::{
     lint::{Finding, lint},
     parse,
 };
+use stepwright_integrations::model::Catalog;
 
 use super::{Failure, eprint, print};
 use crate::{definitions::not_served, excerpt::excerpt};
@@ -34,7 +35,7 @@ pub(super) struct ValidateArgs {
 pub(super) fn validate(args: &ValidateArgs) -> Result<(), Failure> {
     let (name, text) = read(&args.definition)?;
     let machine_type = if args.express { MachineType::Express } else { MachineType::Standard };
-    let options = Options { machine_type, ..Options::default() };
+    let options = Options { machine_type, sdk: Some(&Catalog), ..Options::default() };
     let mut found = check_as(&text, &options);
     if args.lint {
         found.findings = lint(&text, &options, Some(now_ms()));
@@ -102,7 +103,7 @@ impl Found {
 
 /// Checks a definition.
 pub(super) fn check(text: &str) -> Found {
-    check_as(text, &Options::default())
+    check_as(text, &Options { sdk: Some(&Catalog), ..Options::default() })
 }
 
 fn check_as(text: &str, options: &Options) -> Found {

@@ -349,6 +349,7 @@ fn health(front: &Front) -> Response<ReplyBody> {
             "longTurns": stats.long_turns,
             "quarantined": stats.quarantined,
         },
+        "sinks": front.service.sinks().shown(&front.service.engine()),
         "http": front.load.shown(),
         "process": { "residentBytes": resident_bytes() },
         "store": {

@@ -27,12 +27,12 @@ use stepwright_api::{
         ListExecutionsInput, ListExecutionsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput,
         ListStateMachineVersionsInput, ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput,
         ListTagsForResourceInput, ListTagsForResourceOutput, PublishStateMachineVersionInput,
-        PublishStateMachineVersionOutput, SendTaskFailureInput, SendTaskFailureOutput, SendTaskHeartbeatInput,
-        SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
-        StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
-        UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput,
-        UpdateStateMachineInput, UpdateStateMachineOutput, ValidateStateMachineDefinitionInput,
-        ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
+        PublishStateMachineVersionOutput, RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput,
+        SendTaskFailureOutput, SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput,
+        SendTaskSuccessOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
+        TagResourceInput, TagResourceOutput, UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput,
+        UpdateStateMachineAliasOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
+        ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
@@ -123,6 +123,7 @@ operations! {
         describe_execution(DescribeExecutionInput) -> DescribeExecutionOutput,
         list_executions(ListExecutionsInput) -> ListExecutionsOutput,
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
+        redrive_execution(RedriveExecutionInput) -> RedriveExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
     activities:
         create_activity(CreateActivityInput) -> CreateActivityOutput,

@@ -42,6 +42,9 @@ pub(super) async fn create_state_machine(
         None | Some(StateMachineType::Standard) => MachineType::Standard,
         Some(StateMachineType::Express) => MachineType::Express,
     };
+    // As on AWS, a missing log group is told of before what is wrong with the definition.
+    let checked = call.service.sinks().check_group(&configurations.logging, &input.name, true).await;
+    checked.map_err(configuration::refused_group)?;
     let new = NewStateMachine {
         definition: definitions::check(&input.definition, machine_type)?,
         arn: arn.into(),
@@ -89,8 +92,13 @@ pub(super) async fn update_state_machine(
             Some(definitions::check(text, machine_type)?)
         }
     };
+    let logging = input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?;
+    if let Some(logging) = &logging {
+        let checked = call.service.sinks().check_group(logging, &arn.name, false).await;
+        checked.map_err(configuration::refused_group)?;
+    }
     let update = StateMachineUpdate {
-        logging: input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?,
+        logging,
         tracing: input.tracing_configuration.map(|given| configuration::tracing(Some(&given))),
         encryption: input.encryption_configuration.map(|given| configuration::encryption(Some(given))).transpose()?,
         definition,

@@ -9,5 +9,6 @@ mod lint;
 mod migrate;
 mod openapi;
 mod operations;
+mod redrive;
 mod support;
 mod versions;

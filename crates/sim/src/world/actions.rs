@@ -305,7 +305,7 @@ impl World {
     pub(super) fn disturb(&mut self) -> Step {
         let arns = self.arns();
         let process = self.process.as_mut().expect("it runs");
-        match self.dice.roll(12) {
+        match self.dice.roll(13) {
             // The same start again, or another one of the same name.
             0..=2 => {
                 let number = self.dice.index(self.workload.starts.len());
@@ -338,6 +338,13 @@ impl World {
                 self.mark_stopped(&arn);
                 trace!(self, "stops {arn}");
                 self.process.as_mut().expect("it runs").call(Call::Stop { arn });
+            }
+            // What failed goes on; once faults end, what goes on must end.
+            11 if !arns.is_empty() => {
+                let arn = self.dice.pick(&arns).clone();
+                let token = self.dice.one_in(2).then(|| format!("token-{}", self.dice.roll(3)).into());
+                trace!(self, "redrives {arn}");
+                self.process.as_mut().expect("it runs").call(Call::Redrive { arn, token });
             }
             // A client goes away.
             7 | 8 if !process.pending.is_empty() => {
