@@ -245,6 +245,31 @@ def test_a_bad_input_is_explained_as_on_aws(sfn, name):
     assert message.startswith("Invalid State Machine Execution Input: 'Unrecognized token 'not'"), message
 
 
+def test_a_state_is_tested_alone_or_in_its_machine(server):
+    # Without it, botocore puts `sync-` before whatever host it is told.
+    sfn = client_of(server, inject_host_prefix=False)
+    state = {"Type": "Pass", "Parameters": {"b.$": "$.a"}, "Next": "N"}
+    tested = sfn.test_state(definition=json.dumps(state), input='{"a": 1}', inspectionLevel="DEBUG")
+    assert (tested["status"], tested["output"], tested["nextState"]) == ("SUCCEEDED", '{"b":1}', "N")
+    assert tested["inspectionData"]["afterInputPath"] == '{"a": 1}'
+    assert tested["inspectionData"]["afterParameters"] == '{"b":1}'
+
+    machine = {"StartAt": "T", "States": {"T": {
+        "Type": "Task", "Resource": "arn:aws:states:::dynamodb:getItem", "Parameters": {"TableName": "t", "Key": {}},
+        "Retry": [{"ErrorEquals": ["DynamoDB.ProvisionedThroughputExceededException"], "IntervalSeconds": 2}],
+        "End": True}}}
+    asked = {"definition": json.dumps(machine), "stateName": "T", "inspectionLevel": "TRACE"}
+    tested = sfn.test_state(**asked, mock={"result": '{"Item": {"a": {"S": "x"}}}'})
+    assert tested["output"] == '{"Item": {"a": {"S": "x"}}}'
+    error = {"error": "DynamoDB.ProvisionedThroughputExceededException", "cause": "slow down"}
+    tested = sfn.test_state(**asked, mock={"errorOutput": error}, stateConfiguration={"retrierRetryCount": 1})
+    assert (tested["status"], tested["error"], tested["cause"]) == ("RETRIABLE", error["error"], "slow down")
+    assert tested["inspectionData"]["errorDetails"] == {"retryIndex": 0, "retryBackoffIntervalSeconds": 4}
+    kind, message = refused(sfn.test_state, **asked, mock={"result": '{"Item": {"a": {"S": 1}}}'})
+    assert (kind, message) == (
+        "ValidationException", "Mock result schema validation error: Field 'S' must be a string")
+
+
 def test_an_operation_that_is_not_served_says_so(sfn):
     kind, message = refused(sfn.list_map_runs, executionArn=f"{ARN}:execution:a:b")
     assert "ListMapRuns" in message, (kind, message)

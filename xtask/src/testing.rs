@@ -55,6 +55,7 @@ const STEPS: &[Step] = &[
     Step { name: "fuzz", what: "bytes that nobody wrote, for a few seconds each", run: fuzz_step },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
+    Step { name: "sdk-rust", what: "the AWS SDK for Rust against the binary", run: sdk_rust },
     Step {
         name: "openapi",
         what: "the OpenAPI description is valid, and no request made from it breaks the server",

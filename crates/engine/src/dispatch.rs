@@ -16,6 +16,9 @@ use crate::{
     shared::Shared,
 };
 
+/// The cause of a failure: what a connector took for an answer is none.
+pub(crate) const NO_JSON: &str = "The service answered with something that is not JSON.";
+
 /// One of a connector's slots. Dropping it lets the next task go.
 pub(crate) struct Slot {
     connector: usize,
@@ -72,6 +75,11 @@ impl Dispatch {
     /// Who serves a resource.
     pub(crate) fn connector_for(&self, resource: &Resource) -> Option<usize> {
         self.connectors.iter().position(|connector| connector.accepts(resource))
+    }
+
+    /// A connector by its place.
+    pub(crate) fn connector(&self, place: usize) -> Arc<dyn Connector> {
+        self.connectors[place].clone()
     }
 
     /// What a lost call of this resource fails with.
@@ -243,8 +251,7 @@ fn input(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> InputKind 
         TaskOutcome::Succeeded(text) if valid(&text) => InputKind::TaskSucceeded { task, output: Payload::new(text) },
         TaskOutcome::Submitted(text) if valid(&text) => InputKind::TaskSubmitted { task, output: Payload::new(text) },
         TaskOutcome::Succeeded(_) | TaskOutcome::Submitted(_) => {
-            let cause = "The service answered with something that is not JSON.";
-            failed(resource, task, ConnectorFailure::new("States.Runtime", cause))
+            failed(resource, task, ConnectorFailure::new("States.Runtime", NO_JSON))
         }
         TaskOutcome::Failed(failure) => failed(resource, task, failure),
     }

@@ -254,6 +254,7 @@ impl Engine {
         if machine.express {
             return Err(Error::StateMachineTypeNotSupported { arn: machine.arn });
         }
+        shared.open.check(number)?;
         let revision = shared.catalog.revision(number, machine.number, resolved.revision)?;
         let (reply, answer) = oneshot::channel();
         let shard = usize::from(partition(&machine.arn, &new.name)) % shared.shards.len();
@@ -346,6 +347,7 @@ impl Engine {
             })
             .await?;
         let execution = found.execution;
+        shared.open.check(execution.scope)?;
         let (reply, answer) = oneshot::channel();
         let request = RedriveRequest { execution, client_token, permit, reply };
         shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));

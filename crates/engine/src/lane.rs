@@ -24,6 +24,13 @@ use crate::{
 /// How much nicer than the other threads those of the lane are: they get a tenth of what a busy one gets.
 const NICE: i32 = 10;
 
+/// The calling thread gets only a part of a core from now on, where others want it too.
+pub(crate) fn lower_priority() {
+    // Of this thread alone on Linux, of the whole process elsewhere. Slower for the others if it fails, and nothing worse.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
+}
+
 /// A turn to compute.
 pub(crate) struct Job {
     pub(crate) execution: ExecutionRef,
@@ -107,10 +114,7 @@ impl Lane {
 
     /// Computes turns until told to stop.
     pub(crate) fn run(&self, shared: &Shared) {
-        // Of this thread alone on Linux, of the whole process elsewhere. Slower for the others if it fails, and nothing
-        // worse.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::nice(NICE);
+        lower_priority();
         loop {
             let mut state = self.lock();
             while state.jobs.is_empty() && !state.stopped {

@@ -235,8 +235,10 @@ pub(crate) enum After {
         channel: Channel,
         notice: Notice,
     },
+    /// An execution is open.
+    Opened(ScopeNumber),
     /// An execution closed.
-    Closed,
+    Closed(ScopeNumber),
     /// A start is over, done or not: dropping the permit says so.
     #[expect(dead_code, reason = "held until the commit is durable or refused, then dropped")]
     StartOver(StartPermit),

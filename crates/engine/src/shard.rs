@@ -50,7 +50,7 @@ pub(crate) struct Taken {
 impl Taken {
     /// Whether it ends the execution, whatever that is at.
     pub(crate) fn ends(&self) -> bool {
-        matches!(self.kind, InputKind::Stop { .. } | InputKind::Abandon { .. })
+        matches!(self.kind, InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Expire)
     }
 
     /// The message that it came with, or would have.
@@ -264,8 +264,11 @@ impl Shard {
         let taken = TakenName { id, input_hash: short_hash(&request.input), started_at: id.started_at() };
         self.names.insert(name_key, taken);
         let started = Started { arn: request.arn, started_at: now };
-        let after =
-            vec![After::Started { reply: request.reply, result: Ok(started) }, After::StartOver(request.permit)];
+        let after = vec![
+            After::Started { reply: request.reply, result: Ok(started) },
+            After::Opened(execution.scope),
+            After::StartOver(request.permit),
+        ];
         self.shared.counters.started.fetch_add(1, Ordering::Relaxed);
         let kind = InputKind::Start { input: Payload::new(request.input) };
         self.drive_start(hot, kind, after, now);

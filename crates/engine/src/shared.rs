@@ -25,6 +25,7 @@ use crate::{
     notices::Notices,
     options::EngineOptions,
     pace::Pace,
+    quotas::OpenExecutions,
     recent_turns::RecentTurns,
     recovery,
     secrets::Secrets,
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Maintenance,
     pub(crate) watchers: Watchers,
     pub(crate) notices: Notices,
+    pub(crate) open: OpenExecutions,
     pub(crate) recent_turns: RecentTurns,
     pub(crate) counters: Counters,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
@@ -224,7 +226,9 @@ impl Shared {
             After::Otherwise(_) | After::StartOver(_) => {}
             After::Changed(execution) => self.watchers.changed(execution),
             After::Notice { channel, notice } => self.notices.arrived(channel, notice, self.now()),
-            After::Closed => {
+            After::Opened(scope) => self.open.opened(scope),
+            After::Closed(scope) => {
+                self.open.closed(scope);
                 self.counters.closed.fetch_add(1, Ordering::Relaxed);
             }
             After::RecoverTasks(execution) => recovery::recover_tasks_of(self, execution),
@@ -264,7 +268,8 @@ impl Shared {
             | After::Continue(_)
             | After::Changed(_)
             | After::Notice { .. }
-            | After::Closed
+            | After::Opened(_)
+            | After::Closed(_)
             | After::StartOver(_)
             | After::RecoverTasks(_) => {}
         }

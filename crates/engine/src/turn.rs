@@ -180,7 +180,7 @@ pub(crate) fn write(
     write_continue(execution, effects, before, closing.is_some(), &mut next_sequence, &mut commit, &mut after);
 
     if closing.is_some() {
-        after.push(After::Closed);
+        after.push(After::Closed(scope));
     }
     after.push(After::Changed(execution));
     Written { commit, after, unsent, closing }

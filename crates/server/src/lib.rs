@@ -39,3 +39,4 @@ mod operations;
 mod self_calls;
 pub mod service;
 pub mod sinks;
+mod throttle;

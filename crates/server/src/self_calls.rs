@@ -40,6 +40,7 @@ const SERVED: &[Operation] = &[
     Operation::StartExecution,
     Operation::StopExecution,
     Operation::TagResource,
+    Operation::TestState,
     Operation::UntagResource,
     Operation::UpdateStateMachine,
 ];

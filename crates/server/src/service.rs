@@ -5,11 +5,13 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use stepwright_api::{ApiError, RequestContext};
 use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, TaskCall, TaskOutcome,
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, Quotas, Scope, TaskCall,
+    TaskOutcome,
 };
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
@@ -22,8 +24,10 @@ use tokio::sync::watch;
 use crate::{
     config::{Durability, OnLost, Settings},
     definitions,
+    operations::Tests,
     self_calls::SelfCalls,
     sinks::{Sinks, SinksError},
+    throttle::{self, Throttle},
 };
 
 /// Why a service cannot open.
@@ -57,7 +61,9 @@ pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
     self_calls: Arc<SelfCalls>,
+    tests: Tests,
     sinks: Sinks,
+    throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
 
@@ -71,7 +77,16 @@ impl Service {
         let self_calls = Arc::new(SelfCalls::default());
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
         let engine = RwLock::new(open_engine(&settings, &self_calls, &sinks)?);
-        let service = Arc::new(Self { settings, engine, self_calls, sinks, stop: watch::Sender::new(false) });
+        let throttle = settings.aws_quotas.then(Throttle::default);
+        let service = Arc::new(Self {
+            settings,
+            engine,
+            self_calls,
+            tests: Tests::default(),
+            sinks,
+            throttle,
+            stop: watch::Sender::new(false),
+        });
         service.self_calls.attach(&service);
         service.sinks.start(&service);
         Ok(service)
@@ -81,6 +96,26 @@ impl Service {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether an operation may be called once more, where AWS's rates are rehearsed.
+    ///
+    /// # Errors
+    /// `ThrottlingException`.
+    pub(crate) fn throttle(&self, context: &RequestContext, operation: &'static str) -> Result<(), ApiError> {
+        let Some(throttle) = &self.throttle else { return Ok(()) };
+        let scope = Scope::new(context.account.as_str(), context.region.as_str());
+        throttle.take(&scope, operation, throttle::of_operation(operation), Instant::now())
+    }
+
+    /// The limits of executions.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.settings)
+    }
+
+    /// What all tests of states share.
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.tests
     }
 
     /// Who outside is told what happens.
@@ -195,17 +230,31 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
-    options.limits = Limits {
-        history_events: settings.history_events,
-        payload_bytes: settings.payload_bytes,
-        inline_concurrency: settings.inline_map_concurrency,
-        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    options.limits = limits(settings);
+    if settings.aws_quotas {
+        options.quotas = Quotas::AWS;
+    }
+    if settings.open_executions > 0 {
+        options.quotas.open_executions = Some(settings.open_executions);
+    }
+    options.open_ms = match settings.open_days {
+        0 => FOR_EVER_MS,
+        days => i64::from(days) * DAY_MS,
     };
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,
         OnLost::Resend => stepwright_engine::OnLost::Resend,
     };
     options
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        history_events: settings.history_events,
+        payload_bytes: settings.payload_bytes,
+        inline_concurrency: settings.inline_map_concurrency,
+        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    }
 }
 
 /// A connector with the concurrency of the settings.

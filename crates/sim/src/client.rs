@@ -79,6 +79,7 @@ pub(crate) enum Call {
     FailQuarantined {
         arn: Arc<str>,
     },
+    ForgetTold,
 }
 
 impl Call {
@@ -100,6 +101,7 @@ impl Call {
             Call::Heartbeat { .. } => "SendTaskHeartbeat",
             Call::RetryQuarantined { .. } => "quarantine retry",
             Call::FailQuarantined { .. } => "quarantine fail",
+            Call::ForgetTold => "forget",
         }
     }
 
@@ -131,7 +133,8 @@ impl Call {
             "SendTaskFailure",
             "SendTaskHeartbeat",
             "quarantine retry",
-            "quarantine fail"
+            "quarantine fail",
+            "forget"
         )
     }
 }
@@ -268,6 +271,10 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
         }
         Call::FailQuarantined { arn } => {
             engine.quarantine_fail(&arn).await?;
+            Answer::Done
+        }
+        Call::ForgetTold => {
+            engine.forget_notices(engine.take_settled_notices()).await?;
             Answer::Done
         }
     })

@@ -56,7 +56,7 @@ pub(super) async fn start_execution(
     Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
 }
 
-fn check_input(text: &str) -> Result<(), ApiError> {
+pub(super) fn check_input(text: &str) -> Result<(), ApiError> {
     let invalid = |detail: &str| {
         ApiError::new(ErrorCode::InvalidExecutionInput, format!("Invalid State Machine Execution Input: '{detail}'"))
     };
