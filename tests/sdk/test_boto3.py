@@ -270,11 +270,6 @@ def test_a_state_is_tested_alone_or_in_its_machine(server):
         "ValidationException", "Mock result schema validation error: Field 'S' must be a string")
 
 
-def test_an_operation_that_is_not_served_says_so(sfn):
-    kind, message = refused(sfn.list_map_runs, executionArn=f"{ARN}:execution:a:b")
-    assert "ListMapRuns" in message, (kind, message)
-
-
 def test_accounts_and_regions_do_not_see_each_other(server, name):
     here = client_of(server, account="222233334444")
     machine = create(here, name, PASS)
