@@ -216,6 +216,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let whole = options.k.is_empty() && options.area.is_empty();
     if whole {
+        note_operations(&cases)?;
         for id in exceptions.keys().filter(|id| !in_scope.iter().any(|case| case.id == **id)) {
             problems.push(format!("{id} is listed as an exception but is no case in scope"));
         }
@@ -322,6 +323,22 @@ fn scopes() -> Result<BTreeMap<String, Scope>> {
         scopes.insert(case["test"].as_str().unwrap_or_default().to_string(), scope(&case));
     }
     Ok(scopes)
+}
+
+/// Notes the operations that passing cases call with success, for the table in `docs/compatibility.md`.
+fn note_operations(cases: &[Case]) -> Result<()> {
+    let passing: BTreeSet<&str> = cases.iter().filter(|case| case.passed).map(|case| case.id.as_str()).collect();
+    let corpus = runner().with_file_name("corpus");
+    let mut operations = BTreeSet::new();
+    for line in std::fs::read_to_string(corpus.join("open.txt"))?.lines().filter(|line| !line.is_empty()) {
+        let case: Value = serde_json::from_str(&std::fs::read_to_string(corpus.join(line.trim()))?)?;
+        if passing.contains(case["test"].as_str().unwrap_or_default()) {
+            let steps = case["steps"].as_array().into_iter().flatten();
+            let called = steps.filter(|step| step["service"] == "states" && step["fails"].is_null());
+            operations.extend(called.filter_map(|step| Some(step["op"].as_str()?.to_string())));
+        }
+    }
+    crate::served_by::note_recordings(&operations)
 }
 
 /// The cases that may fail, each with its reason.

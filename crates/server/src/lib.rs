@@ -31,6 +31,7 @@ pub mod delivery;
 mod errors;
 pub mod excerpt;
 pub mod history_wire;
+mod host_prefix;
 pub mod http;
 mod ids;
 mod json_text;
