@@ -264,7 +264,7 @@ pub enum Kind {
     },
     /// Bytes.
     Blob {
-        /// Whether they are the body itself.
+        /// Whether they are the body itself, of any length.
         streaming: bool,
         /// Their number.
         bounds: Bounds,
@@ -374,6 +374,8 @@ pub struct Member {
     pub context_param: Option<Box<str>>,
     /// Whether it is JSON in a header.
     pub json_value: bool,
+    /// Whether it is the body itself, of any length.
+    pub streaming: bool,
 }
 
 impl Member {
