@@ -109,7 +109,8 @@ def recorder():
 @pytest.fixture(scope="module")
 def client(recorder, tmp_path_factory):
     environment = {"AWS_ENDPOINT_URL": recorder.url}
-    with Server(tmp_path_factory.mktemp("requests") / "data", environment=environment) as server:
+    data = tmp_path_factory.mktemp("requests") / "data"
+    with Server(data, "--status-events-eventbridge", "off", environment=environment) as server:
         yield client_of(server)
 
 

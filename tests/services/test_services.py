@@ -3,7 +3,7 @@ import json
 import uuid
 
 import pytest
-from harness import REGION, create, history, wait_until
+from harness import REGION, Server, client_of, create, history, wait_until
 
 
 @pytest.fixture
@@ -189,7 +189,9 @@ def test_s3(aws, run, unique):
     error, _ = failed(run("aws-sdk:s3:listObjects", {"Bucket": "no-" + unique}))
     assert error == "S3.NoSuchBucketException"
     error, cause = failed(run("aws-sdk:s3:headObject", {"Bucket": unique, "Key": "missing"}))
-    assert error in ("S3.S3Exception", "S3.NoSuchKeyException"), cause
+    assert error == "S3.NoSuchKeyException", cause
+    error, cause = failed(run("aws-sdk:s3:headBucket", {"Bucket": "no-" + unique}))
+    assert error == "S3.NoSuchBucketException", cause
     big = s3.put_object(Bucket=unique, Key="big", Body=b"x" * 300_000)
     assert big
     error, cause = failed(run("aws-sdk:s3:getObject", {"Bucket": unique, "Key": "big"}))
@@ -233,6 +235,33 @@ def test_sts_and_roles(run, aws, unique):
     output = succeeded(run("aws-sdk:sts:assumeRole", {"RoleArn": role, "RoleSessionName": "s"}))
     assert output["AssumedRoleUser"]["Arn"].endswith(f"assumed-role/{unique}/s")
     assert output["Credentials"]["Expiration"].endswith("Z")
+
+
+def test_a_task_has_the_role_of_its_credentials(aws, moto, tmp_path, unique):
+    """With credentials of its own, the server assumes the state's role, once for as long as it lasts."""
+    document = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"},
+    ]}
+    role = aws("iam").create_role(RoleName=unique, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+    environment = {"AWS_ENDPOINT_URL": moto, "AWS_ACCESS_KEY_ID": "AKIAOFTHESERVER", "AWS_SECRET_ACCESS_KEY": "secret"}
+    with Server(tmp_path / "data", "--status-events-eventbridge", "off", environment=environment) as server:
+        sfn = client_of(server)
+        state = {
+            "Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sts:getCallerIdentity", "End": True,
+            "Parameters": {}, "Credentials": {"RoleArn.$": "$.role"},
+        }
+        machine = create(sfn, unique, {"StartAt": "T", "States": {"T": state}})
+        execution = sfn.start_execution(stateMachineArn=machine, input=json.dumps({"role": role}))["executionArn"]
+
+        def ended():
+            described = sfn.describe_execution(executionArn=execution)
+            return described["status"] != "RUNNING" and described
+
+        described = wait_until("the execution ended", ended)
+        assert described["status"] == "SUCCEEDED", described
+        assert f":assumed-role/{unique}/" in json.loads(described["output"])["Arn"]
+        scheduled = [e for e in history(sfn, execution) if e["type"] == "TaskScheduled"][0]
+        assert scheduled["taskScheduledEventDetails"]["taskCredentials"] == {"roleArn": role}
 
 
 def test_ssm(run, unique):

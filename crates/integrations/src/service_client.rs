@@ -249,6 +249,16 @@ impl ServiceClient {
     }
 }
 
+/// The model of a service. Reading one takes milliseconds, so it is not done where calls wait for each other.
+pub(crate) async fn model(name: &str) -> Option<Arc<ServiceModel>> {
+    let pack = Pack::embedded();
+    if let Some(model) = pack.held_service(name) {
+        return Some(model);
+    }
+    let name = name.to_owned();
+    tokio::task::spawn_blocking(move || pack.service(&name)).await.ok().flatten()
+}
+
 fn custom(endpoint: ServiceEndpoint) -> Option<Endpoint> {
     match endpoint {
         ServiceEndpoint::Custom(endpoint) => Some(endpoint),

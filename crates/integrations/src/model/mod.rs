@@ -11,7 +11,7 @@
 //! let operation = dynamodb.operation("getItem").expect("an action");
 //! let input = dynamodb.shape(operation.input.as_ref().expect("an input").shape);
 //! let Kind::Structure(input) = &input.kind else { panic!() };
-//! assert!(input.members.iter().any(|member| member.pascal == *"TableName" && member.required));
+//! assert!(input.members.iter().any(|member| &*member.pascal == "TableName" && member.required));
 //! ```
 
 pub mod names;
