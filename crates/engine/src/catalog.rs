@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -18,6 +18,7 @@ use stepwright_store::{
 
 use crate::{
     error::{Error, Result},
+    event_sink::EventSink,
     model::Scope,
     options::Compile,
     rows,
@@ -27,11 +28,11 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) row: MachineRow,
-    /// Starts under way: the machine is not gone before they are over.
+    /// Starts under way and Express executions that are open: the machine is not gone before they are over.
     starts: Arc<AtomicUsize>,
 }
 
-/// A start that is under way.
+/// A start that is under way, or an Express execution that is open.
 #[derive(Debug)]
 pub(crate) struct StartPermit {
     starts: Arc<AtomicUsize>,
@@ -52,11 +53,18 @@ pub(crate) struct Revision {
     pub(crate) compiled: Arc<Definition>,
     /// Whether the expressions of the last turn that was computed aside took long: the next will be at once.
     slow: AtomicBool,
+    /// Whether the events of its Express executions are told, once somebody asked.
+    is_told: OnceLock<bool>,
 }
 
 impl Revision {
     pub(crate) fn new(machine: MachineNumber, number: u32, row: RevisionRow, compiled: Arc<Definition>) -> Self {
-        Self { machine, number, row, compiled, slow: AtomicBool::new(false) }
+        Self { machine, number, row, compiled, slow: AtomicBool::new(false), is_told: OnceLock::new() }
+    }
+
+    /// Whether this sink wants the events of its Express executions.
+    pub(crate) fn is_told(&self, sink: &dyn EventSink) -> bool {
+        *self.is_told.get_or_init(|| sink.wants(&self.row.logging))
     }
 
     /// Whether its turns take long, as far as one can tell. Wrong either way costs time and nothing else.
@@ -195,6 +203,22 @@ impl Catalog {
         // Counted under the lock under which a deletion is entered: none is missed.
         machine.starts.fetch_add(1, Ordering::SeqCst);
         Ok((machine.row.clone(), StartPermit { starts: machine.starts.clone() }))
+    }
+
+    /// The names of all machines, by scope and number.
+    pub(crate) fn machine_names(&self) -> HashMap<(ScopeNumber, MachineNumber), Arc<str>> {
+        let state = self.read();
+        let machines = state.machines.iter();
+        machines.map(|((scope, name), machine)| ((*scope, machine.row.number), name.clone())).collect()
+    }
+
+    /// The permission for an Express execution that a crash interrupted, be its machine taking new ones or not. None:
+    /// the machine is gone.
+    pub(crate) fn permit_again(&self, scope: ScopeNumber, name: &str) -> Option<StartPermit> {
+        let state = self.read();
+        let machine = state.machines.get(&(scope, name.into()))?;
+        machine.starts.fetch_add(1, Ordering::SeqCst);
+        Some(StartPermit { starts: machine.starts.clone() })
     }
 
     /// Machines that are being deleted, and whether no start of theirs is under way.

@@ -107,10 +107,7 @@ impl Lane {
 
     /// Computes turns until told to stop.
     pub(crate) fn run(&self, shared: &Shared) {
-        // Of this thread alone on Linux, of the whole process elsewhere. Slower for the others if it fails, and nothing
-        // worse.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::nice(NICE);
+        lower_priority();
         loop {
             let mut state = self.lock();
             while state.jobs.is_empty() && !state.stopped {
@@ -131,6 +128,13 @@ impl Lane {
         shared.send(job.execution.id, ShardMessage::Back(Box::new((job, ran))));
         true
     }
+}
+
+/// Lets other threads go first. Only this thread, on Linux; elsewhere priority is a matter of whole processes, and nothing
+/// is done. Slower for the others if it fails, and nothing worse.
+pub(crate) fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
 }
 
 fn run(shared: &Shared, job: &Job) -> Ran {

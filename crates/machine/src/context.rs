@@ -8,7 +8,7 @@ use stepwright_asl::{Definition, StateId, StateKind};
 use stepwright_querylang::jsonata::Limits;
 
 use crate::{
-    execution::Execution,
+    execution::{Execution, Workflow},
     frame::{Position, Work},
     id::{FrameId, Millis, TaskId},
     step::next_random,
@@ -133,6 +133,9 @@ impl<'a> Environment<'a> {
                 "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
             });
             let members = context.as_object_mut().expect("an object");
+            if matches!(info.workflow, Workflow::Express { synchronous: true, .. }) {
+                members["Execution"].as_object_mut().expect("an object").shift_remove("RedriveCount");
+            }
             if let Position::In(visit) = &self.execution.frames[&self.frame].position {
                 let state = self.definition.state(StateId(visit.state));
                 let mut about = json!({ "Name": &*state.name, "EnteredTime": iso_8601(visit.entered_at) });

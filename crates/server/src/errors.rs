@@ -50,6 +50,13 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             ErrorCode::ConflictException,
             format!("The execution '{arn}' is in quarantine: `stepwright quarantine show {arn}` tells why"),
         ),
+        E::TooManyExpress { limit } => unavailable(&format!(
+            "{limit} Express executions are open, the most that express.executions allows: try again in a moment"
+        )),
+        E::ExpressMemory { held, limit } => unavailable(&format!(
+            "Open Express executions hold {held} bytes of memory, and one more would be over the {limit} that \
+             express.memory_bytes allows: try again in a moment"
+        )),
         E::Full { reason } => unavailable(&format!("No room for new data: {reason}")),
         E::Unavailable { reason } => unavailable(&format!("Not available at the moment: {reason}")),
         E::Corrupt { reason } => {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, TaskCall, TaskOutcome,
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, ExpressOptions, TaskCall,
+    TaskOutcome,
 };
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
@@ -178,6 +179,13 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         payload_bytes: settings.payload_bytes,
         inline_concurrency: settings.inline_map_concurrency,
         evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    };
+    options.express = ExpressOptions {
+        executions: settings.express_executions,
+        memory_bytes: settings.express_memory_bytes,
+        lasts_seconds: settings.express_seconds,
+        // The runtime's threads have the stack that it takes.
+        at_once: true,
     };
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,

@@ -13,12 +13,12 @@ use stepwright_api::{
         StopExecutionOutput,
     },
 };
-use stepwright_engine::{Error, ExecutionDescription, NewExecution};
+use stepwright_engine::{ExecutionDescription, NewExecution};
 use stepwright_machine::Status;
 
 use super::{Call, labelled, page, scope, shared};
 use crate::{
-    errors::{not_served_yet, resource_not_found, state_machine_does_not_exist, to_api, validation},
+    errors::{resource_not_found, state_machine_does_not_exist, to_api, validation},
     history_wire::Speller,
     ids::random_uuid,
     json_text::{self, MAX_BYTES},
@@ -34,6 +34,13 @@ pub(super) async fn start_execution(
     context: &RequestContext,
     input: StartExecutionInput,
 ) -> Result<StartExecutionOutput, ApiError> {
+    let new = new_execution(context, input)?;
+    let started = call.engine().start_execution(&scope(context), new).await.map_err(to_api)?;
+    Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
+}
+
+/// The execution that a start asks for, checked.
+pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput) -> Result<NewExecution, ApiError> {
     let arn = StateMachineArn::parse(&input.state_machine_arn)?;
     if let Some(name) = &input.name {
         check_name(name)?;
@@ -49,19 +56,12 @@ pub(super) async fn start_execution(
     }
     // The HTTP header wins; one that AWS would not take is no reason to refuse the start.
     let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
-    let new = NewExecution {
+    Ok(NewExecution {
         state_machine_arn: input.state_machine_arn.into(),
         name: input.name.unwrap_or_else(random_uuid).into(),
         input: text.into(),
         trace_header: shared(trace_header.or(input.trace_header)),
-    };
-    let started = call.engine().start_execution(&scope(context), new).await.map_err(|error| match error {
-        Error::StateMachineTypeNotSupported { .. } => {
-            not_served_yet("Starting an execution of an EXPRESS state machine")
-        }
-        error => to_api(error),
-    })?;
-    Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
+    })
 }
 
 fn check_input(text: &str) -> Result<(), ApiError> {

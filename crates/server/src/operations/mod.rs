@@ -6,6 +6,7 @@
 mod activities;
 mod configuration;
 mod executions;
+mod express;
 mod state_machines;
 mod tags;
 mod tasks;
@@ -24,9 +25,10 @@ use stepwright_api::{
         ListExecutionsOutput, ListStateMachinesInput, ListStateMachinesOutput, ListTagsForResourceInput,
         ListTagsForResourceOutput, SendTaskFailureInput, SendTaskFailureOutput, SendTaskHeartbeatInput,
         SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
-        StartExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
-        UntagResourceInput, UntagResourceOutput, UpdateStateMachineInput, UpdateStateMachineOutput,
-        ValidateStateMachineDefinitionInput, ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
+        StartExecutionOutput, StartSyncExecutionInput, StartSyncExecutionOutput, StopExecutionInput,
+        StopExecutionOutput, TagResourceInput, TagResourceOutput, UntagResourceInput, UntagResourceOutput,
+        UpdateStateMachineInput, UpdateStateMachineOutput, ValidateStateMachineDefinitionInput,
+        ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
@@ -108,6 +110,8 @@ operations! {
         list_executions(ListExecutionsInput) -> ListExecutionsOutput,
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
+    express:
+        start_sync_execution(StartSyncExecutionInput) -> StartSyncExecutionOutput;
     activities:
         create_activity(CreateActivityInput) -> CreateActivityOutput,
         describe_activity(DescribeActivityInput) -> DescribeActivityOutput,
