@@ -3,6 +3,7 @@
 //! The output depends on the model and this file alone, so `--check` can compare byte for byte. A model that
 //! says something this generator does not know (a new kind of shape, a new pattern) is refused, never ignored.
 
+mod services;
 mod structures;
 mod tables;
 
@@ -62,18 +63,23 @@ const BOX_ABOVE: usize = 8;
 /// Members beyond this number get no `new` (clippy's limit for arguments).
 const MOST_ARGUMENTS: usize = 7;
 
-/// Runs the verb with the arguments after `codegen`: `--check`, `--from DIR`.
+/// Runs the verb with the arguments after `codegen`: `--check`, `--from DIR`, `--services`.
 pub(crate) fn run() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let mut check = false;
     let mut from = None;
+    let mut services = false;
     let mut arguments = std::env::args().skip_while(|argument| argument != "codegen").skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--check" => check = true,
+            "--services" => services = true,
             "--from" => from = Some(PathBuf::from(arguments.next().context("--from needs a folder")?)),
-            other => bail!("codegen does not know {other:?}; it knows --check and --from DIR"),
+            other => bail!("codegen does not know {other:?}; it knows --check, --from DIR and --services"),
         }
+    }
+    if services {
+        return services::run(check);
     }
     let model_path = root.join("crates/api/model/service-2.json");
     if let Some(from) = from {

@@ -28,6 +28,7 @@ const AREAS: &[&str] = &[
     "evaluate_jsonata",
     "express",
     "intrinsic_functions",
+    "logs",
     "outputdecl",
     "query_language",
     "scenarios",
@@ -40,18 +41,26 @@ const AREAS: &[&str] = &[
 const SERVED: &[&str] = &[
     "CreateActivity",
     "CreateStateMachine",
+    "CreateStateMachineAlias",
     "DeleteActivity",
     "DeleteStateMachine",
+    "DeleteStateMachineAlias",
+    "DeleteStateMachineVersion",
     "DescribeActivity",
     "DescribeExecution",
     "DescribeStateMachine",
+    "DescribeStateMachineAlias",
     "DescribeStateMachineForExecution",
     "GetActivityTask",
     "GetExecutionHistory",
     "ListActivities",
     "ListExecutions",
+    "ListStateMachineAliases",
+    "ListStateMachineVersions",
     "ListStateMachines",
     "ListTagsForResource",
+    "PublishStateMachineVersion",
+    "RedriveExecution",
     "SendTaskFailure",
     "SendTaskHeartbeat",
     "SendTaskSuccess",
@@ -61,11 +70,16 @@ const SERVED: &[&str] = &[
     "TagResource",
     "UntagResource",
     "UpdateStateMachine",
+    "UpdateStateMachineAlias",
     "ValidateStateMachineDefinition",
 ];
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
 const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda"];
+
+/// Services that the server needs of the stand-ins now, apart from what integrations call: records and status events
+/// are sent to them, and a queue is where the cases look for events.
+const AVAILABLE: &[&str] = &["events", "lambda", "logs", "sqs"];
 
 /// The port of the stand-ins for other services, which the runner does not choose.
 const STAND_IN_PORT: u16 = 4566;
@@ -130,12 +144,9 @@ fn scope(case: &Value) -> Scope {
         if let Some(service) = integrations(definition).find(|service| !INTEGRATIONS.contains(service)) {
             return Scope::Later(format!("integration {service}"));
         }
-        if request["publish"] == true {
-            return Scope::Later("versions".to_string());
-        }
     }
     let needs = case["needs"].as_array().unwrap_or(&empty);
-    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| *service != "lambda") {
+    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| !AVAILABLE.contains(service)) {
         return Scope::Later(format!("service {service}"));
     }
     Scope::In
@@ -404,7 +415,8 @@ mod tests {
         check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
-        check(json!({"needs": ["lambda", "sqs"]}), later("service sqs"));
+        check(json!({"needs": ["lambda", "logs", "events", "sqs"]}), Scope::In);
+        check(json!({"needs": ["lambda", "dynamodb"]}), later("service dynamodb"));
         let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
         check(json!({"steps": [jsonata]}), Scope::In);
         let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));
@@ -419,6 +431,5 @@ mod tests {
         check(calls("lambda:invoke"), Scope::In);
         check(calls("sqs:sendMessage.waitForTaskToken"), later("integration sqs"));
         check(calls("aws-sdk:s3:getObject"), later("integration aws-sdk:s3"));
-        check(json!({"steps": [step("UpdateStateMachine", json!({"publish": true}))]}), later("versions"));
     }
 }

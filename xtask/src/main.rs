@@ -41,10 +41,11 @@ enum Verb {
     Test(testing::Options),
     /// Compare the server with answers recorded from AWS, and guard the score
     Conformance(conformance::Options),
-    /// Generate crates/api from the service model; --check only compares, --from DIR imports the model again
+    /// Generate crates/api from the service model; --check only compares, --from DIR imports the model again,
+    /// --services makes the pack of service models of crates/integrations instead
     Codegen {
         /// Read by the verb itself
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--check | --from DIR")]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--check | --from DIR | --services")]
         arguments: Vec<String>,
     },
     /// Measure speed, memory and disk against what is promised; or parts of Stepwright by themselves

@@ -55,6 +55,11 @@ const STEPS: &[Step] = &[
     Step { name: "fuzz", what: "bytes that nobody wrote, for a few seconds each", run: fuzz_step },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
+    Step {
+        name: "openapi",
+        what: "the OpenAPI description is valid, and no request made from it breaks the server",
+        run: openapi,
+    },
     Step { name: "e2e", what: "kill -9, restarts, full disks, damaged data and bad input", run: e2e },
     Step { name: "kill", what: "kill -9 at random moments under load; nothing acknowledged is lost", run: kill_step },
     Step { name: "sync", what: "under strace, nothing is acknowledged before its sync", run: sync_step },
@@ -174,6 +179,10 @@ fn fuzz_step() -> Result<Outcome> {
 
 fn sdk() -> Result<Outcome> {
     pytest("tests/sdk", &[])
+}
+
+fn openapi() -> Result<Outcome> {
+    pytest("tests/openapi", &[])
 }
 
 fn e2e() -> Result<Outcome> {

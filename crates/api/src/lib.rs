@@ -13,6 +13,7 @@ mod dispatch;
 pub mod error;
 mod generated;
 pub mod name;
+pub mod openapi;
 pub mod pattern;
 pub mod reflect;
 pub mod rules;

@@ -168,7 +168,11 @@ pub fn invalid_definition_message(diagnostics: &[Diagnostic]) -> String {
 
 /// Fills in the lines and columns of all spans in one pass over the text, however many there are.
 pub(crate) fn locate(text: &str, diagnostics: &mut [Diagnostic]) {
-    let mut spans: Vec<&mut Span> = diagnostics.iter_mut().filter_map(|diagnostic| diagnostic.span.as_mut()).collect();
+    locate_spans(text, diagnostics.iter_mut().filter_map(|diagnostic| diagnostic.span.as_mut()).collect());
+}
+
+/// The same for spans from anywhere.
+pub(crate) fn locate_spans(text: &str, mut spans: Vec<&mut Span>) {
     spans.sort_by_key(|span| span.start);
     let (mut offset, mut line, mut column) = (0, 1, 1);
     for span in spans {

@@ -18,6 +18,7 @@ mod check;
 pub mod definition;
 mod diagnostic;
 pub mod json;
+pub mod lint;
 mod registry;
 pub mod resource;
 mod timestamp;
@@ -51,12 +52,21 @@ pub struct Options {
     /// How deep its brackets nest at most. The checker recurses with it, so it should not be much larger than
     /// [`DEFAULT_MAX_DEPTH`].
     pub max_depth: usize,
+    /// Which SDK integrations there are; none: every service and action is taken to exist, whatever its parameters.
+    pub sdk: Option<&'static dyn SdkCatalog>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { machine_type: MachineType::Standard, max_depth: DEFAULT_MAX_DEPTH }
+        Self { machine_type: MachineType::Standard, max_depth: DEFAULT_MAX_DEPTH, sdk: None }
     }
+}
+
+/// The services and actions that SDK integrations may call. Whoever has their models says it.
+pub trait SdkCatalog: std::fmt::Debug + Send + Sync {
+    /// The parameters of an action by their names in definitions, each with whether it must be there; none: there is no
+    /// such action.
+    fn parameters(&self, service: &str, action: &str) -> Option<Vec<(String, bool)>>;
 }
 
 /// What became of a definition's text.

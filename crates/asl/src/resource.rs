@@ -41,6 +41,14 @@ pub struct Integration {
     pub required: &'static [&'static str],
 }
 
+impl Integration {
+    /// The service of an SDK integration: `s3` of `aws-sdk:s3`; none for an optimized one.
+    #[must_use]
+    pub fn sdk_service(&self) -> Option<&str> {
+        self.resource_type.strip_prefix("aws-sdk:")
+    }
+}
+
 /// How a service integration ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {

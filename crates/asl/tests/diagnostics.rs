@@ -1,6 +1,6 @@
 //! What validation says about definitions: each case is a definition and the diagnostics it must get, in order.
 
-use stepwright_asl::{MachineType, Options, Severity, parse};
+use stepwright_asl::{MachineType, Options, SdkCatalog, Severity, parse};
 
 fn diagnostics(text: &str, machine_type: MachineType) -> Vec<String> {
     let parsed = parse(text, &Options { machine_type, ..Options::default() });
@@ -267,6 +267,49 @@ fn languages() {
         r#"{"Type": "Wait", "QueryLanguage": "JSONata", "Seconds": "{% 1", "End": true}"#,
         &["SCHEMA_VALIDATION_FAILED: JSONata string must start with {% and end with %} at /States/S/Seconds"],
     );
+}
+
+/// A service with one action.
+#[derive(Debug)]
+struct OneAction;
+
+impl SdkCatalog for OneAction {
+    fn parameters(&self, service: &str, action: &str) -> Option<Vec<(String, bool)>> {
+        (service == "s3" && action == "getObject")
+            .then(|| vec![("Bucket".to_owned(), true), ("Range".to_owned(), false)])
+    }
+}
+
+#[test]
+fn sdk_integrations_are_checked_against_the_catalog() {
+    let check = |resource: &str, rest: &str, expected: &[&str]| {
+        let definition = format!(
+            r#"{{"StartAt": "S", "States": {{"S": {{"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:{resource}", {rest} "End": true}}}}}}"#
+        );
+        let parsed = parse(&definition, &Options { sdk: Some(&OneAction), ..Options::default() });
+        let found: Vec<String> = parsed.diagnostics.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected, "{definition}");
+        assert!(parsed.unsupported.is_empty(), "{:?}", parsed.unsupported);
+        // Without a catalog, everything is taken to exist.
+        assert!(parse(&definition, &Options::default()).definition.is_some(), "{definition}");
+    };
+    let unknown = |resource: &str| {
+        format!(
+            "SCHEMA_VALIDATION_FAILED: The resource provided arn:aws:states:::aws-sdk:{resource} is not recognized. The \
+             value is not a valid resource ARN, or the resource is not available in this region. at /States/S/Resource"
+        )
+    };
+    check("s3:getObject", r#""Parameters": {"Bucket": "b", "Range.$": "$.r"},"#, &[]);
+    check("s3:getObject.waitForTaskToken", r#""Parameters": {"Bucket.$": "$.b"},"#, &[]);
+    check("s3:getObject", r#""QueryLanguage": "JSONata", "Arguments": "{% $states.input %}","#, &[]);
+    check("s3:getAnything", "", &[&unknown("s3:getAnything")]);
+    check("s4:getObject", "", &[&unknown("s4:getObject")]);
+    let missing = "SCHEMA_VALIDATION_FAILED: The field 'Bucket' is required but was missing at /States/S";
+    check("s3:getObject", "", &[&format!("{missing}/Parameters")]);
+    check("s3:getObject", r#""QueryLanguage": "JSONata", "Arguments": {},"#, &[&format!("{missing}/Arguments")]);
+    let extra =
+        "SCHEMA_VALIDATION_FAILED: The field 'bucket' is not supported by Step Functions at /States/S/Parameters";
+    check("s3:getObject", r#""Parameters": {"Bucket": "b", "bucket.$": "$"},"#, &[extra]);
 }
 
 #[test]

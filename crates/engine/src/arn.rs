@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use stepwright_store::keys::VersionNumber;
+
 use crate::model::Scope;
 
 /// `arn:<partition>:states:<region>:<account>:<kind>:<rest>`
@@ -25,6 +27,30 @@ pub(crate) fn name_of<'a>(arn: &'a str, scope: &Scope, kind: &str) -> Option<&'a
     let parts = parts(arn)?;
     let fits = parts.kind == kind && parts.region == &*scope.region && parts.account == &*scope.account;
     (fits && !parts.rest.contains([':', '/'])).then_some(parts.rest)
+}
+
+/// The version or alias in a machine's ARN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Qualifier<'a> {
+    Version(VersionNumber),
+    Alias(&'a str),
+}
+
+/// The machine that an ARN names in a scope, and its version or alias. The ARN of a distributed Map names none.
+pub(crate) fn machine_of<'a>(arn: &'a str, scope: &Scope) -> Option<(&'a str, Option<Qualifier<'a>>)> {
+    let parts = parts(arn)?;
+    let fits = parts.kind == "stateMachine" && parts.region == &*scope.region && parts.account == &*scope.account;
+    if !fits || parts.rest.contains('/') {
+        return None;
+    }
+    match parts.rest.split_once(':') {
+        None => Some((parts.rest, None)),
+        // An alias's name holds something that is no digit.
+        Some((name, version)) if version.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some((name, Some(Qualifier::Version(version.parse().ok()?))))
+        }
+        Some((name, alias)) => Some((name, Some(Qualifier::Alias(alias)))),
+    }
 }
 
 /// Machine name and execution name of an execution's ARN in a scope.
@@ -70,5 +96,11 @@ mod tests {
         assert_eq!(&*execution, "arn:aws:states:eu-west-1:123456789012:execution:m:e");
         assert_eq!(execution_names(&execution, &scope), Some(("m", "e")));
         assert_eq!(execution_names(machine, &scope), None);
+        let qualified = |qualifier: &str| format!("{machine}:{qualifier}");
+        assert_eq!(machine_of(machine, &scope), Some(("m", None)));
+        assert_eq!(machine_of(&qualified("12"), &scope), Some(("m", Some(Qualifier::Version(12)))));
+        assert_eq!(machine_of(&qualified("live"), &scope), Some(("m", Some(Qualifier::Alias("live")))));
+        assert_eq!(machine_of(&qualified("99999999999"), &scope), None);
+        assert_eq!(machine_of(&format!("{machine}/label"), &scope), None);
     }
 }

@@ -12,13 +12,15 @@ use std::{
 use stepwright_machine::Definition;
 use stepwright_store::{
     Commit, Store, Table,
-    keys::{self, MachineNumber, MetaKey, ScopeNumber},
-    records::{self, ActivityRow, MachineRow, MetaRow, RevisionRow, ScopeRow},
+    keys::{self, MachineNumber, MetaKey, ScopeNumber, VersionNumber},
+    records::{self, ActivityRow, AliasRow, MachineRow, MetaRow, RevisionRow, ScopeRow, VersionRow},
 };
 
 use crate::{
+    arn::Qualifier,
     error::{Error, Result},
     event_sink::EventSink,
+    log_level::LogLevel,
     model::Scope,
     options::Compile,
     rows,
@@ -28,8 +30,65 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) row: MachineRow,
+    pub(crate) published: Published,
     /// Starts under way and Express executions that are open: the machine is not gone before they are over.
     starts: Arc<AtomicUsize>,
+}
+
+/// What was published of a machine.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Published {
+    pub(crate) versions: BTreeMap<VersionNumber, VersionRow>,
+    pub(crate) aliases: BTreeMap<Arc<str>, AliasRow>,
+}
+
+impl Published {
+    /// The latest version of a revision.
+    pub(crate) fn version_of(&self, revision: u32) -> Option<(VersionNumber, &VersionRow)> {
+        let found = self.versions.iter().rev().find(|(_, row)| row.revision == revision);
+        found.map(|(number, row)| (*number, row))
+    }
+
+    /// The aliases that route to a version, by name.
+    pub(crate) fn aliases_to(&self, version: VersionNumber) -> impl Iterator<Item = &Arc<str>> {
+        let routes = move |row: &AliasRow| row.routes.iter().any(|(to, _)| *to == version);
+        self.aliases.iter().filter(move |(_, row)| routes(row)).map(|(name, _)| name)
+    }
+}
+
+/// What a qualified ARN of a machine stands for, once an alias has chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) revision: u32,
+    pub(crate) version: Option<VersionNumber>,
+    pub(crate) alias: Option<Arc<str>>,
+}
+
+impl Machine {
+    /// What a qualifier stands for now: a version, or one of those that an alias routes to, drawn by weight with
+    /// `draw`. None: there is no such version or alias.
+    fn resolve(&self, qualifier: Option<Qualifier<'_>>, draw: u64) -> Option<Resolved> {
+        let versions = &self.published.versions;
+        match qualifier {
+            None => Some(Resolved { revision: self.row.revision, version: None, alias: None }),
+            Some(Qualifier::Version(number)) => {
+                let revision = versions.get(&number)?.revision;
+                Some(Resolved { revision, version: Some(number), alias: None })
+            }
+            Some(Qualifier::Alias(name)) => {
+                let (name, row) = self.published.aliases.get_key_value(name)?;
+                let draw = draw % 100;
+                let mut sum = 0;
+                let chosen = row.routes.iter().find(|(_, weight)| {
+                    sum += u64::from(*weight);
+                    draw < sum
+                });
+                let (number, _) = chosen.or(row.routes.first())?;
+                let revision = versions.get(number)?.revision;
+                Some(Resolved { revision, version: Some(*number), alias: Some(name.clone()) })
+            }
+        }
+    }
 }
 
 /// A start that is under way, or an Express execution that is open.
@@ -55,11 +114,21 @@ pub(crate) struct Revision {
     slow: AtomicBool,
     /// Whether the events of its Express executions are told, once somebody asked.
     is_told: OnceLock<bool>,
+    /// How much it logs, once somebody asked.
+    log_level: OnceLock<LogLevel>,
 }
 
 impl Revision {
     pub(crate) fn new(machine: MachineNumber, number: u32, row: RevisionRow, compiled: Arc<Definition>) -> Self {
-        Self { machine, number, row, compiled, slow: AtomicBool::new(false), is_told: OnceLock::new() }
+        Self {
+            machine,
+            number,
+            row,
+            compiled,
+            slow: AtomicBool::new(false),
+            log_level: OnceLock::new(),
+            is_told: OnceLock::new(),
+        }
     }
 
     /// Whether this sink wants the events of its Express executions.
@@ -70,6 +139,11 @@ impl Revision {
     /// Whether its turns take long, as far as one can tell. Wrong either way costs time and nothing else.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow.load(Ordering::Relaxed)
+    }
+
+    /// How much it logs; `level` reads that off its configuration.
+    pub(crate) fn log_level(&self, level: fn(&str) -> LogLevel) -> LogLevel {
+        *self.log_level.get_or_init(|| level(&self.row.logging))
     }
 
     pub(crate) fn set_slow(&self, slow: bool) {
@@ -122,6 +196,22 @@ impl Catalog {
             state.machines.insert(split_name(Table::Machine, key)?, Machine::new(row));
             Ok(())
         })?;
+        let mut published: HashMap<(ScopeNumber, MachineNumber), Published> = HashMap::new();
+        rows::for_each(&*store, Table::Version, &[], |key, value| {
+            let (scope, machine, number) = keys::parse_version(key).ok_or_else(|| corrupt("the key of a version"))?;
+            let row: VersionRow = records::decode(Table::Version, value)?;
+            published.entry((scope, machine)).or_default().versions.insert(number, row);
+            Ok(())
+        })?;
+        rows::for_each(&*store, Table::Alias, &[], |key, value| {
+            let (scope, machine, name) = keys::parse_alias(key).ok_or_else(|| corrupt("the key of an alias"))?;
+            let row: AliasRow = records::decode(Table::Alias, value)?;
+            published.entry((scope, machine)).or_default().aliases.insert(name.into(), row);
+            Ok(())
+        })?;
+        for ((scope, _), machine) in &mut state.machines {
+            machine.published = published.remove(&(*scope, machine.row.number)).unwrap_or_default();
+        }
         rows::for_each(&*store, Table::Activity, &[], |key, value| {
             let row: ActivityRow = records::decode(Table::Activity, value)?;
             state.activities.insert(split_name(Table::Activity, key)?, row);
@@ -191,18 +281,44 @@ impl Catalog {
         self.read().machines.get(&(scope, name.into())).map(|machine| machine.row.clone())
     }
 
-    /// A machine that takes new executions, and the permission to start one.
-    pub(crate) fn permit_start(&self, scope: ScopeNumber, name: &str, arn: &str) -> Result<(MachineRow, StartPermit)> {
+    /// What was published of a machine.
+    pub(crate) fn published(&self, scope: ScopeNumber, name: &str) -> Published {
+        self.read().machines.get(&(scope, name.into())).map(|machine| machine.published.clone()).unwrap_or_default()
+    }
+
+    /// A machine and what a qualifier of it stands for; an alias with two versions chooses by `draw`.
+    pub(crate) fn resolve(
+        &self,
+        scope: ScopeNumber,
+        name: &str,
+        qualifier: Option<Qualifier<'_>>,
+        draw: u64,
+    ) -> Option<(MachineRow, Resolved)> {
         let state = self.read();
-        let Some(machine) = state.machines.get(&(scope, name.into())) else {
-            return Err(Error::StateMachineDoesNotExist { arn: arn.into() });
-        };
+        let machine = state.machines.get(&(scope, name.into()))?;
+        Some((machine.row.clone(), machine.resolve(qualifier, draw)?))
+    }
+
+    /// A machine that takes new executions, what its ARN's qualifier stands for, and the permission to start one.
+    /// `arn` is the ARN as given.
+    pub(crate) fn permit_start(
+        &self,
+        scope: ScopeNumber,
+        name: &str,
+        qualifier: Option<Qualifier<'_>>,
+        draw: u64,
+        arn: &str,
+    ) -> Result<(MachineRow, Resolved, StartPermit)> {
+        let missing = || Error::StateMachineDoesNotExist { arn: arn.into() };
+        let state = self.read();
+        let machine = state.machines.get(&(scope, name.into())).ok_or_else(missing)?;
         if machine.row.deleting {
             return Err(Error::StateMachineDeleting { arn: arn.into() });
         }
+        let resolved = machine.resolve(qualifier, draw).ok_or_else(missing)?;
         // Counted under the lock under which a deletion is entered: none is missed.
         machine.starts.fetch_add(1, Ordering::SeqCst);
-        Ok((machine.row.clone(), StartPermit { starts: machine.starts.clone() }))
+        Ok((machine.row.clone(), resolved, StartPermit { starts: machine.starts.clone() }))
     }
 
     /// The names of all machines, by scope and number.
@@ -255,6 +371,13 @@ impl Catalog {
             None => {
                 state.machines.insert((scope, name), Machine::new(row));
             }
+        }
+    }
+
+    /// Enters what was committed of a machine's versions and aliases.
+    pub(crate) fn published_committed(&self, scope: ScopeNumber, name: &str, change: impl FnOnce(&mut Published)) {
+        if let Some(machine) = self.write().machines.get_mut(&(scope, name.into())) {
+            change(&mut machine.published);
         }
     }
 
@@ -323,7 +446,7 @@ impl Catalog {
 
 impl Machine {
     fn new(row: MachineRow) -> Self {
-        Self { row, starts: Arc::default() }
+        Self { row, published: Published::default(), starts: Arc::default() }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     lane::{Away, Job, Ran},
     message::{After, ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
+    notices::Turned,
     shard::{Shard, Taken, call_of, token_of},
     shared::Shared,
     timers::Later,
@@ -114,9 +115,12 @@ impl Shard {
             pause.chain(taken.iter().map(|taken| taken.kind.clone())).map(|kind| shared.input(kind, now)).collect()
         };
         let starts = taken.iter().any(|taken| matches!(taken.kind, InputKind::Start { .. }));
+        let redriven = taken.iter().any(|taken| taken.kind == InputKind::Redrive).then(|| hot.execution.clone());
+        let redrives = redriven.is_some();
+        let begins = starts || redrives;
         // Nothing is evaluated after an end. One that leaves quarantine, which is rare, is not sent away: as long as its
         // turn is not written, it is in quarantine.
-        let leaves = !starts && (!commit.is_empty() || !first.is_empty());
+        let leaves = !begins && (!commit.is_empty() || !first.is_empty());
         let here = leaves || taken.first().is_some_and(Taken::ends);
         let attempted = match shared.options.steps_at_once {
             _ if here => attempt(&shared, &mut hot, &inputs(false), u64::MAX),
@@ -129,8 +133,8 @@ impl Shard {
         }
         let attempted = match attempted {
             // Whoever started it need not wait for what it does. It begins anew: an attempt leaves nothing behind.
-            Ok(None) if starts => {
-                hot.execution = Execution::new(hot.execution.info.clone());
+            Ok(None) if begins => {
+                hot.execution = redriven.unwrap_or_else(|| Execution::new(hot.execution.info.clone()));
                 attempt(&shared, &mut hot, &inputs(true), u64::MAX)
             }
             other => other,
@@ -138,6 +142,16 @@ impl Shard {
         match attempted {
             Ok(Some(stepped)) => self.finish(hot, taken, stepped, commit, first),
             Ok(None) => self.send_away(&hot, taken),
+            Err(cause) if redrives => {
+                // It stays closed, as it is in the store.
+                tracing::error!(execution = %hot.execution.info.arn, cause, "a redrive broke and did not happen");
+                for one in taken {
+                    if let Origin::Redrive(reply) = one.origin {
+                        drop(reply.send(Err(Error::unavailable(format!("the redrive broke: {cause}")))));
+                    }
+                }
+                return Driven::Broke;
+            }
             Err(cause) => {
                 self.quarantine(hot.reference(), Some(&hot), &cause, taken, first, now);
                 return Driven::Broke;
@@ -172,6 +186,15 @@ impl Shard {
         let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
         commit.append(&written.commit);
         after.extend(written.after);
+        let turned = Turned {
+            execution,
+            revision: &hot.revision,
+            redriven: hot.row.redriven,
+            turn: effects.turn,
+            at: effects.at,
+            events: &effects.events,
+        };
+        shared.notices.write(&turned, &mut commit, &mut after);
         self.send_out(&hot, &effects, receivers, &sequences, now, &mut after);
         for unsent in written.unsent {
             queue(&shared, &hot, &unsent, &mut after);
@@ -305,6 +328,11 @@ impl Shard {
                     after.push(After::Stopped { reply, result });
                 }
             }
+            Origin::Redrive(reply) => {
+                let at = hot.execution.head.redriven.filter(|_| accepted).map(|(_, at)| at);
+                let result = at.ok_or_else(|| Error::unavailable("the execution did not go on"));
+                after.push(After::Redriven { reply, result });
+            }
             Origin::Timer(timer) => {
                 let key = keys::timer(timer.due, timer.execution.scope, timer.execution.id, timer.timer);
                 commit.delete(Table::Timer, key);
@@ -405,6 +433,10 @@ impl Shard {
                     after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
                 }
                 Origin::Stop(None) => {}
+                Origin::Redrive(reply) => {
+                    let result = Err(Error::unavailable("the execution did not go on"));
+                    after.push(After::Redriven { reply, result });
+                }
             }
         }
         self.emit(None, commit, after);
@@ -418,6 +450,7 @@ impl Shard {
                 Origin::Answer(reply) => After::Answered { reply, result: Ok(()) },
                 Origin::Stop(Some(reply)) => After::Stopped { reply, result: Ok(0) },
                 Origin::Stop(None) => continue,
+                Origin::Redrive(reply) => After::Redriven { reply, result: Ok(0) },
                 Origin::Timer(timer) => After::TimerTaken(timer),
                 Origin::Call | Origin::Continue => After::Otherwise(Later::Input(execution, taken.kind)),
                 Origin::Worker { poller, queued } => {

@@ -3,6 +3,23 @@
 
 use std::sync::Arc;
 
+/// Why an execution cannot be redriven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRedrivable {
+    /// It runs.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// Its state machine is being deleted, or is gone.
+    MachineDeleting,
+    /// Its history is as long as it may be.
+    HistoryFull,
+    /// It started too long ago.
+    TooOld,
+    /// It closed too long ago.
+    ClosedTooLongAgo,
+}
+
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,6 +50,54 @@ pub enum Error {
         /// Its ARN.
         arn: Arc<str>,
     },
+    /// The revision to publish is not the one in force.
+    #[error("the revision {given} is not in force")]
+    RevisionConflict {
+        /// The revision as given.
+        given: Arc<str>,
+        /// The one in force; none: the initial one.
+        current: Option<Arc<str>>,
+    },
+    /// The revision is published already, with another description.
+    #[error("the revision is published as {version} with another description")]
+    VersionConflict {
+        /// The ARN of the version.
+        version: Arc<str>,
+    },
+    /// Aliases route to the version.
+    #[error("aliases route to the version: {aliases:?}")]
+    VersionInUse {
+        /// Their names.
+        aliases: Vec<Arc<str>>,
+    },
+    /// The machine has as many versions as it may have.
+    #[error("the state machine {arn} has {limit} versions")]
+    TooManyVersions {
+        /// The machine's ARN.
+        arn: Arc<str>,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The machine has an alias of this name that is not equal.
+    #[error("an alias {arn} with another routing configuration exists")]
+    AliasConflict {
+        /// The alias's ARN.
+        arn: Arc<str>,
+    },
+    /// No alias has this ARN.
+    #[error("no alias has the ARN {arn}")]
+    AliasDoesNotExist {
+        /// The ARN as given.
+        arn: Arc<str>,
+    },
+    /// The machine has as many aliases as it may have.
+    #[error("the state machine {arn} has {limit} aliases")]
+    TooManyAliases {
+        /// The machine's ARN.
+        arn: Arc<str>,
+        /// How many it may have.
+        limit: usize,
+    },
     /// An update named nothing to change.
     #[error("an update must name something to change")]
     MissingRequiredParameter,
@@ -47,6 +112,12 @@ pub enum Error {
     ExecutionAlreadyExists {
         /// The ARN of the existing one.
         arn: Arc<str>,
+    },
+    /// The execution cannot be redriven.
+    #[error("the execution cannot be redriven: {reason:?}")]
+    ExecutionNotRedrivable {
+        /// Why.
+        reason: NotRedrivable,
     },
     /// No activity has this ARN in the caller's account and region (any more).
     #[error("no activity has the ARN {arn}")]

@@ -2,6 +2,17 @@
 
 use stepwright_machine::{EventKind, Payload};
 
+use crate::model::Event;
+
+impl Event {
+    /// Bytes of its payloads, if it has their texts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let text = |payload: &mut Payload| payload.text_if_hydrated().map_or(0, |text| text.len());
+        payloads_mut(&mut self.kind.clone()).into_iter().map(text).sum()
+    }
+}
+
 /// Every payload that an event names.
 pub(crate) fn payloads_mut(kind: &mut EventKind) -> Vec<&mut Payload> {
     match kind {
@@ -41,6 +52,7 @@ pub(crate) fn payloads_mut(kind: &mut EventKind) -> Vec<&mut Payload> {
         | EventKind::MapIterationSucceeded { .. }
         | EventKind::MapIterationFailed { .. }
         | EventKind::MapIterationAborted { .. }
-        | EventKind::EvaluationFailed { .. } => Vec::new(),
+        | EventKind::EvaluationFailed { .. }
+        | EventKind::ExecutionRedriven { .. } => Vec::new(),
     }
 }

@@ -18,13 +18,14 @@ use crate::{
     connector::Connector,
     delivery::Delivery,
     error::{Error, Result},
-    message::{ExecutionRef, Leave, Origin, ShardMessage, StartRequest, Way},
+    message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage, NewActivity, NewExecution,
-        NewStateMachine, Page, PageRequest, Progress, QuarantinedExecution, Scope, Started, StateMachine,
-        StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
+        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
+        NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
+        QuarantinedExecution, Scope, Started, StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
+    reads::Found,
     running::Running,
     secrets::partition,
     shared::Shared,
@@ -117,7 +118,7 @@ impl Engine {
         self.change(move |shared| async move { shared.update_state_machine(&scope, &arn, update).await }).await
     }
 
-    /// DescribeStateMachine.
+    /// DescribeStateMachine: of the machine, of a version, or of the first version that an alias routes to.
     ///
     /// # Errors
     /// `StateMachineDoesNotExist`.
@@ -157,6 +158,90 @@ impl Engine {
         self.change(move |shared| async move { shared.delete_state_machine(&scope, &arn).await }).await
     }
 
+    // Versions and aliases
+
+    /// PublishStateMachineVersion: the revision in force becomes a version, or is one already.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `RevisionConflict`, `VersionConflict`, `TooManyVersions`.
+    pub async fn publish_version(&self, scope: &Scope, arn: &str, publication: Publication) -> Result<Created> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.publish_version(&scope, &arn, publication).await }).await
+    }
+
+    /// DeleteStateMachineVersion. One that is gone is no error.
+    ///
+    /// # Errors
+    /// `VersionInUse`.
+    pub async fn delete_version(&self, scope: &Scope, arn: &str) -> Result<()> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_version(&scope, &arn).await }).await
+    }
+
+    /// ListStateMachineVersions, the newest first.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `InvalidPageToken`.
+    pub async fn list_versions(&self, scope: &Scope, arn: &str, page: PageRequest) -> Result<Page<Created>> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.list_versions(&scope, &arn, &page)).await
+    }
+
+    /// CreateStateMachineAlias. One that is equal is returned as it is.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` (a version), `AliasConflict`, `StateMachineDeleting`, `TooManyAliases`.
+    pub async fn create_alias(&self, scope: &Scope, new: NewAlias) -> Result<Created> {
+        let scope = scope.clone();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.create_alias(&scope, new).await }).await
+    }
+
+    /// UpdateStateMachineAlias: when.
+    ///
+    /// # Errors
+    /// `AliasDoesNotExist`, `ResourceNotFound` (a version), `StateMachineDeleting`.
+    pub async fn update_alias(&self, scope: &Scope, arn: &str, update: AliasUpdate) -> Result<Millis> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.shared().check_new()?;
+        self.change(move |shared| async move { shared.update_alias(&scope, &arn, update).await }).await
+    }
+
+    /// DescribeStateMachineAlias.
+    ///
+    /// # Errors
+    /// `AliasDoesNotExist`.
+    pub async fn describe_alias(&self, scope: &Scope, arn: &str) -> Result<Alias> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.describe_alias(&scope, &arn)).await
+    }
+
+    /// DeleteStateMachineAlias. One that is gone is no error.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable`.
+    pub async fn delete_alias(&self, scope: &Scope, arn: &str) -> Result<()> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.change(move |shared| async move { shared.delete_alias(&scope, &arn).await }).await
+    }
+
+    /// ListStateMachineAliases, by name: of a machine, or those that route to a version.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `InvalidPageToken`.
+    pub async fn list_aliases(&self, scope: &Scope, arn: &str, page: PageRequest) -> Result<Page<Created>> {
+        let scope = scope.clone();
+        let arn = arn.to_owned();
+        self.read(move |shared| shared.list_aliases(&scope, &arn, &page)).await
+    }
+
     // Executions
 
     /// StartExecution. The same name and input as a running execution: that one. Of an EXPRESS machine, each start is
@@ -177,6 +262,8 @@ impl Engine {
         let request = StartRequest {
             scope: chosen.scope,
             revision: chosen.revision,
+            version: chosen.version,
+            alias: chosen.alias,
             permit: chosen.permit,
             arn: arn::execution(&machine_arn, &new.name),
             name: new.name,
@@ -208,7 +295,7 @@ impl Engine {
         self.read(move |shared| shared.describe_execution(&scope, &arn)).await
     }
 
-    /// ListExecutions of a state machine, newest first; `status` keeps only those.
+    /// ListExecutions of a state machine, a version or an alias, newest first; `status` keeps only those.
     ///
     /// # Errors
     /// `StateMachineDoesNotExist`, `StateMachineTypeNotSupported`, `InvalidPageToken`.
@@ -248,6 +335,36 @@ impl Engine {
         let message = ShardMessage::Input { execution, kind, origin: Origin::Stop(Some(reply)) };
         shared.send(execution.id, message);
         answered(answer).await
+    }
+
+    /// RedriveExecution: when it went on. The same client token within a quarter of an hour: the same redrive.
+    ///
+    /// # Errors
+    /// `ExecutionDoesNotExist`, `ExecutionNotRedrivable`.
+    pub async fn redrive_execution(&self, scope: &Scope, arn: &str, client_token: Option<Arc<str>>) -> Result<Millis> {
+        let shared = self.shared();
+        shared.check_new()?;
+        let (of, name) = (scope.clone(), arn.to_owned());
+        let (found, permit) = self
+            .read(move |shared| {
+                let found = shared.find_execution(&of, &name)?;
+                let Found { execution, row } = &found;
+                let revision = shared.catalog.revision(execution.scope, row.machine, row.revision)?;
+                let machine = &revision.row.machine_name;
+                let permit = shared.catalog.permit_start(execution.scope, machine, None, 0, &revision.row.machine_arn);
+                // A machine of the same name may have come after it.
+                let permit = permit.ok().filter(|(machine, ..)| machine.number == row.machine);
+                Ok((found, permit.map(|(_, _, permit)| permit)))
+            })
+            .await?;
+        let execution = found.execution;
+        let (reply, answer) = oneshot::channel();
+        let request = RedriveRequest { execution, client_token, permit, reply };
+        shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));
+        answered(answer).await.map_err(|error| match error {
+            Error::ExecutionDoesNotExist { .. } => Error::ExecutionDoesNotExist { arn: arn.into() },
+            other => other,
+        })
     }
 
     /// GetExecutionHistory, by event number, backwards with `reverse`. A page also ends at 4 MiB.
@@ -453,7 +570,7 @@ impl Engine {
     }
 
     /// Reads on a thread that may wait for a disk.
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Arc<Shared>) -> Result<T> + Send + 'static,
     ) -> Result<T> {

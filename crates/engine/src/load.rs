@@ -72,7 +72,16 @@ impl Shared {
             hot.written = false;
             return Ok(Some(hot));
         };
-        let head: Head = records::decode(Table::Head, &bytes)?;
+        let mut head: Head = records::decode(Table::Head, &bytes)?;
+        head.redriven = hot.row.redriven;
+        self.hydrate(&mut hot, head)?;
+        Ok(Some(hot))
+    }
+
+    /// Gives an execution its head and what is stored of its frames and payloads.
+    pub(crate) fn hydrate(&self, hot: &mut Hot, head: Head) -> Result<()> {
+        let execution = hot.reference();
+        let store = &*self.store;
         let frames = read_frames(store, execution, &head)?;
         hot.bytes += frames.len() * 512;
         hot.execution.head = head;
@@ -94,7 +103,7 @@ impl Shared {
         match (failure, hydrated) {
             (Some(error), _) => Err(error),
             (None, Err(payload)) => Err(corrupt(&format!("payload {payload:?}"))),
-            (None, Ok(())) => Ok(Some(hot)),
+            (None, Ok(())) => Ok(()),
         }
     }
 }

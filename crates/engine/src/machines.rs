@@ -6,12 +6,12 @@ use std::sync::Arc;
 use stepwright_store::{
     Commit, Table,
     keys::{self, ScopeNumber, Tagged},
-    records::{self, ActivityRow, MachineRow, RevisionRow, TagsRow},
+    records::{self, ActivityRow, MachineRow, PublishedRow, RevisionRow, TagsRow},
 };
 
 use crate::{
     arn,
-    catalog::{self, Revision},
+    catalog::{self, Published, Revision},
     error::{Error, Result},
     model::{
         Activity, Created, MachineType, NewActivity, NewStateMachine, Page, PageRequest, Scope, StateMachine,
@@ -19,6 +19,7 @@ use crate::{
     },
     page, reads,
     shared::Shared,
+    versions::{self, Publishing},
 };
 
 /// Tags of one resource at most.
@@ -41,9 +42,13 @@ impl Shared {
                 && row.express == (new.machine_type == MachineType::Express)
                 && *row.logging == *new.configurations.logging
                 && *row.tracing == *new.configurations.tracing
-                && *row.encryption == *new.configurations.encryption;
+                && *row.encryption == *new.configurations.encryption
+                && machine.published.as_ref().and_then(|published| published.created_with.clone()) == new.publish;
             return if same {
-                Ok(Created { arn: machine.arn, created_at: machine.created_at })
+                let published = self.catalog.published(number, &new.name);
+                let version = new.publish.and_then(|_| published.version_of(machine.revision));
+                let version_arn = version.map(|(version, _)| versions::version_arn(&machine.arn, version));
+                Ok(Created { arn: machine.arn, created_at: machine.created_at, version_arn })
             } else {
                 Err(Error::StateMachineAlreadyExists { arn: machine.arn })
             };
@@ -52,14 +57,21 @@ impl Shared {
         let mut commit = Commit::default();
         let number = self.catalog.intern_scope(scope, &mut commit);
         let express = new.machine_type == MachineType::Express;
-        let machine = MachineRow {
+        let mut machine = MachineRow {
             number: self.catalog.number_machine(&mut commit),
             arn: new.arn.clone(),
             express,
             created_at: now,
             revision: INITIAL,
             deleting: false,
+            published: new.publish.clone().map(|description| PublishedRow { next: 1, created_with: Some(description) }),
         };
+        let none = Published::default();
+        let publish = new.publish.map(|description| Publishing::of(&mut machine, &none, description, now));
+        let publishing = publish.transpose()?;
+        if let Some(publishing) = &publishing {
+            publishing.put(number, &machine, &mut commit);
+        }
         let revision = RevisionRow {
             machine_arn: new.arn.clone(),
             machine_name: new.name.clone(),
@@ -80,8 +92,9 @@ impl Shared {
         self.catalog.scope_committed(scope, number);
         let cached = Revision::new(machine.number, INITIAL, revision, new.definition.compiled);
         self.catalog.cache_revision(number, Arc::new(cached));
-        self.catalog.machine_committed(number, new.name, machine);
-        Ok(Created { arn: new.arn, created_at: now })
+        self.catalog.machine_committed(number, new.name.clone(), machine);
+        let version_arn = publishing.map(|publishing| self.published(number, &new.name, &new.arn, publishing));
+        Ok(Created { arn: new.arn, created_at: now, version_arn })
     }
 
     pub(crate) async fn update_state_machine(
@@ -90,7 +103,7 @@ impl Shared {
         arn: &str,
         update: StateMachineUpdate,
     ) -> Result<Updated> {
-        let StateMachineUpdate { definition, role_arn, logging, tracing, encryption } = update;
+        let StateMachineUpdate { definition, role_arn, logging, tracing, encryption, publish } = update;
         if definition.is_none() && role_arn.is_none() && logging.is_none() && tracing.is_none() && encryption.is_none()
         {
             return Err(Error::MissingRequiredParameter);
@@ -112,22 +125,42 @@ impl Shared {
             encryption: encryption.unwrap_or_else(|| old.encryption.clone()),
             ..old.clone()
         };
-        if row == *old {
-            return Ok(Updated { updated_at: now, revision_id: old.id.clone() });
-        }
-        row.updated_at = now;
-        row.id = Some(self.uuid());
-        machine.revision += 1;
         let mut commit = Commit::default();
+        let changes = row != *old;
+        if changes {
+            row.updated_at = now;
+            row.id = Some(self.uuid());
+            machine.revision += 1;
+            put_revision(number, &machine, &row, &mut commit);
+        }
+        let published = self.catalog.published(number, &name);
+        let publish = publish.map(|description| Publishing::of(&mut machine, &published, description, now));
+        let publishing = publish.transpose()?;
+        if let Some(publishing) = publishing.as_ref().filter(|publishing| !publishing.existed) {
+            publishing.put(number, &machine, &mut commit);
+        } else if !changes {
+            let version = publishing.map(|publishing| versions::version_arn(&machine.arn, publishing.number));
+            return Ok(Updated { updated_at: now, revision_id: old.id.clone(), version_arn: version });
+        }
         put_machine(number, &name, &machine, &mut commit);
-        put_revision(number, &machine, &row, &mut commit);
         self.commit(commit).await?;
         let revision_id = row.id.clone();
-        let compiled = definition.map_or_else(|| current.compiled.clone(), |definition| definition.compiled);
-        let cached = Revision::new(machine.number, machine.revision, row, compiled);
-        self.catalog.cache_revision(number, Arc::new(cached));
-        self.catalog.machine_committed(number, name, machine);
-        Ok(Updated { updated_at: now, revision_id })
+        if changes {
+            let compiled = definition.map_or_else(|| current.compiled.clone(), |definition| definition.compiled);
+            let cached = Revision::new(machine.number, machine.revision, row, compiled);
+            self.catalog.cache_revision(number, Arc::new(cached));
+        }
+        let arn = machine.arn.clone();
+        self.catalog.machine_committed(number, name.clone(), machine);
+        let version_arn = publishing.map(|publishing| self.published(number, &name, &arn, publishing));
+        Ok(Updated { updated_at: now, revision_id, version_arn })
+    }
+
+    /// Enters a version that was committed: its ARN.
+    fn published(&self, scope: ScopeNumber, name: &str, machine_arn: &str, publishing: Publishing) -> Arc<str> {
+        let Publishing { number, row, .. } = publishing;
+        self.catalog.published_committed(scope, name, |published| drop(published.versions.insert(number, row)));
+        versions::version_arn(machine_arn, number)
     }
 
     pub(crate) async fn delete_state_machine(&self, scope: &Scope, arn: &str) -> Result<()> {
@@ -146,9 +179,19 @@ impl Shared {
     }
 
     pub(crate) fn describe_state_machine(&self, scope: &Scope, arn: &str) -> Result<StateMachine> {
-        let (number, _, machine) = self.machine(scope, arn)?;
-        let revision = self.catalog.revision(number, machine.number, machine.revision)?;
-        Ok(reads::state_machine(&revision, machine.deleting))
+        let missing = || Error::StateMachineDoesNotExist { arn: arn.into() };
+        let number = self.catalog.scope_number(scope).ok_or_else(missing)?;
+        let (name, qualifier) = arn::machine_of(arn, scope).ok_or_else(missing)?;
+        let (machine, resolved) = self.catalog.resolve(number, name, qualifier, 0).ok_or_else(missing)?;
+        let revision = self.catalog.revision(number, machine.number, resolved.revision)?;
+        let mut found = reads::state_machine(&revision, machine.deleting);
+        if let Some(version) = resolved.version {
+            let published = self.catalog.published(number, name);
+            let version = published.versions.get(&version).ok_or_else(missing)?;
+            found.created_at = version.created_at;
+            found.description = version.description.clone();
+        }
+        Ok(found)
     }
 
     pub(crate) fn list_state_machines(&self, scope: &Scope, request: &PageRequest) -> Result<Page<StateMachineItem>> {
@@ -178,7 +221,7 @@ impl Shared {
             && let Some(existing) = self.catalog.activity(number, &new.name)
         {
             return if *existing.encryption == *new.encryption {
-                Ok(Created { arn: existing.arn, created_at: existing.created_at })
+                Ok(Created { arn: existing.arn, created_at: existing.created_at, version_arn: None })
             } else {
                 Err(Error::ActivityAlreadyExists { arn: existing.arn })
             };
@@ -189,7 +232,7 @@ impl Shared {
         put_tags(number, Tagged::Activity, &new.arn, &new.name, &new.tags, &mut commit)?;
         commit.put(Table::Activity, keys::named(number, &new.name), records::encode(&row));
         self.commit(commit).await?;
-        let created = Created { arn: new.arn, created_at: row.created_at };
+        let created = Created { arn: new.arn, created_at: row.created_at, version_arn: None };
         self.catalog.scope_committed(scope, number);
         self.catalog.activity_committed(number, new.name, row);
         Ok(created)
@@ -328,7 +371,7 @@ impl Shared {
     }
 }
 
-fn put_machine(scope: ScopeNumber, name: &str, row: &MachineRow, commit: &mut Commit) {
+pub(crate) fn put_machine(scope: ScopeNumber, name: &str, row: &MachineRow, commit: &mut Commit) {
     commit.put(Table::Machine, keys::named(scope, name), records::encode(row));
 }
 

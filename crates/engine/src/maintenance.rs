@@ -15,13 +15,14 @@ use std::{
 use stepwright_machine::{ExecutionId, InputKind, Millis, Status};
 use stepwright_store::{
     Commit, Order, Table,
-    keys::{self, MachineNumber, ScopeNumber, Tagged},
+    keys::{self, Listed, MachineNumber, ScopeNumber, Tagged},
     records::{self, ExecutionRow, ExpiryRow, NameRow},
 };
 
 use crate::{
     catalog::corrupt,
     error::Result,
+    lists,
     message::{ExecutionRef, Origin, ShardMessage},
     shared::Shared,
 };
@@ -119,7 +120,7 @@ impl Maintenance {
 pub(crate) fn delete_machines(shared: &Shared) -> Result<bool> {
     let mut remaining = false;
     for (scope, name, row, quiet) in shared.catalog.deleting() {
-        let list = keys::list(scope, row.number, Some(Status::Running));
+        let list = keys::list(scope, row.number, Listed::All, Some(Status::Running));
         let end = keys::prefix_end(&list);
         let rows =
             shared.store.scan(Table::List, Bound::Included(&list), Bound::Excluded(&end), Order::Ascending, PAGE)?;
@@ -141,6 +142,10 @@ pub(crate) fn delete_machines(shared: &Shared) -> Result<bool> {
         let mut commit = Commit::default();
         commit.delete(Table::Machine, keys::named(scope, &name));
         commit.delete(Table::Tag, keys::tags(scope, Tagged::StateMachine, &name));
+        let published = keys::revisions(scope, row.number);
+        for table in [Table::Version, Table::Alias] {
+            commit.delete_range(table, published.clone(), keys::prefix_end(&published));
+        }
         delete_revisions_if_unused(shared, scope, row.number, &BTreeSet::new(), &mut commit)?;
         shared.commit_blocking(commit)?;
         shared.catalog.machine_gone(scope, &name);
@@ -157,7 +162,7 @@ fn delete_revisions_if_unused(
     going: &BTreeSet<ExecutionId>,
     commit: &mut Commit,
 ) -> Result<()> {
-    let list = keys::list(scope, machine, None);
+    let list = keys::list(scope, machine, Listed::All, None);
     let end = keys::prefix_end(&list);
     let (from, to) = (Bound::Included(&list[..]), Bound::Excluded(&end[..]));
     let left = shared.store.scan(Table::List, from, to, Order::Ascending, going.len() + 1)?;
@@ -216,7 +221,8 @@ impl Retention {
             self.names.clear();
             self.revisions.clear();
         }
-        let horizon = now.saturating_sub(retention);
+        // What a sink is yet to be told of is kept: an execution that ended before the oldest such turn has none.
+        let horizon = now.saturating_sub(retention).min(shared.notices.oldest_at().unwrap_or(Millis::MAX));
         let mut deleted = false;
         for scope in shared.catalog.scope_numbers() {
             match self.executions(shared, scope, now, horizon)? {
@@ -299,8 +305,11 @@ impl Retention {
                 }
                 _ => commit.delete_range(Table::Turn, key.clone(), end),
             }
-            commit.delete(Table::List, keys::list_entry(scope, row.machine, None, id));
-            commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(row.status()), id));
+            for status in [None, Some(row.status())] {
+                for entry in lists::entries(scope, id, row, status) {
+                    commit.delete(Table::List, entry);
+                }
+            }
             let Some(machine_name) = self.machine_name(shared, scope, row)? else {
                 without_machine.entry(row.machine).or_default().insert(id);
                 continue;

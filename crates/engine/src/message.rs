@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use stepwright_machine::{ExecutionId, InputKind, Millis, TaskId, TimerId};
-use stepwright_store::{Commit, keys::ScopeNumber};
+use stepwright_store::{
+    Commit,
+    keys::{ScopeNumber, VersionNumber},
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
     express::{Accepted, Ended},
     lane::{Job, Ran},
     model::Started,
+    notices::{Channel, Notice},
     timers::Later,
 };
 
@@ -56,6 +60,9 @@ pub(crate) struct QueuedTask {
 pub(crate) struct StartRequest {
     pub(crate) scope: ScopeNumber,
     pub(crate) revision: Arc<Revision>,
+    /// The version and the alias it is started by.
+    pub(crate) version: Option<VersionNumber>,
+    pub(crate) alias: Option<Arc<str>>,
     pub(crate) permit: StartPermit,
     pub(crate) arn: Arc<str>,
     pub(crate) name: Arc<str>,
@@ -82,6 +89,8 @@ pub(crate) enum ShardMessage {
     Lost(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
+    /// Go on with a closed execution.
+    Redrive(Box<RedriveRequest>),
     /// A turn was computed in the lane.
     Back(Box<(Job, Ran)>),
     /// Turns of these executions are durable.
@@ -109,6 +118,7 @@ impl ShardMessage {
             | ShardMessage::Resend { queued, .. }
             | ShardMessage::Requeue(queued)
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
+            ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
             | ShardMessage::Leave(_)
             | ShardMessage::Back(_)
@@ -118,6 +128,15 @@ impl ShardMessage {
             | ShardMessage::Stop => None,
         }
     }
+}
+
+/// A closed execution to go on with.
+pub(crate) struct RedriveRequest {
+    pub(crate) execution: ExecutionRef,
+    pub(crate) client_token: Option<Arc<str>>,
+    /// Its machine is not gone meanwhile; none: it is, or is about to be.
+    pub(crate) permit: Option<StartPermit>,
+    pub(crate) reply: Reply<Millis>,
 }
 
 /// How an execution leaves quarantine.
@@ -142,6 +161,8 @@ pub(crate) enum Origin {
     Answer(Reply<()>),
     /// StopExecution; nobody, for a machine that is being deleted.
     Stop(Option<Reply<Millis>>),
+    /// RedriveExecution.
+    Redrive(Reply<Millis>),
     /// The timers.
     Timer(TimerRef),
     /// A connector's call.
@@ -165,6 +186,10 @@ pub(crate) enum After {
         result: Result<()>,
     },
     Stopped {
+        reply: Reply<Millis>,
+        result: Result<Millis>,
+    },
+    Redriven {
         reply: Reply<Millis>,
         result: Result<Millis>,
     },
@@ -206,6 +231,11 @@ pub(crate) enum After {
     Otherwise(Later),
     /// Someone may watch the execution.
     Changed(ExecutionRef),
+    /// A channel is to be told of the turn.
+    Notice {
+        channel: Channel,
+        notice: Notice,
+    },
     /// An execution closed.
     Closed,
     /// A start is over, done or not: dropping the permit says so.

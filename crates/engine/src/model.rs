@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::NotRedrivable;
+
 use stepwright_machine::{Definition, EventId, EventKind, Millis, Status};
 
 /// An account in a region: resources of different scopes never see each other.
@@ -86,15 +88,74 @@ pub struct NewStateMachine {
     pub configurations: Configurations,
     /// Its tags, each key once.
     pub tags: Vec<Tag>,
+    /// Publish it as its first version, with this description.
+    pub publish: Option<Option<Arc<str>>>,
 }
 
-/// The answer to a creation (of a state machine or an activity).
+/// A revision to publish as a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// The revision that must be in force; any, if none. The first has the empty text.
+    pub revision_id: Option<Arc<str>>,
+    /// The version's description.
+    pub description: Option<Arc<str>>,
+}
+
+/// What an alias routes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The ARN of a version.
+    pub version_arn: Arc<str>,
+    /// Of a hundred starts, so many.
+    pub weight: u8,
+}
+
+/// An alias to create.
+#[derive(Clone, Debug)]
+pub struct NewAlias {
+    /// Its name.
+    pub name: Arc<str>,
+    /// One or two versions of the same machine, whose weights add up to 100.
+    pub routes: Vec<Route>,
+    /// Its description.
+    pub description: Option<Arc<str>>,
+}
+
+/// Changes to an alias. What is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct AliasUpdate {
+    /// The new routes, as in [`NewAlias`].
+    pub routes: Option<Vec<Route>>,
+    /// The new description.
+    pub description: Option<Arc<str>>,
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its description.
+    pub description: Option<Arc<str>>,
+    /// What it routes to, in the order given.
+    pub routes: Vec<Route>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it was changed last.
+    pub updated_at: Millis,
+}
+
+/// The answer to a creation: of a state machine, a version, an alias or an activity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// The ARN.
     pub arn: Arc<str>,
     /// When it was first created.
     pub created_at: Millis,
+    /// The version that was published along with it.
+    pub version_arn: Option<Arc<str>>,
 }
 
 /// Changes to a state machine. What is `None` stays.
@@ -110,6 +171,8 @@ pub struct StateMachineUpdate {
     pub tracing: Option<Arc<str>>,
     /// The new `encryptionConfiguration`.
     pub encryption: Option<Arc<str>>,
+    /// Publish what comes of it, with this description.
+    pub publish: Option<Option<Arc<str>>>,
 }
 
 /// The answer to an update.
@@ -119,6 +182,8 @@ pub struct Updated {
     pub updated_at: Millis,
     /// The revision now in force; none as long as nothing was ever changed.
     pub revision_id: Option<Arc<str>>,
+    /// The version that it was published as, if that was asked for.
+    pub version_arn: Option<Arc<str>>,
 }
 
 /// A state machine as it is, or as it was in one revision.
@@ -144,6 +209,8 @@ pub struct StateMachine {
     pub configurations: Configurations,
     /// The revision's identity; none for the initial one.
     pub revision_id: Option<Arc<str>>,
+    /// The description of the version that was asked for.
+    pub description: Option<Arc<str>>,
 }
 
 /// A state machine in a list.
@@ -162,7 +229,7 @@ pub struct StateMachineItem {
 /// An execution to start.
 #[derive(Clone, Debug)]
 pub struct NewExecution {
-    /// The unqualified ARN of the state machine.
+    /// The ARN of the state machine, of a version or of an alias.
     pub state_machine_arn: Arc<str>,
     /// Its name, checked. The caller makes up a random one where none was given.
     pub name: Arc<str>,
@@ -245,8 +312,8 @@ pub struct ExecutionDescription {
     pub redriven_at: Option<Millis>,
     /// The number of its last event.
     pub last_event: EventId,
-    /// Whether its state machine is being deleted, or gone.
-    pub state_machine_deleting: bool,
+    /// Why it cannot be redriven, if it cannot.
+    pub not_redrivable: Option<NotRedrivable>,
     /// Whether it is in quarantine (then it stands still).
     pub quarantined: bool,
 }
@@ -268,6 +335,12 @@ pub struct ExecutionItem {
     pub stopped_at: Option<Millis>,
     /// How often it was redriven.
     pub redrive_count: u32,
+    /// When it was redriven last.
+    pub redriven_at: Option<Millis>,
+    /// The version it was started by.
+    pub version_arn: Option<Arc<str>>,
+    /// The alias it was started by.
+    pub alias_arn: Option<Arc<str>>,
 }
 
 /// A history event.
@@ -405,4 +478,19 @@ pub struct Stats {
     pub express_waiting: u64,
     /// What the store says of itself.
     pub store: stepwright_store::Stats,
+}
+
+/// What waits for one sink, and what became of the rest since the engine was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticeStats {
+    /// Its channel.
+    pub channel: crate::Channel,
+    /// Turns that it is yet to be told of.
+    pub waiting: u64,
+    /// The time of the oldest of them.
+    pub oldest_at: Option<Millis>,
+    /// Turns that it was told of.
+    pub delivered: u64,
+    /// Turns that it never will be told of.
+    pub dropped: u64,
 }

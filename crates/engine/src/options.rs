@@ -7,6 +7,7 @@ use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 use crate::{
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
     event_sink::EventSink,
+    notices::NoticeOptions,
 };
 
 /// Turns the stored text of a definition, which passed validation once, into what the interpreter runs.
@@ -75,6 +76,8 @@ pub struct EngineOptions {
     pub steps_at_once: u64,
     /// Limits that new executions keep for life.
     pub limits: Limits,
+    /// Who outside is told what.
+    pub notices: NoticeOptions,
     /// Who is told the events of Express executions.
     pub event_sink: Option<Arc<dyn EventSink>>,
     /// What Express executions may take.
@@ -129,6 +132,7 @@ impl EngineOptions {
             compiled_revisions: 1_000,
             steps_at_once: STEPS_AT_ONCE,
             limits: Limits::AWS,
+            notices: NoticeOptions::default(),
             event_sink: None,
             express: ExpressOptions::default(),
         }

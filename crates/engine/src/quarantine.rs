@@ -11,15 +11,18 @@ use stepwright_machine::{
     PayloadId, Status, TurnId,
 };
 use stepwright_store::{
-    Commit, Order, Table, keys,
-    records::{self, EndRow, ExecutionRow, HeldInput, ListRow, NameRow, QuarantineRow, TurnRow, TurnRowRef},
+    Commit, Order, Table,
+    keys::{self, ScopeNumber},
+    records::{self, EndRow, ExecutionRow, HeldInput, NameRow, QuarantineRow, TurnRow, TurnRowRef},
 };
 
 use crate::{
     catalog::corrupt,
     drive::Driven,
     error::{Error, Result},
+    lists,
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
+    notices::Turned,
     rows,
     secrets::short_hash,
     shard::{Shard, Taken},
@@ -151,6 +154,11 @@ impl Shard {
                     after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
                 }
                 Origin::Stop(None) => {}
+                // One that breaks when it is redriven stays closed.
+                Origin::Redrive(reply) => {
+                    let result = Err(Error::Quarantined { arn: row.arn.clone() });
+                    after.push(After::Redriven { reply, result });
+                }
             }
         }
         // A machine that is being deleted asks its executions to stop again and again; that changes nothing.
@@ -197,9 +205,9 @@ impl Shard {
         match self.shared.load(execution) {
             Ok(Some(hot)) => {
                 if !hot.written {
-                    let running =
-                        keys::list_entry(execution.scope, hot.row.machine, Some(Status::Running), execution.id);
-                    commit.delete(Table::List, running);
+                    for running in lists::entries(execution.scope, execution.id, &hot.row, Some(Status::Running)) {
+                        commit.delete(Table::List, running);
+                    }
                 }
                 let taken = row
                     .inputs
@@ -293,14 +301,22 @@ impl Shard {
             next_number: head.as_ref().map_or(1, |head| head.next_number),
         });
         commit.put(Table::Execution, key.clone(), records::encode(&row));
-        let item = ListRow { name: row.name.clone(), end: Some((Status::Failed, now)), redrive_count: 0 };
-        let item = records::encode(&item);
-        commit.delete(Table::List, keys::list_entry(scope, row.machine, Some(Status::Running), id));
-        commit.put(Table::List, keys::list_entry(scope, row.machine, None, id), item.clone());
-        commit.put(Table::List, keys::list_entry(scope, row.machine, Some(Status::Failed), id), item);
+        for running in lists::entries(scope, id, &row, Some(Status::Running)) {
+            commit.delete(Table::List, running);
+        }
+        put_entries(scope, id, &row, Status::Failed, &mut commit);
         commit.delete(Table::Head, key.clone());
         commit.delete(Table::Quarantine, key.clone());
+        if let Some((timer, due)) = head.as_ref().and_then(|head| head.timeout) {
+            commit.delete(Table::Timer, keys::timer(due, scope, id, timer));
+        }
         let mut after = Vec::new();
+        // One whose definition cannot be read is ended all the same; nobody could spell its events.
+        if let Ok(revision) = self.shared.catalog.revision(scope, row.machine, row.revision) {
+            let (turn, redriven) = (turn + 1, row.redriven);
+            let turned = Turned { execution, revision: &revision, redriven, turn, at: now, events: &events };
+            self.shared.notices.write(&turned, &mut commit, &mut after);
+        }
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {
                 after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));
@@ -373,9 +389,14 @@ fn record_start(hot: &Hot, taken: &[Taken], commit: &mut Commit) {
     let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(input.map_or("{}", |input| input)) };
     commit.put(Table::Name, keys::name(scope, &hot.revision.row.machine_name, &hot.row.name), records::encode(&name));
     commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
-    let item = records::encode(&ListRow { name: hot.row.name.clone(), end: None, redrive_count: 0 });
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), item.clone());
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, Some(Status::Running), id), item);
+    put_entries(scope, id, &hot.row, Status::Running, commit);
+}
+
+fn put_entries(scope: ScopeNumber, id: ExecutionId, row: &ExecutionRow, status: Status, commit: &mut Commit) {
+    let item = records::encode(&lists::shown(row));
+    for entry in lists::entries(scope, id, row, None).chain(lists::entries(scope, id, row, Some(status))) {
+        commit.put(Table::List, entry, &item);
+    }
 }
 
 fn payload_of(kind: &mut InputKind) -> Option<&mut Payload> {

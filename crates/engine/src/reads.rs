@@ -4,12 +4,13 @@ use std::{ops::Bound, sync::Arc};
 
 use stepwright_machine::{EventId, Head, Millis, Payload, Status, TurnId};
 use stepwright_store::{
-    Order, Table, keys,
+    Order, Table,
+    keys::{self, Listed},
     records::{self, ExecutionRow, ListRow, NameRow, QuarantineRow, TurnRow},
 };
 
 use crate::{
-    arn,
+    arn::{self, Qualifier},
     catalog::{Revision, corrupt},
     error::{Error, Result},
     events::payloads_mut,
@@ -18,9 +19,10 @@ use crate::{
         Configurations, Event, ExecutionDescription, ExecutionItem, HistoryPage, MachineStatus, MachineType, Page,
         PageRequest, Progress, QuarantinedExecution, Scope, StateMachine, ValidDefinition,
     },
-    page, quarantine,
+    page, quarantine, redrive,
     rows::PayloadReader,
     shared::Shared,
+    versions,
 };
 
 /// Bytes after which a page of a history ends.
@@ -78,6 +80,7 @@ impl Shared {
         let Found { execution, row } = &found;
         let revision = self.catalog.revision(execution.scope, row.machine, row.revision)?;
         let machine = self.catalog.machine(execution.scope, &revision.row.machine_name);
+        let deleting = machine.is_none_or(|machine| machine.deleting || machine.number != row.machine);
         let quarantine = if row.end.is_none() { self.quarantine_row(*execution)? } else { None };
         let mut payloads = PayloadReader::new(&*self.store, *execution);
         let input = match quarantine.as_ref().and_then(quarantine::start_input) {
@@ -106,7 +109,7 @@ impl Shared {
             redrive_count: row.redriven.map_or(0, |(count, _)| count),
             redriven_at: row.redriven.map(|(_, at)| at),
             last_event: self.last_event(&found)?,
-            state_machine_deleting: machine.is_none_or(|machine| machine.deleting || machine.number != row.machine),
+            not_redrivable: redrive::refusal(row, execution.id.started_at(), deleting, self.now()),
             quarantined: quarantine.is_some(),
         })
     }
@@ -131,12 +134,17 @@ impl Shared {
     ) -> Result<Page<ExecutionItem>> {
         let missing = || Error::StateMachineDoesNotExist { arn: machine_arn.into() };
         let number = self.catalog.scope_number(scope).ok_or_else(missing)?;
-        let name = arn::name_of(machine_arn, scope, "stateMachine").ok_or_else(missing)?;
-        let machine = self.catalog.machine(number, name).ok_or_else(missing)?;
+        let (name, qualifier) = arn::machine_of(machine_arn, scope).ok_or_else(missing)?;
+        let (machine, _) = self.catalog.resolve(number, name, qualifier, 0).ok_or_else(missing)?;
         if machine.express {
             return Err(Error::StateMachineTypeNotSupported { arn: machine_arn.into() });
         }
-        let list = keys::list(number, machine.number, status);
+        let listed = match qualifier {
+            None => Listed::All,
+            Some(Qualifier::Version(version)) => Listed::Version(version),
+            Some(Qualifier::Alias(alias)) => Listed::Alias(alias),
+        };
+        let list = keys::list(number, machine.number, listed, status);
         let binding: &[&[u8]] = &[b"executions", &list];
         let end = match &request.next_token {
             Some(token) => page::open(&self.secrets, binding, token, now)?,
@@ -157,7 +165,11 @@ impl Shared {
         let items = rows.iter().map(|(key, value)| {
             let id = keys::parse_list_entry(key).ok_or_else(|| corrupt("the key of a list"))?;
             let row: ListRow = records::decode(Table::List, value)?;
+            let more = row.more.as_deref().cloned().unwrap_or_default();
             Ok(ExecutionItem {
+                version_arn: more.version.map(|version| versions::version_arn(&machine.arn, version)),
+                alias_arn: more.alias.map(|alias| format!("{}:{alias}", machine.arn).into()),
+                redriven_at: more.redriven_at,
                 arn: arn::execution(&machine.arn, &row.name),
                 state_machine_arn: machine.arn.clone(),
                 name: row.name,
@@ -230,7 +242,8 @@ impl Shared {
     }
 }
 
-fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
+/// The ARN of a version or an alias.
+pub(crate) fn qualified(revision: &Revision, qualifier: Option<&str>) -> Option<Arc<str>> {
     qualifier.map(|qualifier| format!("{}:{qualifier}", revision.row.machine_arn).into())
 }
 
@@ -252,6 +265,7 @@ pub(crate) fn state_machine(revision: &Revision, deleting: bool) -> StateMachine
             encryption: row.encryption.clone(),
         },
         revision_id: row.id.clone(),
+        description: None,
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     mailbox::{Receiver, mailbox},
     maintenance::Maintenance,
     message::{CommitMessage, ShardMessage},
+    notices::Notices,
     options::EngineOptions,
     pace::Pace,
     quarantine,
@@ -95,6 +96,7 @@ impl Running {
         let secrets = Secrets::open(&*store, &*options.seeds)?;
         let catalog = Catalog::open(store.clone(), options.compile, options.compiled_revisions)?;
         let sequence = recovery::next_sequence(&*store)?;
+        let notices = Notices::open(&*store, &options.notices, options.clock.now())?;
         let count = options.shards.max(1);
         let mut quarantines: Vec<HashMap<ExecutionId, QuarantineRow>> = vec![HashMap::new(); count];
         let mut quarantined = HashSet::new();
@@ -122,6 +124,7 @@ impl Running {
             timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),
+            notices,
             recent_turns: RecentTurns::default(),
             counters,
             shards,
@@ -303,4 +306,5 @@ fn stop(shared: &Shared, threads: EngineThreads) {
     drop(shared.committer.send(CommitMessage::Stop));
     join(threads.committer);
     shared.watchers.all();
+    shared.notices.wake();
 }

@@ -159,6 +159,7 @@ impl Shard {
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
+                ShardMessage::Redrive(request) => self.redrive(*request, now),
                 ShardMessage::Back(turn) => {
                     let (job, ran) = *turn;
                     self.come_back(job, ran, now);
@@ -242,12 +243,13 @@ impl Shard {
             semantics: SEMANTICS,
             limits: (common != Limits::AWS).then_some(common),
             trace_header: request.trace_header,
-            version: None,
-            alias: None,
+            version: request.version,
+            alias: request.alias,
             redriven: None,
             input: Payload::new(request.input.clone()),
             end: None,
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
+            redrive_tokens: None,
         };
         let info = self.shared.info(execution, &row, &request.revision.row);
         let hot = Hot {
@@ -401,6 +403,11 @@ impl Shard {
             }
         }
         Ok(self.hot.get_mut(&execution.id).filter(|hot| hot.execution.head.closing.is_none()))
+    }
+
+    /// An execution that is in memory.
+    pub(crate) fn hot(&self, id: ExecutionId) -> Option<&Hot> {
+        self.hot.get(&id)
     }
 
     pub(crate) fn take_hot(&mut self, id: ExecutionId) -> Option<Hot> {

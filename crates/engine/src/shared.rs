@@ -23,6 +23,7 @@ use crate::{
     mailbox::Sender,
     maintenance::Maintenance,
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
+    notices::Notices,
     options::EngineOptions,
     pace::Pace,
     recent_turns::RecentTurns,
@@ -58,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     pub(crate) maintenance: Maintenance,
     pub(crate) watchers: Watchers,
+    pub(crate) notices: Notices,
     pub(crate) recent_turns: RecentTurns,
     pub(crate) counters: Counters,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
@@ -187,6 +189,7 @@ impl Shared {
         self.dispatch.close();
         self.express.close();
         self.watchers.all();
+        self.notices.wake();
     }
 
     fn arc(&self) -> Option<Arc<Shared>> {
@@ -199,7 +202,7 @@ impl Shared {
             // A caller that no longer listens misses nothing that is not in the store.
             After::Started { reply, result } => drop(reply.send(result)),
             After::Answered { reply, result } => drop(reply.send(result)),
-            After::Stopped { reply, result } => drop(reply.send(result)),
+            After::Stopped { reply, result } | After::Redriven { reply, result } => drop(reply.send(result)),
             After::TimerTaken(timer) => self.timers.taken(timer),
             After::TimerSet(timer) => self.timers.set(timer),
             After::HandOver { poller, queued, token, input, .. } => {
@@ -223,6 +226,7 @@ impl Shared {
             ),
             After::Otherwise(_) | After::StartOver(_) => {}
             After::Changed(execution) => self.watchers.changed(execution),
+            After::Notice { channel, notice } => self.notices.arrived(channel, notice, self.now()),
             After::Closed => {
                 self.counters.closed.fetch_add(1, Ordering::Relaxed);
             }
@@ -242,7 +246,7 @@ impl Shared {
         match after {
             After::Started { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Answered { reply, .. } => drop(reply.send(Err(error.clone()))),
-            After::Stopped { reply, .. } => drop(reply.send(Err(error.clone()))),
+            After::Stopped { reply, .. } | After::Redriven { reply, .. } => drop(reply.send(Err(error.clone()))),
             After::Leave(leave) => drop(leave.reply.send(Err(error.clone()))),
             After::TimerTaken(timer) => {
                 let at = self.now() + RETRY_MS;
@@ -270,6 +274,7 @@ impl Shared {
             | After::TaskClosed(_)
             | After::Continue(_)
             | After::Changed(_)
+            | After::Notice { .. }
             | After::Closed
             | After::StartOver(_)
             | After::RecoverTasks(_) => {}

@@ -7,7 +7,7 @@ use stepwright_store::keys::ScopeNumber;
 
 use crate::{
     arn,
-    catalog::{Revision, StartPermit},
+    catalog::{Resolved, Revision, StartPermit},
     error::{Error, Result},
     model::Scope,
     shared::Shared,
@@ -35,9 +35,10 @@ impl Shared {
     pub(crate) fn choose(&self, scope: &Scope, arn: &Arc<str>) -> Result<Chosen> {
         let missing = || Error::StateMachineDoesNotExist { arn: arn.clone() };
         let number = self.catalog.scope_number(scope).ok_or_else(missing)?;
-        let name = arn::name_of(arn, scope, "stateMachine").ok_or_else(missing)?;
-        let (machine, permit) = self.catalog.permit_start(number, name, arn)?;
-        let revision = self.catalog.revision(number, machine.number, machine.revision)?;
-        Ok(Chosen { scope: number, revision, version: None, alias: None, permit })
+        let (name, qualifier) = arn::machine_of(arn, scope).ok_or_else(missing)?;
+        let (machine, resolved, permit) = self.catalog.permit_start(number, name, qualifier, self.seed(), arn)?;
+        let Resolved { revision, version, alias } = resolved;
+        let revision = self.catalog.revision(number, machine.number, revision)?;
+        Ok(Chosen { scope: number, revision, version, alias, permit })
     }
 }

@@ -14,11 +14,12 @@ use stepwright_machine::{
 };
 use stepwright_store::{
     Commit, Table, keys,
-    records::{self, EndRow, ExecutionRow, ListRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
+    records::{self, EndRow, ExecutionRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
 };
 
 use crate::{
     catalog::Revision,
+    lists,
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
 };
@@ -167,7 +168,8 @@ pub(crate) fn write(
     });
 
     write_turn(hot, effects, &mut commit);
-    write_execution(hot, first, closing.as_ref(), &mut commit);
+    let redriven = effects.inputs.iter().any(|input| input.kind == InputKind::Redrive);
+    write_execution(hot, first, redriven, closing.as_ref(), &mut commit);
 
     let key = keys::execution(scope, id);
     match (first, &closing) {
@@ -252,12 +254,20 @@ pub(crate) fn payload<'a>(
     None
 }
 
-/// The execution's row, its name and its places in the lists: at the start and at the end.
-fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit: &mut Commit) {
-    if !first && closing.is_none() {
+/// The execution's row, its name and its places in the lists: at the start, at the end, and when it is redriven.
+fn write_execution(hot: &mut Hot, first: bool, redriven: bool, closing: Option<&Closing>, commit: &mut Commit) {
+    if !first && !redriven && closing.is_none() {
         return;
     }
     let ExecutionRef { scope, id } = hot.reference();
+    if redriven {
+        hot.row.redriven = hot.execution.head.redriven;
+        if let Some(end) = hot.row.end.take() {
+            for ended in lists::entries(scope, id, &hot.row, Some(end.closing.status)) {
+                commit.delete(Table::List, ended);
+            }
+        }
+    }
     let head = &hot.execution.head;
     if first {
         hot.row.input = head.input.clone();
@@ -273,21 +283,26 @@ fn write_execution(hot: &mut Hot, first: bool, closing: Option<&Closing>, commit
             next_frame: head.next_frame,
             next_number: head.next_number,
         });
-        if !first {
-            let running = keys::list_entry(scope, hot.row.machine, Some(Status::Running), id);
-            commit.delete(Table::List, running);
+        if !first && !redriven {
+            for running in lists::entries(scope, id, &hot.row, Some(Status::Running)) {
+                commit.delete(Table::List, running);
+            }
         }
     }
     commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
-    let item = ListRow {
-        name: hot.row.name.clone(),
-        end: closing.map(|closing| (closing.status, closing.at)),
-        redrive_count: hot.row.redriven.map_or(0, |(count, _)| count),
-    };
-    let item = records::encode(&item);
+    let item = records::encode(&lists::shown(&hot.row));
+    for entry in lists::entries(scope, id, &hot.row, None) {
+        commit.put(Table::List, entry, &item);
+    }
     let status = closing.map_or(Status::Running, |closing| closing.status);
-    commit.put(Table::List, keys::list_entry(scope, hot.row.machine, None, id), &item);
-    commit.insert(Table::List, keys::list_entry(scope, hot.row.machine, Some(status), id), item);
+    for entry in lists::entries(scope, id, &hot.row, Some(status)) {
+        // Of one that was redriven, there may have been such an entry before.
+        if hot.row.redriven.is_some() {
+            commit.put(Table::List, entry, &item);
+        } else {
+            commit.insert(Table::List, entry, &item);
+        }
+    }
 }
 
 fn write_timers(execution: ExecutionRef, effects: &Effects, first: bool, commit: &mut Commit, after: &mut Vec<After>) {

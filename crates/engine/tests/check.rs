@@ -348,13 +348,17 @@ fn plants() -> Vec<Plant> {
         plant("a list shows another status", Rule::Lists, Table::List, of("chain", "e0"), |world, commit| {
             let id = id_of(world, "chain", "e0");
             let row = world.store.rows(Table::List).into_iter().find(|(k, _)| keys::parse_list_entry(k) == Some(id));
-            let item = ListRow { name: "e0".into(), end: Some((Status::Failed, 5)), redrive_count: 0 };
+            let item = ListRow { name: "e0".into(), end: Some((Status::Failed, 5)), redrive_count: 0, more: None };
             commit.put(Table::List, row.expect("listed").0, records::encode(&item));
         }),
         plant("an ended execution among the running", Rule::Lists, Table::List, None, |world, commit| {
             let id = id_of(world, "chain", "e0");
-            let item = ListRow { name: "e0".into(), end: None, redrive_count: 0 };
-            commit.put(Table::List, keys::list_entry(1, 1, Some(Status::Running), id), records::encode(&item));
+            let item = ListRow { name: "e0".into(), end: None, redrive_count: 0, more: None };
+            commit.put(
+                Table::List,
+                keys::list_entry(1, 1, keys::Listed::All, Some(Status::Running), id),
+                records::encode(&item),
+            );
         }),
         plant("an execution is gone", Rule::Rows, Table::Turn, None, |world, commit| {
             commit.delete(Table::Execution, keys::execution(1, id_of(world, "chain", "e0")));

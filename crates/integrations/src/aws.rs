@@ -1,7 +1,10 @@
 //! A signed call to an AWS service: endpoint, credentials, signature, connection and the few repeats that are safe.
 //! Connectors of AWS services are written on top of this and hold what is particular to their service.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -16,7 +19,7 @@ use crate::{
     endpoint::{Endpoint, ServiceEndpoint},
     error::{Error, ServiceError},
     retry::Backoff,
-    signing::sign_request,
+    signing::{Signing, sign_request},
 };
 
 /// What all connectors of AWS services share.
@@ -37,6 +40,19 @@ pub struct Service {
     pub signing_name: &'static str,
     /// Where it is.
     pub endpoint: ServiceEndpoint,
+}
+
+/// Where a call goes and how it is signed.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The place.
+    pub endpoint: Endpoint,
+    /// Whether the environment named it, so that it may be a stand-in for AWS.
+    pub custom: bool,
+    /// How requests are signed; none: not at all.
+    pub signing: Option<Signing>,
+    /// How long the whole call may take; none: as long as any call may.
+    pub call_timeout: Option<Duration>,
 }
 
 /// On whose behalf a call is made.
@@ -103,13 +119,35 @@ impl AwsClient {
         caller: Caller<'_>,
         request: &ServiceRequest,
     ) -> Result<Response, Error> {
-        let endpoint = service.endpoint.in_region(caller.region)?;
+        let target = Target {
+            endpoint: service.endpoint.in_region(caller.region)?,
+            custom: service.endpoint.is_custom(),
+            signing: Some(Signing::new(service.signing_name, caller.region)),
+            call_timeout: None,
+        };
+        let is_throttled =
+            |answer: &Response| ServiceError::from_json(answer.status, &answer.headers, &answer.body).is_throttling();
+        self.send_to(&target, caller, request, &is_throttled).await
+    }
+
+    /// Makes a call to a place that is known. `is_throttled` says of an answer without success whether the service
+    /// refused for too many requests.
+    ///
+    /// # Errors
+    /// No answer came.
+    pub async fn send_to(
+        &self,
+        target: &Target,
+        caller: Caller<'_>,
+        request: &ServiceRequest,
+        is_throttled: &(dyn Fn(&Response) -> bool + Sync),
+    ) -> Result<Response, Error> {
         let mut attempt = 0;
         loop {
-            let result = self.attempt(service, &endpoint, caller, request).await;
+            let result = self.attempt(target, caller, request).await;
             let base = match &result {
                 Err(Error::NotConnected { .. }) => self.backoff.not_connected,
-                Ok(answer) if is_throttled(answer) => self.backoff.throttled,
+                Ok(answer) if !answer.status.is_success() && is_throttled(answer) => self.backoff.throttled,
                 _ => return result,
             };
             if attempt == self.backoff.max_retries {
@@ -120,37 +158,41 @@ impl AwsClient {
         }
     }
 
-    async fn attempt(
-        &self,
-        service: &Service,
-        endpoint: &Endpoint,
-        caller: Caller<'_>,
-        request: &ServiceRequest,
-    ) -> Result<Response, Error> {
-        let mut credentials = self.credentials.resolve(&service.endpoint, endpoint, caller.account).await?;
-        if let Some(role) = caller.task_role {
-            credentials = self.credentials.assume(role, caller.region, &credentials).await?;
-        }
+    async fn attempt(&self, target: &Target, caller: Caller<'_>, request: &ServiceRequest) -> Result<Response, Error> {
+        let endpoint = &target.endpoint;
         let unsendable = |reason: String| Error::Unsendable { reason };
         let mut signed = Request::builder()
             .method(request.method.clone())
-            .uri(format!("{}{}", endpoint.base, request.path_and_query))
+            .uri(join(&endpoint.base, &request.path_and_query))
             .body(request.body.clone())
             .map_err(|error| unsendable(error.to_string()))?;
         let host = HeaderValue::from_str(&endpoint.authority).map_err(|error| unsendable(error.to_string()))?;
         signed.headers_mut().extend(request.headers.clone());
         signed.headers_mut().insert(HOST, host);
-        sign_request(&mut signed, &credentials, service.signing_name, caller.region, SystemTime::now())?;
+        if let Some(signing) = &target.signing {
+            let mut credentials = self.credentials.resolve(target.custom, endpoint, caller.account).await?;
+            if let Some(role) = caller.task_role {
+                credentials = self.credentials.assume(role, caller.region, &credentials).await?;
+            }
+            sign_request(&mut signed, &credentials, signing, SystemTime::now())?;
+        }
         // Not signed: proxies rewrite it.
         signed
             .headers_mut()
             .insert(USER_AGENT, HeaderValue::from_static(concat!("stepwright/", env!("CARGO_PKG_VERSION"))));
-        self.http.send(signed).await
+        self.http.send(signed, target.call_timeout).await
     }
 }
 
-fn is_throttled(answer: &Response) -> bool {
-    !answer.status.is_success() && ServiceError::from_json(answer.status, &answer.headers, &answer.body).is_throttling()
+/// A request's path behind an endpoint's own, which may be the whole path: that of a bucket, for one.
+fn join(base: &str, path_and_query: &str) -> String {
+    let scheme_ends = base.find("://").map_or(0, |at| at + 3);
+    match path_and_query.strip_prefix('/') {
+        Some(rest) if base[scheme_ends..].contains('/') && (rest.is_empty() || rest.starts_with('?')) => {
+            format!("{base}{rest}")
+        }
+        _ => format!("{base}{path_and_query}"),
+    }
 }
 
 fn draw() -> u8 {
@@ -175,4 +217,22 @@ pub fn percent_encode(text: &str) -> String {
         }
     }
     encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_as_the_sdks_do() {
+        for (base, path, expected) in [
+            ("http://a", "/", "http://a/"),
+            ("http://a", "/b?c", "http://a/b?c"),
+            ("http://a/bucket", "/", "http://a/bucket"),
+            ("http://a/bucket", "/?list", "http://a/bucket?list"),
+            ("http://a/bucket", "/key", "http://a/bucket/key"),
+        ] {
+            assert_eq!(join(base, path), expected);
+        }
+    }
 }

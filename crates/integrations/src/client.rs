@@ -68,12 +68,14 @@ impl HttpClient {
         Self { limits, plain, secure: OnceCell::new() }
     }
 
-    /// Sends a request and reads the whole answer. Dropping the future closes the connection.
+    /// Sends a request and reads the whole answer, within the client's time or a shorter one. Dropping the future
+    /// closes the connection.
     ///
     /// # Errors
     /// No whole answer came.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response, Error> {
-        match tokio::time::timeout(self.limits.call_timeout, self.exchange(request)).await {
+    pub async fn send(&self, request: Request<Bytes>, within: Option<Duration>) -> Result<Response, Error> {
+        let within = within.map_or(self.limits.call_timeout, |within| within.min(self.limits.call_timeout));
+        match tokio::time::timeout(within, self.exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(Error::TimedOut),
         }

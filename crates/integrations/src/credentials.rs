@@ -86,7 +86,7 @@ impl CredentialSource {
         }
     }
 
-    /// Credentials for a request to `endpoint`.
+    /// Credentials for a request to `endpoint`, which is `custom` if the environment named it.
     ///
     /// When nothing is configured and the endpoint is not AWS's own, stand-in credentials are given rather than an
     /// error, since stand-ins for AWS take any: key `test`, or the account's number where the execution is of another
@@ -94,12 +94,7 @@ impl CredentialSource {
     ///
     /// # Errors
     /// There are none, or their provider failed.
-    pub async fn resolve(
-        &self,
-        service: &ServiceEndpoint,
-        endpoint: &Endpoint,
-        account: &str,
-    ) -> Result<Credentials, Error> {
+    pub async fn resolve(&self, custom: bool, endpoint: &Endpoint, account: &str) -> Result<Credentials, Error> {
         match self.configured.get().await {
             Ok(found) => return Ok(found),
             Err(failure) if !failure.nothing_there => {
@@ -112,7 +107,7 @@ impl CredentialSource {
         }
         match self.instance.get().await {
             Ok(found) => Ok(found),
-            Err(_) if service.is_custom() => Ok(stand_in(account)),
+            Err(_) if custom => Ok(stand_in(account)),
             Err(failure) => Err(Error::NoCredentials { reason: failure.reason.to_string() }),
         }
     }
@@ -313,7 +308,7 @@ mod tests {
         let (instance, asked) = scripted(instance);
         let source = CredentialSource::new(scripted(configured).0, instance, AWS);
         let endpoint = service.in_region("us-east-1").expect("an endpoint");
-        let found = match source.resolve(service, &endpoint, "111122223333").await {
+        let found = match source.resolve(service.is_custom(), &endpoint, "111122223333").await {
             Ok(found) => found.access_key_id().to_owned(),
             Err(error) => error.to_string(),
         };
@@ -383,7 +378,7 @@ mod tests {
         let mut source = CredentialSource::new(scripted(&[Err("none")]).0, SharedCredentialsProvider::new(Silent), AWS);
         source.instance.patience = patience;
         let endpoint = AWS.in_region("us-east-1").expect("an endpoint");
-        let resolve = || source.resolve(&AWS, &endpoint, TEST_ACCOUNT);
+        let resolve = || source.resolve(AWS.is_custom(), &endpoint, TEST_ACCOUNT);
         // The second caller gets the first one's failure: had it asked for itself, it would be counted.
         let (first, second) = tokio::join!(resolve(), resolve());
         for result in [first, second] {

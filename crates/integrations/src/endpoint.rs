@@ -107,6 +107,23 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    /// The same place, with more before its host name.
+    #[must_use]
+    pub(crate) fn with_host_prefix(&self, prefix: &str) -> Self {
+        let authority = format!("{prefix}{}", self.authority);
+        let base = self.base.replacen(&self.authority, &authority, 1);
+        Self { base, authority, loopback: self.loopback }
+    }
+
+    /// The same path at another place.
+    #[must_use]
+    pub(crate) fn at(&self, place: &Self) -> Self {
+        let base = self.base.replacen(&self.authority, &place.authority, 1);
+        Self { base, authority: place.authority.clone(), loopback: place.loopback }
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
@@ -114,7 +131,8 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn is_region(text: &str) -> bool {
+/// Whether a text may be part of a host name as a region.
+pub(crate) fn is_region(text: &str) -> bool {
     (3..=32).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')

@@ -87,10 +87,14 @@ pub struct ServiceError {
     pub status: StatusCode,
     /// The error code, such as `ResourceNotFoundException`; `Unknown` if the answer has none.
     pub code: String,
+    /// The exception's own name, where the code is that of an older protocol.
+    pub exception: Option<String>,
     /// The message, if the answer has one.
     pub message: Option<String>,
     /// The request's id, if the answer has one.
     pub request_id: Option<String>,
+    /// S3's second id of the request.
+    pub extended_request_id: Option<String>,
 }
 
 impl ServiceError {
@@ -106,7 +110,8 @@ impl ServiceError {
             .filter(|code| !code.is_empty())
             .unwrap_or("Unknown")
             .to_owned();
-        Self { status, code, message: member(&["message", "Message", "errorMessage"]), request_id: request_id(headers) }
+        let message = member(&["message", "Message", "errorMessage"]);
+        Self { status, code, exception: None, message, request_id: request_id(headers), extended_request_id: None }
     }
 
     /// The cause as optimized integrations give it (AWS: recorded), `service` being the name in AWS's first Java SDK.
@@ -118,6 +123,19 @@ impl ServiceError {
             self.status.as_u16(),
             self.code,
             self.request_id.as_deref().unwrap_or("null"),
+        )
+    }
+
+    /// The cause as SDK integrations give it (AWS: recorded), `service` being the service's id in AWS's second Java SDK.
+    #[must_use]
+    pub fn sdk_cause(&self, service: &str) -> String {
+        let message = self.message.as_deref().unwrap_or("null");
+        let request_id = self.request_id.as_deref().unwrap_or("null");
+        let extended = self.extended_request_id.as_ref().map(|id| format!(", Extended Request ID: {id}"));
+        let status = self.status.as_u16();
+        format!(
+            "{message} (Service: {service}, Status Code: {status}, Request ID: {request_id}{})",
+            extended.unwrap_or_default()
         )
     }
 
@@ -134,8 +152,12 @@ impl ServiceError {
                     | "RequestThrottled"
                     | "RequestThrottledException"
                     | "RequestLimitExceeded"
+                    | "BandwidthLimitExceeded"
+                    | "EC2ThrottledException"
+                    | "PriorRequestNotComplete"
                     | "ProvisionedThroughputExceededException"
                     | "SlowDown"
+                    | "TransactionInProgressException"
             )
     }
 }
@@ -147,7 +169,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `namespace#Code:http://…` without what stands around the code.
-fn bare_code(text: &str) -> &str {
+pub(crate) fn bare_code(text: &str) -> &str {
     let text = text.split(':').next().unwrap_or_default();
     text.rsplit('#').next().unwrap_or_default().trim()
 }

@@ -6,11 +6,17 @@
 //! |---|---|
 //! | [`mod@connectors`] | the connectors, one file each: from a task to a request, from an answer to an outcome |
 //! | [`aws`] | a signed call to an AWS service, and the few repeats that can't make it happen twice |
+//! | [`service_client`] | a call of any operation of any service, by its model |
+//! | [`protocol`] | how requests and answers are written: JSON, XML, forms, CBOR |
+//! | [`checksum`] | checksums of bodies |
+//! | [`endpoint_rules`] | AWS's rules for finding a service's endpoint |
 //! | [`endpoint`] | where a service is: the environment's word, else AWS's host |
 //! | [`credentials`] | the standard credential chain, asked when needed, kept, single-file |
 //! | [`signing`] | Signature Version 4 |
 //! | [`client`] | HTTP/1.1, pooled, with limits on time and length |
 //! | [`retry`] | pauses, and why so little is repeated |
+//! | [`sinks`] | services that are told what happened: CloudWatch Logs, EventBridge |
+//! | [`model`] | what services say of themselves: operations, shapes, protocols, from a pack in the binary |
 //! | [`metadata`] | `SdkHttpMetadata` and its kin in results |
 //! | [`error`] | no answer, or an answer that says no, in AWS's words |
 //!
@@ -25,14 +31,20 @@
 //! connections are sought when a call needs them.
 
 pub mod aws;
+pub mod checksum;
 pub mod client;
 pub mod connectors;
 pub mod credentials;
 pub mod endpoint;
+pub mod endpoint_rules;
 pub mod error;
 pub mod metadata;
+pub mod model;
+pub mod protocol;
 pub mod retry;
+pub mod service_client;
 pub mod signing;
+pub mod sinks;
 
 use std::sync::Arc;
 
@@ -41,11 +53,12 @@ use stepwright_engine::Connector;
 use crate::{
     aws::AwsClient,
     client::{HttpClient, HttpLimits},
-    connectors::lambda::LambdaConnector,
+    connectors::{dynamodb, events, lambda::LambdaConnector, sdk::SdkConnector, sns, sqs},
     credentials::CredentialSource,
     endpoint::ServiceEndpoint,
     error::ConfigError,
     retry::Backoff,
+    service_client::ServiceClient,
 };
 
 /// All connectors, for a server whose own region is `region`. `lookup` knows environment variables.
@@ -68,5 +81,13 @@ pub fn connectors(
         credentials: Arc::new(CredentialSource::standard(region, token_service)),
         backoff: Backoff::default(),
     };
-    Ok(vec![Arc::new(LambdaConnector::new(client, lookup)?)])
+    let services = ServiceClient::new(client.clone(), lookup)?;
+    Ok(vec![
+        Arc::new(LambdaConnector::new(client, lookup)?),
+        Arc::new(sqs::connector(services.clone())),
+        Arc::new(sns::connector(services.clone())),
+        Arc::new(dynamodb::connector(services.clone())),
+        Arc::new(events::connector(services.clone())),
+        Arc::new(SdkConnector::new(services)),
+    ])
 }

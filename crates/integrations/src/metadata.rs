@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{client::Response, error::request_id};
 
-/// The value of `SdkHttpMetadata`.
+/// The value of `SdkHttpMetadata`. `own` are the headers that the service spells in its own way.
 #[must_use]
-pub fn sdk_http_metadata(response: &Response) -> Value {
-    let mut headers = spelled(&response.headers);
+pub fn sdk_http_metadata(response: &Response, own: &[&'static str]) -> Value {
+    let mut headers = spelled(&response.headers, own);
     let buckets = java_buckets(headers.len());
     headers.sort_by_key(|(name, _)| java_bucket(name, buckets));
     let all: Map<String, Value> = headers.iter().map(|(name, values)| (name.to_string(), json!(values))).collect();
@@ -30,20 +30,20 @@ pub fn sdk_response_metadata(response: &Response) -> Value {
     json!({ "RequestId": request_id(&response.headers) })
 }
 
-fn spelled(headers: &HeaderMap) -> Vec<(Cow<'static, str>, Vec<String>)> {
+fn spelled(headers: &HeaderMap, own: &[&'static str]) -> Vec<(Cow<'static, str>, Vec<String>)> {
     headers
         .keys()
         .map(|name| {
             let values = headers.get_all(name).iter();
-            (spelling(name), values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect())
+            (spelling(name, own), values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect())
         })
         .collect()
 }
 
 /// As AWS spells a header's name. Names that it is not known to send get a capital after every hyphen.
-fn spelling(name: &HeaderName) -> Cow<'static, str> {
+fn spelling(name: &HeaderName, own: &[&'static str]) -> Cow<'static, str> {
     const KNOWN: [&str; 4] = ["x-amzn-RequestId", "x-amzn-Remapped-Content-Length", "x-amz-crc32", "x-amz-request-id"];
-    if let Some(known) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(name.as_str())) {
+    if let Some(known) = own.iter().chain(&KNOWN).find(|known| known.eq_ignore_ascii_case(name.as_str())) {
         return Cow::Borrowed(known);
     }
     let mut text = name.as_str().to_owned();
@@ -99,7 +99,7 @@ mod tests {
         }
         headers.append("set-cookie", "a".parse().expect("a header value"));
         headers.append("set-cookie", "b".parse().expect("a header value"));
-        let metadata = sdk_http_metadata(&Response { status: StatusCode::ACCEPTED, headers, body: Bytes::new() });
+        let metadata = sdk_http_metadata(&Response { status: StatusCode::ACCEPTED, headers, body: Bytes::new() }, &[]);
         let keys = |member: &str| -> Vec<String> {
             metadata[member].as_object().expect("an object").keys().cloned().collect()
         };

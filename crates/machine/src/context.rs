@@ -132,6 +132,10 @@ impl<'a> Environment<'a> {
                 },
                 "StateMachine": { "Id": &*info.state_machine_arn, "Name": &*info.state_machine_name },
             });
+            if let Some((count, at)) = self.execution.head.redriven {
+                context["Execution"]["RedriveCount"] = count.into();
+                context["Execution"]["RedriveTime"] = iso_8601(at).into();
+            }
             let members = context.as_object_mut().expect("an object");
             if matches!(info.workflow, Workflow::Express { synchronous: true, .. }) {
                 members["Execution"].as_object_mut().expect("an object").shift_remove("RedriveCount");

@@ -349,6 +349,12 @@ impl<'a> Turn<'a> {
             Work::Map(map) => map.frames,
             _ => return,
         };
+        self.remove_frames(container);
+        self.visit_mut(id).work = Work::Beginning;
+    }
+
+    /// Removes the frames of a container, and theirs.
+    pub(crate) fn remove_frames(&mut self, container: Container) {
         let range = container.first..container.first + container.length;
         for frame in range.clone() {
             let child = FrameId(frame);
@@ -360,7 +366,6 @@ impl<'a> Turn<'a> {
             self.effects.changed.remove(&frame);
         }
         self.effects.removed.push(range);
-        self.visit_mut(id).work = Work::Beginning;
     }
 
     /// "An error occurred while executing the state …", which stands before most causes of the interpreter's own.

@@ -16,7 +16,7 @@ use crate::{
 
 /// The rules of the interpreter that an execution started under. Raised when a change would make the fold of stored
 /// inputs give other frames or another history.
-pub const SEMANTICS: u16 = 1;
+pub const SEMANTICS: u16 = 2;
 
 /// Limits that an execution keeps for life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,6 +169,9 @@ pub struct Head {
     pub ready: Vec<FrameId>,
     /// How it ended.
     pub closing: Option<Closing>,
+    /// How often it was redriven, and when last. Stored with what does not change at every turn.
+    #[serde(skip)]
+    pub redriven: Option<(u32, Millis)>,
 }
 
 /// An execution in memory.
@@ -229,6 +232,7 @@ impl Execution {
             timeout: None,
             ready: Vec::new(),
             closing: None,
+            redriven: None,
         };
         Self { info, head, frames: BTreeMap::new(), length: TurnLength::default() }
     }

@@ -153,4 +153,7 @@ pub enum EventKind {
         location: Option<Arc<str>>,
         failure: Failure,
     },
+    ExecutionRedriven {
+        count: u32,
+    },
 }

@@ -118,4 +118,6 @@ pub enum InputKind {
     /// What the other inputs of this turn bring goes on in the next turn. The engine's own, so that who waits for this
     /// turn need not wait for what the execution does.
     Pause,
+    /// RedriveExecution: an execution that closed without success goes on.
+    Redrive,
 }

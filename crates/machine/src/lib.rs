@@ -14,6 +14,7 @@ pub mod id;
 pub mod input;
 mod jsonata;
 pub mod payload;
+mod redrive;
 mod state;
 mod step;
 pub mod token;

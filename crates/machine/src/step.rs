@@ -128,7 +128,9 @@ pub(crate) struct Turn<'a> {
 
 impl Turn<'_> {
     fn take(&mut self, input: &Input) -> Outcome {
-        if self.execution.head.closing.is_some() {
+        // Nothing happens to a closed execution any more, unless it is redriven.
+        let reopens = matches!(input.kind, InputKind::Redrive | InputKind::Pause);
+        if self.execution.head.closing.is_some() && !reopens {
             return Outcome::Ignored;
         }
         // Tasks that end badly together are all recorded before the first of them has its consequences (recorded:
@@ -184,6 +186,10 @@ impl Turn<'_> {
         match kind {
             InputKind::Start { .. } => self.execution.head.next_event == 1,
             InputKind::Continue => !self.execution.head.ready.is_empty(),
+            InputKind::Redrive => {
+                let closing = self.execution.head.closing.as_ref();
+                closing.is_some_and(|closing| closing.status != Status::Succeeded)
+            }
             InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle | InputKind::Pause => true,
             InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => self.timer(*timer).is_some(),
             InputKind::ActivityFound { task }
@@ -227,6 +233,7 @@ impl Turn<'_> {
                 self.paused = true;
                 Ok(())
             }
+            InputKind::Redrive => self.redrive(),
             InputKind::Stop { error, cause } => {
                 let failure = Failure { error, cause };
                 self.write(0, EventKind::ExecutionAborted(failure.clone()));

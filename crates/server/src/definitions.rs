@@ -15,6 +15,7 @@ use stepwright_asl::{
     Definition, Options, Parsed, Resource, Severity, State, StateKind, Unsupported, invalid_definition_message, parse,
 };
 use stepwright_engine::{MachineType, ValidDefinition};
+use stepwright_integrations::model::Catalog;
 
 use crate::self_calls;
 
@@ -23,7 +24,7 @@ fn parse_for(text: &str, machine_type: MachineType) -> Parsed {
         MachineType::Standard => stepwright_asl::MachineType::Standard,
         MachineType::Express => stepwright_asl::MachineType::Express,
     };
-    parse(text, &Options { machine_type, ..Options::default() })
+    parse(text, &Options { machine_type, sdk: Some(&Catalog), ..Options::default() })
 }
 
 /// Everything there is to say about the text of a definition, and whether AWS accepts it. What AWS accepts and this

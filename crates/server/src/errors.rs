@@ -1,7 +1,9 @@
 //! Engine errors as AWS errors: the one place where the two meet, with AWS's texts.
 
 use stepwright_api::{ApiError, ErrorCode};
-use stepwright_engine::Error;
+use stepwright_engine::{Error, NotRedrivable};
+
+use crate::operations::INITIAL;
 
 /// The AWS error for what the engine refused.
 pub(crate) fn to_api(error: Error) -> ApiError {
@@ -15,12 +17,42 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             ApiError::new(ErrorCode::StateMachineDeleting, format!("State Machine Deleting: '{arn}'"))
         }
         E::StateMachineTypeNotSupported { .. } => type_not_supported(),
+        E::RevisionConflict { given, current } => {
+            let spelled = |id: &str| if id.is_empty() { INITIAL.to_owned() } else { id.to_owned() };
+            let (given, current) = (spelled(&given), spelled(current.as_deref().unwrap_or_default()));
+            conflict(format!(
+                "Failed to publish the State Machine version for revision {given}. The current State Machine revision \
+                 is {current}."
+            ))
+        }
+        E::VersionConflict { version } => conflict(format!(
+            "Failed to publish the State Machine version: the revision is published already, as {version}, with \
+             another description."
+        )),
+        E::VersionInUse { aliases } => conflict(format!(
+            "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this \
+             version: [{}]",
+            aliases.join(", ")
+        )),
+        E::TooManyVersions { arn, limit } => quota(format!("The state machine '{arn}' has {limit} versions, the most")),
+        E::AliasConflict { .. } => conflict(
+            "Failed to create alias because an alias with the same name and a different routing configuration already \
+             exists.",
+        ),
+        E::AliasDoesNotExist { arn } => {
+            ApiError::new(ErrorCode::ResourceNotFound, "Request references a resource that does not exist.")
+                .with_resource_name(&*arn)
+        }
+        E::TooManyAliases { arn, limit } => quota(format!("The state machine '{arn}' has {limit} aliases, the most")),
         E::MissingRequiredParameter => missing_update(),
         E::ExecutionDoesNotExist { arn } => {
             ApiError::new(ErrorCode::ExecutionDoesNotExist, format!("Execution Does Not Exist: '{arn}'"))
         }
         E::ExecutionAlreadyExists { arn } => {
             ApiError::new(ErrorCode::ExecutionAlreadyExists, format!("Execution Already Exists: '{arn}'"))
+        }
+        E::ExecutionNotRedrivable { reason } => {
+            ApiError::new(ErrorCode::ExecutionNotRedrivable, not_redrivable(reason))
         }
         E::ActivityDoesNotExist { arn } => {
             ApiError::new(ErrorCode::ActivityDoesNotExist, format!("Activity Does Not Exist: '{arn}'"))
@@ -66,6 +98,26 @@ pub(crate) fn to_api(error: Error) -> ApiError {
     }
 }
 
+/// Why an execution cannot be redriven, in AWS's words.
+pub(crate) fn not_redrivable(reason: NotRedrivable) -> &'static str {
+    match reason {
+        NotRedrivable::Running => "Execution is RUNNING and cannot be redriven",
+        NotRedrivable::Succeeded => "Execution is SUCCEEDED and cannot be redriven",
+        NotRedrivable::MachineDeleting => "State machine is in DELETING status",
+        NotRedrivable::HistoryFull => "Execution history event limit exceeded",
+        NotRedrivable::TooOld => "Execution has exceeded the max execution time",
+        NotRedrivable::ClosedTooLongAgo => "Execution redrivable period exceeded",
+    }
+}
+
+fn conflict(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::ConflictException, message)
+}
+
+fn quota(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::ServiceQuotaExceededException, message)
+}
+
 fn unavailable(message: &str) -> ApiError {
     tracing::warn!(message, "a request was refused");
     ApiError::new(ErrorCode::ServiceUnavailable, message)
@@ -96,10 +148,4 @@ pub(crate) fn missing_update() -> ApiError {
 
 pub(crate) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::ValidationException, message)
-}
-
-/// Something of the API that this version of Stepwright does not do yet, said so that nobody takes it for a mistake
-/// of theirs.
-pub(crate) fn not_served_yet(what: &str) -> ApiError {
-    validation(format!("{what} is not served by this version of Stepwright yet"))
 }

@@ -11,12 +11,13 @@ use stepwright_api::{
         ActivityFailedEventDetails, ActivityScheduledEventDetails, ActivityStartedEventDetails,
         ActivitySucceededEventDetails, ActivityTimedOutEventDetails, AssignedVariablesDetails,
         EvaluationFailedEventDetails, ExecutionAbortedEventDetails, ExecutionFailedEventDetails,
-        ExecutionStartedEventDetails, ExecutionSucceededEventDetails, ExecutionTimedOutEventDetails, HistoryEvent,
-        HistoryEventExecutionDataDetails, HistoryEventType as Type, LambdaFunctionFailedEventDetails,
-        LambdaFunctionScheduledEventDetails, LambdaFunctionSucceededEventDetails, LambdaFunctionTimedOutEventDetails,
-        MapIterationEventDetails, MapStateStartedEventDetails, StateEnteredEventDetails, StateExitedEventDetails,
-        TaskCredentials, TaskFailedEventDetails, TaskScheduledEventDetails, TaskStartedEventDetails,
-        TaskSubmittedEventDetails, TaskSucceededEventDetails, TaskTimedOutEventDetails,
+        ExecutionRedrivenEventDetails, ExecutionStartedEventDetails, ExecutionSucceededEventDetails,
+        ExecutionTimedOutEventDetails, HistoryEvent, HistoryEventExecutionDataDetails, HistoryEventType as Type,
+        LambdaFunctionFailedEventDetails, LambdaFunctionScheduledEventDetails, LambdaFunctionSucceededEventDetails,
+        LambdaFunctionTimedOutEventDetails, MapIterationEventDetails, MapStateStartedEventDetails,
+        StateEnteredEventDetails, StateExitedEventDetails, TaskCredentials, TaskFailedEventDetails,
+        TaskScheduledEventDetails, TaskStartedEventDetails, TaskSubmittedEventDetails, TaskSucceededEventDetails,
+        TaskTimedOutEventDetails,
     },
 };
 use stepwright_asl::{Resource, State, StateId, StateKind};
@@ -154,6 +155,7 @@ impl<'a> Speller<'a> {
             K::MapIterationFailed { .. } => Type::MapIterationFailed,
             K::MapIterationAborted { .. } => Type::MapIterationAborted,
             K::EvaluationFailed { .. } => Type::EvaluationFailed,
+            K::ExecutionRedriven { .. } => Type::ExecutionRedriven,
         }
     }
 
@@ -217,6 +219,10 @@ impl<'a> Speller<'a> {
                 let (location, state) = (text(location.as_ref()), self.name(*state));
                 wire.evaluation_failed_event_details =
                     Some(Box::new(EvaluationFailedEventDetails { error, cause, location, state }));
+            }
+            K::ExecutionRedriven { count } => {
+                let redrive_count = Some(i32::try_from(*count).unwrap_or(i32::MAX));
+                wire.execution_redriven_event_details = Some(Box::new(ExecutionRedrivenEventDetails { redrive_count }));
             }
             K::StateAborted { .. }
             | K::LambdaFunctionStarted

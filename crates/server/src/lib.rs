@@ -12,6 +12,7 @@
 //! | `errors` | engine errors as AWS errors, with AWS's texts |
 //! | `self_calls` | `aws-sdk:sfn:*` tasks: calls of a state machine to this server |
 //! | [`history_wire`] | history events as AWS spells them |
+//! | [`sinks`] | logs of executions and status events, told outside |
 //! | [`delivery`] | replies that must not count as sent before they are written |
 //! | [`definitions`] | definitions checked on their way in |
 //!
@@ -36,3 +37,4 @@ pub mod logging;
 mod operations;
 mod self_calls;
 pub mod service;
+pub mod sinks;

@@ -24,6 +24,7 @@ use crate::{
     config::{Durability, OnLost, Settings},
     definitions,
     self_calls::SelfCalls,
+    sinks::{Sinks, SinksError},
 };
 
 /// Why a service cannot open.
@@ -35,6 +36,8 @@ pub enum OpenError {
     Engine(stepwright_engine::Error),
     /// The environment tells the connectors something that cannot be.
     Connectors(stepwright_integrations::error::ConfigError),
+    /// What is told outside cannot be set up.
+    Sinks(SinksError),
 }
 
 impl fmt::Display for OpenError {
@@ -43,6 +46,7 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Engine(error) => error.fmt(f),
             Self::Connectors(error) => write!(f, "environment variable {error}"),
+            Self::Sinks(error) => error.fmt(f),
         }
     }
 }
@@ -54,6 +58,7 @@ pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
     self_calls: Arc<SelfCalls>,
+    sinks: Sinks,
     stop: watch::Sender<bool>,
 }
 
@@ -65,9 +70,11 @@ impl Service {
     /// The store cannot be opened or recovered, or the environment names endpoints that are none.
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
         let self_calls = Arc::new(SelfCalls::default());
-        let engine = RwLock::new(open_engine(&settings, &self_calls)?);
-        let service = Arc::new(Self { settings, engine, self_calls, stop: watch::Sender::new(false) });
+        let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
+        let engine = RwLock::new(open_engine(&settings, &self_calls, &sinks)?);
+        let service = Arc::new(Self { settings, engine, self_calls, sinks, stop: watch::Sender::new(false) });
         service.self_calls.attach(&service);
+        service.sinks.start(&service);
         Ok(service)
     }
 
@@ -75,6 +82,16 @@ impl Service {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Who outside is told what happens.
+    pub(crate) fn sinks(&self) -> &Sinks {
+        &self.sinks
+    }
+
+    /// Once the server stops: tells what waits to be told, as long as that is taken and no longer than this.
+    pub async fn tell_the_rest(&self, at_most: Duration) {
+        self.sinks.finish(&self.engine(), at_most).await;
     }
 
     /// The engine of the moment.
@@ -127,7 +144,10 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened = tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.self_calls)).await;
+            let opened = tokio::task::spawn_blocking(move || {
+                open_engine(&service.settings, &service.self_calls, &service.sinks)
+            })
+            .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -140,7 +160,7 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>) -> Result<Engine, OpenError> {
+fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>, sinks: &Sinks) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -158,7 +178,9 @@ fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>) -> Result<Engin
         .chain([own])
         .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
         .collect();
-    Engine::open(store, connectors, engine_options(settings)).map_err(OpenError::Engine)
+    let mut options = engine_options(settings);
+    sinks.configure(&mut options);
+    Engine::open(store, connectors, options).map_err(OpenError::Engine)
 }
 
 fn engine_options(settings: &Settings) -> EngineOptions {

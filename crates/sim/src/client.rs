@@ -11,7 +11,7 @@ use std::{
 };
 
 use stepwright_engine::{
-    Configurations, Delivery, Engine, Error, ExecutionDescription, ExecutionItem, HistoryPage, MachineType,
+    Configurations, Delivery, Engine, Error, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage, MachineType,
     NewActivity, NewExecution, NewStateMachine, Page, PageRequest, Scope, Started, StateMachineUpdate, ValidDefinition,
 };
 use stepwright_machine::{Millis, Status};
@@ -37,8 +37,19 @@ pub(crate) enum Call {
         name: Arc<str>,
         input: Arc<str>,
     },
+    /// Start an Express execution, and wait for its end or not.
+    Express {
+        machine: String,
+        name: Arc<str>,
+        input: Arc<str>,
+        wait: bool,
+    },
     Stop {
         arn: Arc<str>,
+    },
+    Redrive {
+        arn: Arc<str>,
+        token: Option<Arc<str>>,
     },
     Describe {
         arn: Arc<str>,
@@ -85,7 +96,10 @@ impl Call {
             Call::DeleteMachine { .. } => "DeleteStateMachine",
             Call::CreateActivity(_) => "CreateActivity",
             Call::Start { .. } => "StartExecution",
+            Call::Express { wait: true, .. } => "StartSyncExecution",
+            Call::Express { wait: false, .. } => "StartExecution of EXPRESS",
             Call::Stop { .. } => "StopExecution",
+            Call::Redrive { .. } => "RedriveExecution",
             Call::Describe { .. } => "DescribeExecution",
             Call::History { .. } => "GetExecutionHistory",
             Call::List { .. } => "ListExecutions",
@@ -116,7 +130,10 @@ impl Call {
             "DeleteStateMachine",
             "CreateActivity",
             "StartExecution",
+            "StartExecution of EXPRESS",
+            "StartSyncExecution",
             "StopExecution",
+            "RedriveExecution",
             "DescribeExecution",
             "GetExecutionHistory",
             "ListExecutions",
@@ -135,7 +152,9 @@ impl Call {
 pub(crate) enum Answer {
     Done,
     Started(Started),
+    Ended(Box<ExpressEnd>),
     Stopped(Millis),
+    Redriven(Millis),
     Described(Box<ExecutionDescription>),
     History(HistoryPage),
     Listed(Page<ExecutionItem>),
@@ -192,11 +211,12 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
     Ok(match call {
         Call::CreateMachine(machine) => {
             let new = NewStateMachine {
+                publish: None,
                 arn: machine_arn(&machine.name).into(),
                 name: machine.name.as_str().into(),
                 definition: valid(&machine.definition),
                 role_arn: "arn:aws:iam::000000000000:role/simulated".into(),
-                machine_type: MachineType::Standard,
+                machine_type: if machine.express { MachineType::Express } else { MachineType::Standard },
                 configurations: Configurations { logging: "{}".into(), tracing: "{}".into(), encryption: "{}".into() },
                 tags: Vec::new(),
             };
@@ -227,7 +247,16 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
             let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
             Answer::Started(engine.start_execution(&scope, new).await?)
         }
+        Call::Express { machine, name, input, wait } => {
+            let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
+            if wait {
+                Answer::Ended(Box::new(engine.start_sync_execution(&scope, new).await?))
+            } else {
+                Answer::Started(engine.start_execution(&scope, new).await?)
+            }
+        }
         Call::Stop { arn } => Answer::Stopped(engine.stop_execution(&scope, &arn, Some("Stopped".into()), None).await?),
+        Call::Redrive { arn, token } => Answer::Redriven(engine.redrive_execution(&scope, &arn, token).await?),
         Call::Describe { arn } => Answer::Described(Box::new(engine.describe_execution(&scope, &arn).await?)),
         Call::History { arn, size, reverse, token, .. } => {
             let page = PageRequest { max_results: size, next_token: token };

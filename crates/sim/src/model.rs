@@ -11,8 +11,8 @@ use std::{
 use stepwright_asl::{QueryLanguage, State, StateKind};
 use stepwright_engine::token_key;
 use stepwright_machine::{
-    Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Millis, Payload,
-    TaskId, TurnId,
+    Closing, Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Millis,
+    Payload, Status, TaskId, TurnId,
 };
 use stepwright_store::{
     Table,
@@ -181,6 +181,9 @@ impl Model {
             }
         }
         self.execution.head.turn = turn - 1;
+        if inputs.iter().any(|input| input.kind == InputKind::Redrive) {
+            self.closed_directly = false;
+        }
         stepwright_machine::step(&self.definition, &mut self.execution, &inputs)
     }
 
@@ -193,6 +196,22 @@ impl Model {
             {
                 *input = Payload::numbered(input.id(), text.clone());
                 self.execution.head.input = input.clone();
+            }
+            if let EventKind::ExecutionFailed(failure) = &event.kind {
+                // What a redrive goes on with.
+                let head = &mut self.execution.head;
+                head.closing = Some(Closing {
+                    status: Status::Failed,
+                    at: row.at,
+                    output: None,
+                    error: failure.error.clone(),
+                    cause: failure.cause.clone(),
+                });
+                head.turn = turn;
+                head.next_event = row.first_event + row.events.len() as u64;
+                head.last_at = head.last_at.max(row.at);
+                head.timeout = None;
+                head.ready.clear();
             }
         }
         self.append(turn, row, events)
@@ -235,6 +254,7 @@ pub(crate) fn input_name(kind: &InputKind) -> &'static str {
         InputKind::SubmitFailed { .. } => "SubmitFailed",
         InputKind::SubmitLost { .. } => "SubmitLost",
         InputKind::Pause => "Pause",
+        InputKind::Redrive => "Redrive",
     }
 }
 

@@ -140,35 +140,94 @@ pub fn name(scope: ScopeNumber, machine_name: &str, name: &str) -> Vec<u8> {
     [&scope.to_be_bytes()[..], machine_name.as_bytes(), &[0], name.as_bytes()].concat()
 }
 
-/// Which of a machine's executions a list holds.
+/// The number of a published version of a state machine; never used twice.
+pub type VersionNumber = u32;
+
+/// The key of a version.
 #[must_use]
-fn selector(status: Option<Status>) -> u8 {
-    match status {
+pub fn version(scope: ScopeNumber, machine: MachineNumber, version: VersionNumber) -> Vec<u8> {
+    revision(scope, machine, version)
+}
+
+/// Takes [`version`] apart.
+#[must_use]
+pub fn parse_version(key: &[u8]) -> Option<(ScopeNumber, MachineNumber, VersionNumber)> {
+    let part = |at: usize| Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?));
+    (key.len() == 12).then_some((part(0)?, part(4)?, part(8)?))
+}
+
+/// The key of an alias.
+#[must_use]
+pub fn alias(scope: ScopeNumber, machine: MachineNumber, name: &str) -> Vec<u8> {
+    [&scope.to_be_bytes()[..], &machine.to_be_bytes(), name.as_bytes()].concat()
+}
+
+/// Takes [`alias`] apart.
+#[must_use]
+pub fn parse_alias(key: &[u8]) -> Option<(ScopeNumber, MachineNumber, &str)> {
+    let part = |at: usize| Some(u32::from_be_bytes(key.get(at..at + 4)?.try_into().ok()?));
+    Some((part(0)?, part(4)?, std::str::from_utf8(key.get(8..)?).ok()?))
+}
+
+/// Which of a machine's executions a list holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed<'a> {
+    /// All.
+    All,
+    /// Those that run this version.
+    Version(VersionNumber),
+    /// Those that were started by this alias.
+    Alias(&'a str),
+}
+
+/// What every entry of a list begins with. `None`: executions of every status.
+#[must_use]
+pub fn list(scope: ScopeNumber, machine: MachineNumber, listed: Listed<'_>, status: Option<Status>) -> Vec<u8> {
+    let status = match status {
         None => 0,
         Some(Status::Running) => 1,
         Some(Status::Succeeded) => 2,
         Some(Status::Failed) => 3,
         Some(Status::TimedOut) => 4,
         Some(Status::Aborted) => 5,
+    };
+    let mut key = [scope.to_be_bytes(), machine.to_be_bytes()].concat();
+    match listed {
+        Listed::All => key.push(status),
+        Listed::Version(number) => {
+            key.push(16 + status);
+            key.extend(number.to_be_bytes());
+        }
+        Listed::Alias(name) => {
+            key.push(32 + status);
+            key.extend(name.as_bytes());
+            // No alias's name has it, so that no list begins with another.
+            key.push(0);
+        }
     }
-}
-
-/// What every entry of a list begins with. `None`: executions of every status.
-#[must_use]
-pub fn list(scope: ScopeNumber, machine: MachineNumber, status: Option<Status>) -> Vec<u8> {
-    [&scope.to_be_bytes()[..], &machine.to_be_bytes(), &[selector(status)]].concat()
+    key
 }
 
 /// The key of an entry of a list; ascending by start time.
 #[must_use]
-pub fn list_entry(scope: ScopeNumber, machine: MachineNumber, status: Option<Status>, id: ExecutionId) -> Vec<u8> {
-    [&list(scope, machine, status)[..], &id.to_bytes()].concat()
+pub fn list_entry(
+    scope: ScopeNumber,
+    machine: MachineNumber,
+    listed: Listed<'_>,
+    status: Option<Status>,
+    id: ExecutionId,
+) -> Vec<u8> {
+    let mut key = list(scope, machine, listed, status);
+    key.extend(id.to_bytes());
+    key
 }
 
 /// The execution that [`list_entry`] names.
 #[must_use]
 pub fn parse_list_entry(key: &[u8]) -> Option<ExecutionId> {
-    Some(ExecutionId::from_bytes(key.get(9..25)?.try_into().ok()?))
+    // A scope, a machine and a selector come before it.
+    let (list, id) = key.split_at_checked(key.len().checked_sub(16)?)?;
+    (list.len() >= 9).then_some(ExecutionId::from_bytes(id.try_into().ok()?))
 }
 
 fn due_bytes(due: Millis) -> [u8; 8] {
@@ -219,6 +278,18 @@ pub fn expiry(at: Millis, scope: ScopeNumber, id: ExecutionId) -> Vec<u8> {
     [&due_bytes(at)[..], &execution(scope, id)].concat()
 }
 
+/// The key of a notice: by channel, in the order in which the channel is told.
+#[must_use]
+pub fn notice(channel: u8, sequence: u64) -> Vec<u8> {
+    [&[channel][..], &sequence.to_be_bytes()].concat()
+}
+
+/// Takes [`notice`] apart.
+#[must_use]
+pub fn parse_notice(key: &[u8]) -> Option<(u8, u64)> {
+    Some((*key.first()?, u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,9 +307,16 @@ mod tests {
         assert!(timer(255, 9, later, t) < timer(256, 1, id, t));
         let t = TaskId { frame: FrameId(4), number: 5 };
         assert_eq!(parse_task(&task(3, id, t)), Some((3, id, t)));
-        assert_eq!(parse_list_entry(&list_entry(3, 8, Some(Status::Failed), id)), Some(id));
+        for listed in [Listed::All, Listed::Version(7), Listed::Alias("live")] {
+            assert_eq!(parse_list_entry(&list_entry(3, 8, listed, Some(Status::Failed), id)), Some(id));
+        }
+        assert_eq!(parse_list_entry(&list(3, 8, Listed::All, None)), None);
+        assert_eq!(parse_version(&version(3, 8, 2)), Some((3, 8, 2)));
+        assert_eq!(parse_alias(&alias(3, 8, "live")), Some((3, 8, "live")));
         assert_eq!(parse_turn(&turn(3, id, 300)), Some(300));
         assert_eq!(parse_timer(&[1, 2]), None);
+        assert_eq!(parse_notice(&notice(3, 700)), Some((3, 700)));
+        assert!(notice(3, 255) < notice(3, 256) && notice(3, u64::MAX) < notice(4, 0));
     }
 
     #[test]

@@ -9,7 +9,10 @@ use stepwright_machine::{
     TurnId,
 };
 
-use crate::{Error, Table, keys::MachineNumber};
+use crate::{
+    Error, Table,
+    keys::{MachineNumber, ScopeNumber, VersionNumber},
+};
 
 /// The version that every row is written with.
 pub const ROW_VERSION: u8 = 1;
@@ -54,6 +57,42 @@ pub struct MachineRow {
     pub revision: u32,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Its published versions; none: it never had any.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub published: Option<PublishedRow>,
+}
+
+/// What a state machine remembers of its versions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishedRow {
+    /// The number of the next version.
+    pub next: VersionNumber,
+    /// If it was created with a version: that version's description, if it has one.
+    pub created_with: Option<Option<Arc<str>>>,
+}
+
+/// A published version of a state machine. Key: scope, machine, version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VersionRow {
+    /// The revision that it is.
+    pub revision: u32,
+    /// When it was published.
+    pub created_at: Millis,
+    /// Its description.
+    pub description: Option<Arc<str>>,
+}
+
+/// An alias of a state machine. Key: scope, machine, name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AliasRow {
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it was changed last.
+    pub updated_at: Millis,
+    /// Its description.
+    pub description: Option<Arc<str>>,
+    /// One or two versions with their weights, in the order given. The weights' sum is 100.
+    pub routes: Vec<(VersionNumber, u8)>,
 }
 
 /// A revision of a state machine. Outlives its machine while executions refer to it.
@@ -129,6 +168,9 @@ pub struct ExecutionRow {
     /// Bounds of its evaluations; none: the usual ones. Older rows end before it.
     #[serde(deserialize_with = "or_none")]
     pub evaluation: Option<EvaluationLimits>,
+    /// The client tokens of its latest redrives, each with the redrive's date.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub redrive_tokens: Option<Vec<(Arc<str>, Millis)>>,
 }
 
 /// A last field that older rows do not have.
@@ -191,6 +233,20 @@ pub struct ListRow {
     pub end: Option<(Status, Millis)>,
     /// How often it was redriven.
     pub redrive_count: u32,
+    /// What few executions have.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub more: Option<Box<ListMore>>,
+}
+
+/// What few entries of a list of executions have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListMore {
+    /// The version it was started by.
+    pub version: Option<VersionNumber>,
+    /// The alias it was started by.
+    pub alias: Option<Arc<str>>,
+    /// When it was redriven last.
+    pub redriven_at: Option<Millis>,
 }
 
 /// A turn.
@@ -316,6 +372,21 @@ pub struct ExpressRow {
     pub alias: Option<Arc<str>>,
 }
 
+/// A turn that a sink outside is yet to be told of. Key: channel, order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeRow {
+    /// The execution's account and region.
+    pub scope: ScopeNumber,
+    /// The execution, as [`ExecutionId::to_bytes`].
+    pub execution: [u8; 16],
+    /// The turn.
+    pub turn: TurnId,
+    /// The time of the turn's events.
+    pub at: Millis,
+    /// How often the execution had been redriven by then, and when last.
+    pub redriven: Option<(u32, Millis)>,
+}
+
 /// A number or secret of the whole store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MetaRow {
@@ -356,6 +427,7 @@ mod tests {
             input: Payload::new("{}"),
             end: None,
             evaluation: None,
+            redrive_tokens: None,
         };
         let bytes = encode(&row);
         let older: ExecutionRow =
@@ -369,7 +441,7 @@ mod tests {
 
     #[test]
     fn rows_read_back_and_foreign_bytes_are_refused() {
-        let row = ListRow { name: "n".into(), end: Some((Status::Failed, 5)), redrive_count: 0 };
+        let row = ListRow { name: "n".into(), end: Some((Status::Failed, 5)), redrive_count: 0, more: None };
         let bytes = encode(&row);
         assert_eq!(bytes[0], ROW_VERSION);
         assert_eq!(decode::<ListRow>(Table::List, &bytes).unwrap(), row);

@@ -84,8 +84,8 @@ tables! {
     Spare28 = 28,
     /// Kept for a later version.
     Spare29 = 29,
-    /// Kept for a later version.
-    Spare30 = 30,
+    /// Turns that a sink outside is yet to be told of, by channel and order.
+    Notice = 30,
     /// Kept for a later version.
     Spare31 = 31,
 }

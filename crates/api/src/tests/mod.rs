@@ -3,4 +3,5 @@
 mod behaviour;
 mod dispatching;
 mod model;
+mod openapi;
 mod reflection;

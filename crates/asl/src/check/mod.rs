@@ -26,6 +26,7 @@ use crate::{Options, Parsed, Unsupported};
 use fields::Fields;
 use graph::Walk;
 use number::Numbering;
+pub(crate) use number::{processor, variable_name};
 
 /// A definition has at most this many diagnostics; further ones are not collected. A definition of a megabyte can
 /// hold more errors than anyone wants to read or send.

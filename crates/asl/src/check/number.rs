@@ -76,11 +76,11 @@ impl<'t> Numbering<'t> {
 }
 
 /// The processor of a Map state under its new or old name.
-pub(super) fn processor(state: &Node) -> Option<&Node> {
+pub(crate) fn processor(state: &Node) -> Option<&Node> {
     state.get("ItemProcessor").or_else(|| state.get("Iterator"))
 }
 
 /// The variable that a key of `Assign` assigns.
-pub(super) fn variable_name(key: &str) -> &str {
+pub(crate) fn variable_name(key: &str) -> &str {
     key.strip_suffix(".$").unwrap_or(key)
 }

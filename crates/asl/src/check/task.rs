@@ -10,8 +10,9 @@ use crate::definition::{Credentials, NumberField, QueryLanguage, Task};
 use crate::json::Node;
 use crate::resource::{Integration, Pattern, Resource, ResourceError};
 
-/// The integrations that this version can call. Of Step Functions itself, the server knows which operations.
-const SERVED: [&str; 2] = ["lambda", "aws-sdk:sfn"];
+/// The optimized integrations that this version can call, besides `aws-sdk:*`. Of Step Functions itself, the server
+/// knows which operations.
+const SERVED: [&str; 5] = ["lambda", "sqs", "sns", "dynamodb", "events"];
 
 impl<'t> Checker<'t> {
     /// The fields of a Task state.
@@ -20,6 +21,7 @@ impl<'t> Checker<'t> {
         let resource = self.resource(fields);
         if let Some(Resource::Integration(integration)) = &resource {
             self.required_parameters(fields, integration, context.language);
+            self.sdk_parameters(fields, integration, context.language);
         }
         let credentials = self.credentials(fields, resource.as_ref(), context.language);
         let seconds = 1..=number_limits::MAX_SECONDS;
@@ -42,7 +44,7 @@ impl<'t> Checker<'t> {
     fn resource(&mut self, fields: &Fields<'t>) -> Option<Resource> {
         let text = self.string(fields, "Resource")?;
         let node = fields.get("Resource")?;
-        let resource = match Resource::parse(text) {
+        let resource = match Resource::parse(text).and_then(|resource| self.existing(resource)) {
             Ok(resource) => resource,
             Err(error) => {
                 let message = match error {
@@ -62,11 +64,57 @@ impl<'t> Checker<'t> {
             self.invalid_member("Resource", message, node);
         }
         if let Resource::Integration(integration) = &resource
+            && integration.sdk_service().is_none()
             && !SERVED.contains(&&*integration.resource_type)
         {
             self.not_supported_yet(format!("the resource {text}"));
         }
         Some(resource)
+    }
+
+    /// The resource, unless it is an action that its service doesn't have.
+    fn existing(&self, resource: Resource) -> Result<Resource, ResourceError> {
+        match &resource {
+            Resource::Integration(integration) if self.sdk_known(integration).is_some_and(|known| known.is_none()) => {
+                Err(ResourceError::NotRecognized)
+            }
+            _ => Ok(resource),
+        }
+    }
+
+    /// What the catalog knows of an SDK integration's action; none, where it isn't asked.
+    fn sdk_known(&self, integration: &Integration) -> Option<Option<Vec<(String, bool)>>> {
+        Some(self.options.sdk?.parameters(integration.sdk_service()?, &integration.action))
+    }
+
+    /// The parameters of an SDK integration: those that must be there, and those that its action doesn't have.
+    fn sdk_parameters(&mut self, fields: &Fields<'t>, integration: &Integration, language: QueryLanguage) {
+        let field = match language {
+            QueryLanguage::JsonPath => "Parameters",
+            QueryLanguage::Jsonata => "Arguments",
+        };
+        let (Some(Some(known)), given) = (self.sdk_known(integration), fields.get(field)) else { return };
+        // One expression for everything: what it yields is known at run time. Wrong types are reported elsewhere.
+        if given.is_some_and(|node| node.as_object().is_none()) {
+            return;
+        }
+        for (name, required) in &known {
+            if *required && !has_parameter(given, name, language) {
+                let message = format!("The field '{name}' is required but was missing");
+                self.invalid_member(field, message, given.unwrap_or(fields.node));
+            }
+        }
+        for member in given.and_then(Node::as_object).into_iter().flatten() {
+            let name: &str = &member.key;
+            let bare = match language {
+                QueryLanguage::JsonPath => name.strip_suffix(".$").unwrap_or(name),
+                QueryLanguage::Jsonata => name,
+            };
+            if !known.iter().any(|(known, _)| known == bare) {
+                let message = format!("The field '{bare}' is not supported by Step Functions");
+                self.invalid_member(field, message, given.unwrap_or(fields.node));
+            }
+        }
     }
 
     /// Parameters without which an integration cannot be called.

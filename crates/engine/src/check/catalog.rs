@@ -7,7 +7,7 @@ use stepwright_machine::Definition;
 use stepwright_store::{
     Table,
     keys::{self, MetaKey, ScopeNumber, Tagged},
-    records::{self, ActivityRow, MachineRow, MetaRow, RevisionRow, ScopeRow, TagsRow},
+    records::{self, ActivityRow, AliasRow, MachineRow, MetaRow, RevisionRow, ScopeRow, TagsRow, VersionRow},
 };
 
 use super::{Check, Finding, REVISIONS, Revision, Rule};
@@ -43,6 +43,8 @@ impl Check<'_> {
         self.scopes()?;
         self.machines()?;
         self.revisions()?;
+        self.versions()?;
+        self.aliases()?;
         self.activities()?;
         self.tags()
     }
@@ -139,6 +141,46 @@ impl Check<'_> {
                 check.finding(Rule::Rows, Table::Revision, key, None, "a key of three numbers", "another");
             }
             check.compiled(key, &row);
+            Ok(())
+        })
+    }
+
+    fn versions(&mut self) -> Result<()> {
+        self.each(Table::Version, |check, key, value| {
+            let Some(row) = check.decode::<VersionRow>(Table::Version, key, value) else { return Ok(()) };
+            check.report.checked(Rule::Catalog, 1);
+            let Some((scope, machine, _)) = keys::parse_version(key) else {
+                check.finding(Rule::Rows, Table::Version, key, None, "a key of three numbers", "another");
+                return Ok(());
+            };
+            let revision = keys::revision(scope, machine, row.revision);
+            if check.store.get(Table::Revision, &revision)?.is_none() {
+                let expected = "the revision that the version is";
+                check.finding(Rule::Catalog, Table::Revision, &revision, None, expected, "none");
+            }
+            Ok(())
+        })
+    }
+
+    fn aliases(&mut self) -> Result<()> {
+        self.each(Table::Alias, |check, key, value| {
+            let Some(row) = check.decode::<AliasRow>(Table::Alias, key, value) else { return Ok(()) };
+            check.report.checked(Rule::Catalog, 1);
+            let Some((scope, machine, _)) = keys::parse_alias(key) else {
+                check.finding(Rule::Rows, Table::Alias, key, None, "a key of two numbers and a name", "another");
+                return Ok(());
+            };
+            for (version, _) in &row.routes {
+                let version = keys::version(scope, machine, *version);
+                if check.store.get(Table::Version, &version)?.is_none() {
+                    let expected = "the version that an alias routes to";
+                    check.finding(Rule::Catalog, Table::Version, &version, None, expected, "none");
+                }
+            }
+            let sum: u32 = row.routes.iter().map(|(_, weight)| u32::from(*weight)).sum();
+            if sum != 100 {
+                check.finding(Rule::Catalog, Table::Alias, key, None, "weights that add up to 100", sum.to_string());
+            }
             Ok(())
         })
     }

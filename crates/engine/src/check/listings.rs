@@ -10,7 +10,7 @@ use stepwright_store::{
 };
 
 use super::{Check, Rule, execution::Waits};
-use crate::{error::Result, message::ExecutionRef, rows};
+use crate::{error::Result, lists, message::ExecutionRef, rows};
 
 impl Check<'_> {
     pub(super) fn listings(&mut self) -> Result<()> {
@@ -99,13 +99,15 @@ impl Check<'_> {
     fn entries_left_over(&mut self) -> Result<()> {
         rows::for_each(self.store, Table::List, &[], |key, _| {
             let scope = key.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
-            let Some(id) = keys::parse_list_entry(key).filter(|_| key.len() == 25) else {
+            let Some(id) = keys::parse_list_entry(key).filter(|_| key.len() >= 25) else {
                 self.finding(Rule::Rows, Table::List, key, None, "a key of a list", "another");
                 return Ok(());
             };
             let row = self.row(ExecutionRef { scope, id })?;
             let listed = row.as_ref().is_some_and(|row| {
-                [None, Some(row.status())].iter().any(|status| keys::list_entry(scope, row.machine, *status, id) == key)
+                [None, Some(row.status())]
+                    .iter()
+                    .any(|status| lists::entries(scope, id, row, *status).any(|entry| entry == key))
             });
             if !listed {
                 let found = match row {

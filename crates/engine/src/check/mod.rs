@@ -16,8 +16,8 @@ use std::{collections::HashMap, sync::Arc};
 use stepwright_machine::Definition;
 use stepwright_store::{
     Store, Table,
-    keys::{MachineNumber, ScopeNumber},
-    records::RevisionRow,
+    keys::{self, MachineNumber, ScopeNumber},
+    records::{self, RevisionRow},
 };
 
 use crate::{error::Result, options::Compile, secrets::Secrets};
@@ -60,6 +60,7 @@ pub fn check(store: &dyn Store, compile: Compile, progress: &mut dyn FnMut(Progr
     check.executions(progress)?;
     check.listings()?;
     check.express()?;
+    check.notices()?;
     check.unused()?;
     progress(check.progress);
     Ok(check.report)
@@ -124,6 +125,31 @@ impl<'a> Check<'a> {
         self.report.executions = self.progress.executions;
         self.report.turns = self.progress.turns;
         Ok(())
+    }
+
+    /// Turns that a sink is yet to be told of. One that is told of a turn which retention took is forgotten, so that the
+    /// turn is there is not asked.
+    fn notices(&mut self) -> Result<()> {
+        self.each(Table::Notice, |check, key, value| {
+            let row = records::decode::<records::NoticeRow>(Table::Notice, value);
+            let problem = match &row {
+                Err(error) => Some(error.to_string()),
+                Ok(row) if !check.scopes.contains_key(&row.scope) => Some(format!("the scope {}", row.scope)),
+                Ok(_) if keys::parse_notice(key).is_none() => Some("another key".to_owned()),
+                Ok(_) => None,
+            };
+            if let Some(found) = problem {
+                check.report.add(Finding {
+                    rule: Rule::Rows,
+                    table: Table::Notice,
+                    key: key.to_vec(),
+                    execution: None,
+                    expected: "a channel, an order, and a turn of a known account and region".into(),
+                    found,
+                });
+            }
+            Ok(())
+        })
     }
 
     /// Tables that this version writes nothing to.

@@ -295,6 +295,7 @@ pub(crate) async fn until_true(wanted: impl Fn() -> bool) {
 pub(crate) fn machine(name: &str, definition: &Value) -> NewStateMachine {
     let text = definition.to_string();
     NewStateMachine {
+        publish: None,
         arn: machine_arn(name).into(),
         name: name.into(),
         definition: ValidDefinition { compiled: Arc::new(compile(&text).unwrap()), text: text.into() },

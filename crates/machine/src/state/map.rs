@@ -45,7 +45,7 @@ impl Turn<'_> {
             let open = OpenMap { frames, input, items, max_concurrency, next: 0 };
             self.visit_mut(id).work = Work::Map(Box::new(open));
             if length == 0 {
-                return self.map_succeeded(id, state, map, frames);
+                return self.map_succeeded(id, state, map, frames, started);
             }
             let at_once = if max_concurrency == 0 { length } else { length.min(max_concurrency) };
             let mut opened = Vec::new();
@@ -114,7 +114,7 @@ impl Turn<'_> {
         open.frames.last_event = event;
         let (frames, next) = (open.frames, open.next);
         if frames.ended == frames.length {
-            return self.map_succeeded(id, state, map, frames);
+            return self.map_succeeded(id, state, map, frames, event);
         }
         if next < frames.length {
             let (index, started) = self.start_iteration(id, state, tip)?;
@@ -123,9 +123,42 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn map_succeeded(&mut self, id: FrameId, state: &State, map: &Map, frames: Container) -> Run {
-        let succeeded = self.emit(frames.last_event, EventKind::MapStateSucceeded)?;
-        self.finish_container(id, state, frames, succeeded, map.transition)
+    pub(crate) fn map_succeeded(
+        &mut self,
+        id: FrameId,
+        state: &State,
+        map: &Map,
+        frames: Container,
+        previous: EventId,
+    ) -> Run {
+        let succeeded = self.emit(previous, EventKind::MapStateSucceeded)?;
+        self.finish_container(id, state, frames, (previous, succeeded), map.transition)
+    }
+
+    /// After a redrive: iterations whose input could not be made, then those that had not started, as far as slots are
+    /// free. `open` iterations go on.
+    pub(crate) fn start_missing(&mut self, id: FrameId, map: &Map, redriven: EventId, mut open: u32) -> Run {
+        let Work::Map(work) = &self.visit(id).work else { return Ok(()) };
+        let (frames, next, most) = (work.frames, work.next, work.max_concurrency);
+        let missing = |index: &u32| !self.execution.frames.contains_key(&FrameId(frames.first + index));
+        let missing: Vec<u32> = (0..next).filter(missing).collect();
+        let at_once = if most == 0 { frames.length } else { frames.length.min(most) };
+        let state = self.state_of(id);
+        let mut opened: Vec<(u32, EventId)> = missing.into_iter().map(|index| (index, redriven)).collect();
+        open += u32::try_from(opened.len()).expect("a payload holds fewer items");
+        for _ in next..frames.length {
+            if open >= at_once {
+                break;
+            }
+            open += 1;
+            opened.push(self.start_iteration(id, state, redriven)?);
+        }
+        for (index, event) in opened {
+            if !self.open_iteration(id, map, index, event)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Iterations in flight at most; 0 is unlimited.

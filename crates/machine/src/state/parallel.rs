@@ -12,6 +12,9 @@ use crate::{
     step::{Run, Turn},
 };
 
+/// Since these rules, a Parallel or Map state that fails by itself keeps the results of its branches or iterations.
+const KEEPS_RESULTS: u16 = 2;
+
 impl Turn<'_> {
     pub(crate) fn begin_parallel(&mut self, id: FrameId, state: &State, parallel: &Parallel) -> Result<Run, Raised> {
         let raw = self.visit(id).input.clone();
@@ -44,38 +47,58 @@ impl Turn<'_> {
         if container.ended < container.length {
             return Ok(());
         }
-        let succeeded = self.emit(container.last_event, EventKind::ParallelStateSucceeded)?;
-        self.finish_container(id, state, container, succeeded, parallel.transition)
+        self.parallel_succeeded(id, state, parallel, container, container.last_event)
+    }
+
+    pub(crate) fn parallel_succeeded(
+        &mut self,
+        id: FrameId,
+        state: &State,
+        parallel: &Parallel,
+        container: Container,
+        previous: EventId,
+    ) -> Run {
+        let succeeded = self.emit(previous, EventKind::ParallelStateSucceeded)?;
+        self.finish_container(id, state, container, (previous, succeeded), parallel.transition)
     }
 
     /// The end of a state whose branches or iterations all ended well. Its Exited event follows the last of them, as
     /// its Succeeded event does; a failure of its own (ResultSelector, …) follows the Succeeded event (measured).
+    ///
+    /// `last`: the event that both follow, and the Succeeded event.
     pub(super) fn finish_container(
         &mut self,
         id: FrameId,
         state: &State,
         container: Container,
-        succeeded: EventId,
+        last: (EventId, EventId),
         transition: Transition,
     ) -> Run {
-        let result = self.collect(id, container);
+        let result = self.collect(container);
+        // A redrive finds the results again, should it fail now.
+        let keeps = self.execution.info.semantics >= KEEPS_RESULTS;
+        if !keeps {
+            self.remove_children(id);
+        }
+        let (previous, succeeded) = last;
+        self.frame_mut(id).tip = previous;
         let finished = self.finish(id, state, result, transition);
-        if finished.is_err() {
-            self.frame_mut(id).tip = succeeded;
+        match &finished {
+            Err(_) => self.frame_mut(id).tip = succeeded,
+            Ok(_) if keeps => self.remove_frames(container),
+            Ok(_) => {}
         }
         self.settle(id, finished)
     }
 
-    /// The outputs of a container's frames, in their order. The frames are removed.
-    fn collect(&mut self, id: FrameId, container: Container) -> Data {
+    /// The outputs of a container's frames, in their order.
+    fn collect(&self, container: Container) -> Data {
         let outputs = (container.first..container.first + container.length)
             .map(|frame| match &self.frame(FrameId(frame)).position {
                 Position::Ended { output } => output.value().clone(),
                 other => panic!("frame {frame} has not ended: {other:?}"),
             })
             .collect();
-        self.remove_children(id);
-        self.frame_mut(id).tip = container.last_event;
         Data::New(Value::Array(outputs))
     }
 }

@@ -7,4 +7,5 @@ mod hostile;
 mod jsonata;
 mod long_turns;
 mod random;
+mod redrive;
 mod world;

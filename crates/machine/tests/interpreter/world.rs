@@ -191,6 +191,8 @@ impl World {
         let read: Head = postcard::from_bytes(&head).expect("a head reads back");
         let mut execution = Execution::new(self.execution.info.clone());
         execution.head = read;
+        // As the shell keeps it, apart from the head.
+        execution.head.redriven = self.execution.head.redriven;
         for (frame, bytes) in &self.rows {
             let frame_read: Frame = postcard::from_bytes(bytes).expect("a frame reads back");
             execution.frames.insert(FrameId(*frame), frame_read);
@@ -330,6 +332,7 @@ fn describe(definition: &Definition, kind: &EventKind) -> String {
         (error, cause) => format!(" {}: {}", error.as_deref().unwrap_or("-"), cause.as_deref().unwrap_or("-")),
     };
     match kind {
+        EventKind::ExecutionRedriven { count } => format!("ExecutionRedriven {count}"),
         EventKind::ExecutionStarted { input } => format!("ExecutionStarted {}", input.text()),
         EventKind::ExecutionSucceeded { output } => format!("ExecutionSucceeded {}", output.text()),
         EventKind::ExecutionFailed(f) => format!("ExecutionFailed{}", failure(f)),

@@ -75,6 +75,8 @@ enum Command {
     /// Prove that a data directory is what it must be
     #[command(after_help = check::HELP)]
     Check(check::CheckArgs),
+    /// Print the OpenAPI description of the API, the one that a server has at /openapi.json
+    Openapi,
     /// Print the version
     Version,
 }
@@ -130,11 +132,13 @@ Examples:
       On a running server, where its activities have their workers";
 
 const VALIDATE_HELP: &str = "\
-Exit code: 0 the definition is right, 2 it is not.
+Exit code: 0 the definition is right, 1 it has warnings and --deny-warnings is given, 2 it is not right.
 
 Examples:
   stepwright validate order.asl.json
-  stepwright validate order.asl.json --json";
+  stepwright validate order.asl.json --json
+  stepwright validate order.asl.json --lint --deny-warnings
+      For CI: also what is valid and probably not meant";
 
 const QUARANTINE_HELP: &str = "\
 When an execution breaks an invariant of Stepwright itself, it is set aside as it was: nothing is lost, and it takes \
@@ -167,6 +171,10 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Check(args) => check::check(&args),
+        Command::Openapi => {
+            print(&format!("{:#}\n", stepwright_api::openapi::document(env!("CARGO_PKG_VERSION"))));
+            Ok(())
+        }
         Command::Version => {
             print(concat!("stepwright ", env!("CARGO_PKG_VERSION"), "\n"));
             Ok(())

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::{Failure, client::Client, eprint, print, progress::Progress, runtime, validate};
 use crate::{
-    config::{self, LogFormat, Settings},
+    config::{self, LogDestination, LogFormat, Settings, Telling, When},
     http::Server,
     json_text, logging,
     service::Service,
@@ -110,7 +110,9 @@ impl Place {
         let configured =
             config::resolve(&[], environment, None).map_err(|error| Failure::Usage(error.to_string()))?.settings;
         let listen = Settings::default().listen;
-        let settings = Settings { in_memory: true, listen: (listen.ip(), 0).into(), ..configured };
+        // Nobody outside is told of an execution that is gone when this process ends.
+        let telling = Telling { logs: LogDestination::None, eventbridge: When::Off, ..Telling::default() };
+        let settings = Settings { in_memory: true, listen: (listen.ip(), 0).into(), telling, ..configured };
         let address = settings.listen;
         let failed =
             |error: &dyn std::fmt::Display| Failure::Failed(format!("the server in memory does not start: {error}"));

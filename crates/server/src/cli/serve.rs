@@ -1,6 +1,11 @@
 //! `stepwright serve`: from settings to a running server, and from a signal to a clean end.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,6 +16,9 @@ use crate::{
     logging,
     service::{OpenError, Service},
 };
+
+/// How long the end of a server waits for sinks: what they don't take by then waits in the store.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub(super) fn serve(args: &ServeArgs, flags: &[(&'static Setting, String)]) -> Result<(), Failure> {
     let configuration = config::resolve(flags, std::env::vars_os(), args.config.as_deref())
@@ -40,7 +48,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     let server = match Server::bind(settings.listen, Arc::clone(&service)).await {
         Ok(server) => server,
         Err(error) => {
-            let _closing_anyway = service.engine().drain(std::time::Duration::ZERO).await;
+            let _closing_anyway = service.engine().drain(Duration::ZERO).await;
             return Err(Failure::Failed(format!(
                 "{} cannot be listened on: {error}; another address can be chosen with --listen",
                 settings.listen
@@ -74,6 +82,8 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     let stopping = Instant::now();
     let stop = async {
         let _panicked = serving.await;
+        let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
+        service.tell_the_rest(left.min(LAST_WORDS)).await;
         let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
         service.engine().drain(left).await
     };

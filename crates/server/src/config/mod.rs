@@ -5,6 +5,7 @@
 
 mod file;
 mod settings;
+mod telling;
 
 use std::{
     ffi::OsString,
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub use settings::{Durability, HttpLimits, Kind, LogFormat, OnLost, SETTINGS, Setting, Settings};
+pub use telling::{LogDestination, Secret, Telling, When};
 
 use crate::excerpt::{excerpt, nearest};
 

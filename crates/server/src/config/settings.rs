@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use super::telling::{self, Telling};
+
 /// When a request counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -82,6 +84,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log_level: String,
+    /// What is told outside.
+    pub telling: Telling,
     /// What clients may take of the server.
     pub http: HttpLimits,
 }
@@ -156,6 +160,7 @@ impl Default for Settings {
             express_seconds: 300,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            telling: Telling::default(),
             http: HttpLimits::default(),
         }
     }
@@ -389,6 +394,18 @@ pub static SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    telling::LOGS,
+    telling::LOG_FILE,
+    telling::LOG_FILE_BYTES,
+    telling::LOG_FILES,
+    telling::EVENTBRIDGE,
+    telling::BUS,
+    telling::SOURCE,
+    telling::WEBHOOKS,
+    telling::WEBHOOK_SECRET,
+    telling::WEBHOOK_SECONDS,
+    telling::BACKLOG,
+    telling::BACKLOG_HOURS,
     Setting {
         key: "express.executions",
         kind: Kind::Number,
@@ -569,17 +586,17 @@ pub static SETTINGS: &[Setting] = &[
     },
 ];
 
-fn not_empty(text: &str) -> Result<&str, String> {
+pub(super) fn not_empty(text: &str) -> Result<&str, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text) }
 }
 
-fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
     let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
     found.ok_or_else(|| format!("must be {}", names.join(" or ")))
 }
 
-fn number<T>(text: &str, min: u64, max: u64) -> Result<T, String>
+pub(super) fn number<T>(text: &str, min: u64, max: u64) -> Result<T, String>
 where
     T: TryFrom<u64>,
 {

@@ -1,4 +1,4 @@
-//! `POST /`: from HTTP to the API and back. What an operation does is not decided here.
+//! A call of the API: from HTTP to the operation and back. What an operation does is not decided here.
 
 use std::{future::poll_fn, pin::pin, task::Poll, time::Instant};
 
@@ -27,12 +27,12 @@ pub(super) async fn serve(
     outbox: Outbox,
     watched: &Watched,
     request: Request<Incoming>,
+    target: &str,
     request_id: &str,
 ) -> Response<ReplyBody> {
     let started = Instant::now();
     let (service, load) = (&*front.service, &front.load);
     let (head, body) = request.into_parts();
-    let target = text(&head.headers, "x-amz-target").unwrap_or_default();
     let long_poll = target == LONG_POLL;
     let mut buffered = load.buffer();
     let body = match body::read(body, &load.limits, &mut buffered).await {

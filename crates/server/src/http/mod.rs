@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod body;
 mod load;
+mod openapi;
 mod refusal;
 mod watch;
 
@@ -295,7 +296,8 @@ async fn route(
     request_id: &str,
 ) -> Response<ReplyBody> {
     if request.method() == Method::POST && matches!(request.uri().path(), "/" | "") {
-        return api::serve(front, outbox, watched, request, request_id).await;
+        let target = text(request.headers(), "x-amz-target").unwrap_or_default().to_owned();
+        return api::serve(front, outbox, watched, request, &target, request_id).await;
     }
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
@@ -303,6 +305,13 @@ async fn route(
         (_, "/") => not_allowed(request.method(), "POST, GET", "Operations are called with POST /"),
         (&Method::GET | &Method::HEAD, "/healthz") => health(front),
         (_, "/healthz") => not_allowed(request.method(), "GET", "Health is asked for with GET /healthz"),
+        (&Method::GET | &Method::HEAD, openapi::DOCUMENT) => openapi::document(),
+        (_, openapi::DOCUMENT) => {
+            not_allowed(request.method(), "GET", "The description of the API is asked for with GET")
+        }
+        (_, path) if path.starts_with(openapi::OPERATIONS) => {
+            openapi::serve(front, outbox, watched, request, request_id).await
+        }
         (_, path) if path.starts_with(admin::PREFIX) => admin::serve(&front.service, request).await,
         _ => respond(
             StatusCode::NOT_FOUND,
@@ -316,6 +325,7 @@ fn hint() -> Value {
         "service": "Stepwright: the AWS Step Functions API",
         "version": env!("CARGO_PKG_VERSION"),
         "use": "POST / with an AWS SDK or the AWS CLI: --endpoint-url, or AWS_ENDPOINT_URL_SFN, set to this address",
+        "description": openapi::DOCUMENT,
         "health": "/healthz",
     })
 }
@@ -342,6 +352,7 @@ fn health(front: &Front) -> Response<ReplyBody> {
             "expressBytes": stats.express_bytes,
             "expressWaiting": stats.express_waiting,
         },
+        "sinks": front.service.sinks().shown(&front.service.engine()),
         "http": front.load.shown(),
         "process": { "residentBytes": resident_bytes() },
         "store": {

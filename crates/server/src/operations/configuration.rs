@@ -1,5 +1,5 @@
 //! Logging, tracing and encryption of a state machine or activity: checked, brought into their normal form, kept as
-//! text and given back. Nothing acts on them in this version.
+//! text and given back. `sinks` acts on logging; on the others nothing does in this version.
 
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use stepwright_api::{
     types::{EncryptionConfiguration, EncryptionType, LogLevel, LoggingConfiguration, TracingConfiguration},
     wire,
 };
+
+use crate::sinks::GroupError;
 
 /// Seconds for which a data key is used again, where nothing else is said.
 const KEY_REUSE_SECONDS: i32 = 300;
@@ -85,6 +87,16 @@ pub(super) fn read<T: wire::Decode>(text: &str) -> Option<T> {
 
 fn text(configuration: &impl Serialize) -> Arc<str> {
     serde_json::to_string(configuration).expect("configurations consist of texts, numbers and booleans").into()
+}
+
+/// Why a log group that cannot be logged to is refused.
+pub(super) fn refused_group(error: GroupError) -> ApiError {
+    match error {
+        GroupError::NotFound => invalid_logging("Log Destination not found."),
+        GroupError::NotAllowed => {
+            invalid_logging("The state machine IAM Role is not authorized to access the Log Destination")
+        }
+    }
 }
 
 fn invalid_logging(message: &str) -> ApiError {

@@ -1,7 +1,5 @@
 //! Start, describe, list and stop executions, and read their histories.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use stepwright_api::{
     ApiError, ErrorCode, RequestContext, Timestamp,
     arn::{ExecutionArn, MapRunArn, StateMachineArn},
@@ -9,16 +7,16 @@ use stepwright_api::{
     types::{
         CloudWatchEventsExecutionDataDetails, DescribeExecutionInput, DescribeExecutionOutput, ExecutionListItem,
         ExecutionRedriveStatus, ExecutionStatus, GetExecutionHistoryInput, GetExecutionHistoryOutput, IncludedData,
-        ListExecutionsInput, ListExecutionsOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput,
-        StopExecutionOutput,
+        ListExecutionsInput, ListExecutionsOutput, RedriveExecutionInput, RedriveExecutionOutput, StartExecutionInput,
+        StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
     },
 };
-use stepwright_engine::{ExecutionDescription, NewExecution};
+use stepwright_engine::NewExecution;
 use stepwright_machine::Status;
 
 use super::{Call, labelled, page, scope, shared};
 use crate::{
-    errors::{resource_not_found, state_machine_does_not_exist, to_api, validation},
+    errors::{not_redrivable, resource_not_found, to_api, validation},
     history_wire::Speller,
     ids::random_uuid,
     json_text::{self, MAX_BYTES},
@@ -26,8 +24,6 @@ use crate::{
 
 /// Characters of a trace header.
 const MAX_TRACE_HEADER: usize = 256;
-
-const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
 pub(super) async fn start_execution(
     call: &Call<'_>,
@@ -50,10 +46,6 @@ pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput
     }
     let text = input.input.unwrap_or_else(|| "{}".to_owned());
     check_input(&text)?;
-    if !arn.is_unqualified() {
-        // A version or an alias: not served yet, so none exists.
-        return Err(state_machine_does_not_exist(&input.state_machine_arn));
-    }
     // The HTTP header wins; one that AWS would not take is no reason to refuse the start.
     let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
     Ok(NewExecution {
@@ -85,7 +77,10 @@ pub(super) async fn describe_execution(
     ExecutionArn::parse(&input.execution_arn)?;
     let execution = call.engine().describe_execution(&scope(context), &input.execution_arn).await.map_err(to_api)?;
     let with_data = input.included_data != Some(IncludedData::MetadataOnly);
-    let (redrive_status, redrive_status_reason) = redrive_status(&execution, now_ms());
+    let (redrive_status, redrive_status_reason) = match execution.not_redrivable {
+        None => (ExecutionRedriveStatus::Redrivable, None),
+        Some(reason) => (ExecutionRedriveStatus::NotRedrivable, Some(not_redrivable(reason).to_owned())),
+    };
     let succeeded = execution.status == Status::Succeeded;
     let shows_error = matches!(execution.status, Status::Failed | Status::Aborted);
     let included = || Some(CloudWatchEventsExecutionDataDetails { included: Some(true) });
@@ -113,20 +108,21 @@ pub(super) async fn describe_execution(
     })
 }
 
-/// Redrive status and its reason, in AWS's words.
-fn redrive_status(execution: &ExecutionDescription, now: i64) -> (ExecutionRedriveStatus, Option<String>) {
-    let reason = match execution.status {
-        Status::Running => "Execution is RUNNING and cannot be redriven",
-        Status::Succeeded => "Execution is SUCCEEDED and cannot be redriven",
-        _ if execution.state_machine_deleting => "State machine is in DELETING status",
-        _ if execution.last_event >= 24_999 => "Execution history event limit exceeded",
-        _ if now - execution.started_at > 365 * DAY_MS => "Execution has exceeded the max execution time",
-        _ if execution.stopped_at.is_some_and(|stopped| now - stopped > 14 * DAY_MS) => {
-            "Execution redrivable period exceeded"
-        }
-        _ => return (ExecutionRedriveStatus::Redrivable, None),
-    };
-    (ExecutionRedriveStatus::NotRedrivable, Some(reason.to_owned()))
+pub(super) async fn redrive_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    input: RedriveExecutionInput,
+) -> Result<RedriveExecutionOutput, ApiError> {
+    let arn = ExecutionArn::parse(&input.execution_arn)?;
+    if arn.label.is_some() {
+        return Err(validation("A child execution of a Map Run is redriven by redriving the Map Run's execution"));
+    }
+    let redriven = call
+        .engine()
+        .redrive_execution(&scope(context), &input.execution_arn, shared(input.client_token))
+        .await
+        .map_err(to_api)?;
+    Ok(RedriveExecutionOutput::new(Timestamp(redriven)))
 }
 
 pub(super) async fn list_executions(
@@ -163,9 +159,6 @@ pub(super) async fn list_executions(
     if arn.label.is_some() {
         return Err(labelled());
     }
-    if !arn.is_unqualified() {
-        return Err(state_machine_does_not_exist(&text));
-    }
     let page = call
         .engine()
         .list_executions(&scope(context), &text, status, page(input.max_results, input.next_token))
@@ -183,10 +176,10 @@ pub(super) async fn list_executions(
             stop_date: item.stopped_at.map(Timestamp),
             map_run_arn: None,
             item_count: None,
-            state_machine_version_arn: None,
-            state_machine_alias_arn: None,
+            state_machine_version_arn: item.version_arn.as_deref().map(ToString::to_string),
+            state_machine_alias_arn: item.alias_arn.as_deref().map(ToString::to_string),
             redrive_count: Some(i32::try_from(item.redrive_count).unwrap_or(i32::MAX)),
-            redrive_date: None,
+            redrive_date: item.redriven_at.map(Timestamp),
         })
         .collect();
     Ok(ListExecutionsOutput { executions, next_token: page.next_token })
@@ -235,9 +228,4 @@ fn status_of(status: Status) -> ExecutionStatus {
         Status::TimedOut => ExecutionStatus::TimedOut,
         Status::Aborted => ExecutionStatus::Aborted,
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

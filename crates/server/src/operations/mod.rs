@@ -10,29 +10,36 @@ mod express;
 mod state_machines;
 mod tags;
 mod tasks;
+mod versions;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stepwright_api::{
     ApiError, Operations, RequestContext,
     types::{
-        CreateActivityInput, CreateActivityOutput, CreateStateMachineInput, CreateStateMachineOutput,
-        DeleteActivityInput, DeleteActivityOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
-        DescribeActivityInput, DescribeActivityOutput, DescribeExecutionInput, DescribeExecutionOutput,
-        DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput, DescribeStateMachineInput,
-        DescribeStateMachineOutput, GetActivityTaskInput, GetActivityTaskOutput, GetExecutionHistoryInput,
-        GetExecutionHistoryOutput, ListActivitiesInput, ListActivitiesOutput, ListExecutionsInput,
-        ListExecutionsOutput, ListStateMachinesInput, ListStateMachinesOutput, ListTagsForResourceInput,
-        ListTagsForResourceOutput, SendTaskFailureInput, SendTaskFailureOutput, SendTaskHeartbeatInput,
-        SendTaskHeartbeatOutput, SendTaskSuccessInput, SendTaskSuccessOutput, StartExecutionInput,
-        StartExecutionOutput, StartSyncExecutionInput, StartSyncExecutionOutput, StopExecutionInput,
-        StopExecutionOutput, TagResourceInput, TagResourceOutput, UntagResourceInput, UntagResourceOutput,
+        CreateActivityInput, CreateActivityOutput, CreateStateMachineAliasInput, CreateStateMachineAliasOutput,
+        CreateStateMachineInput, CreateStateMachineOutput, DeleteActivityInput, DeleteActivityOutput,
+        DeleteStateMachineAliasInput, DeleteStateMachineAliasOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
+        DeleteStateMachineVersionInput, DeleteStateMachineVersionOutput, DescribeActivityInput, DescribeActivityOutput,
+        DescribeExecutionInput, DescribeExecutionOutput, DescribeStateMachineAliasInput,
+        DescribeStateMachineAliasOutput, DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput,
+        DescribeStateMachineInput, DescribeStateMachineOutput, GetActivityTaskInput, GetActivityTaskOutput,
+        GetExecutionHistoryInput, GetExecutionHistoryOutput, ListActivitiesInput, ListActivitiesOutput,
+        ListExecutionsInput, ListExecutionsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput,
+        ListStateMachineVersionsInput, ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput,
+        ListTagsForResourceInput, ListTagsForResourceOutput, PublishStateMachineVersionInput,
+        PublishStateMachineVersionOutput, RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput,
+        SendTaskFailureOutput, SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput,
+        SendTaskSuccessOutput, StartExecutionInput, StartExecutionOutput, StartSyncExecutionInput,
+        StartSyncExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
+        UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput,
         UpdateStateMachineInput, UpdateStateMachineOutput, ValidateStateMachineDefinitionInput,
         ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
     },
 };
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
 
+pub(crate) use self::versions::INITIAL;
 use crate::{errors::validation, service::Service};
 
 /// One request, while it is served.
@@ -104,11 +111,21 @@ operations! {
         delete_state_machine(DeleteStateMachineInput) -> DeleteStateMachineOutput,
         validate_state_machine_definition(ValidateStateMachineDefinitionInput)
             -> ValidateStateMachineDefinitionOutput;
+    versions:
+        publish_state_machine_version(PublishStateMachineVersionInput) -> PublishStateMachineVersionOutput,
+        delete_state_machine_version(DeleteStateMachineVersionInput) -> DeleteStateMachineVersionOutput,
+        list_state_machine_versions(ListStateMachineVersionsInput) -> ListStateMachineVersionsOutput,
+        create_state_machine_alias(CreateStateMachineAliasInput) -> CreateStateMachineAliasOutput,
+        update_state_machine_alias(UpdateStateMachineAliasInput) -> UpdateStateMachineAliasOutput,
+        describe_state_machine_alias(DescribeStateMachineAliasInput) -> DescribeStateMachineAliasOutput,
+        delete_state_machine_alias(DeleteStateMachineAliasInput) -> DeleteStateMachineAliasOutput,
+        list_state_machine_aliases(ListStateMachineAliasesInput) -> ListStateMachineAliasesOutput;
     executions:
         start_execution(StartExecutionInput) -> StartExecutionOutput,
         describe_execution(DescribeExecutionInput) -> DescribeExecutionOutput,
         list_executions(ListExecutionsInput) -> ListExecutionsOutput,
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
+        redrive_execution(RedriveExecutionInput) -> RedriveExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
     express:
         start_sync_execution(StartSyncExecutionInput) -> StartSyncExecutionOutput;

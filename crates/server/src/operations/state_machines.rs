@@ -17,10 +17,10 @@ use stepwright_engine::{
     Configurations, MachineStatus, MachineType, NewStateMachine, StateMachine, StateMachineUpdate, ValidDefinition,
 };
 
-use super::{Call, configuration, labelled, page, scope, tags};
+use super::{Call, configuration, labelled, page, scope, tags, versions::publication};
 use crate::{
     definitions,
-    errors::{missing_update, not_served_yet, state_machine_does_not_exist, to_api, validation},
+    errors::{missing_update, state_machine_does_not_exist, to_api, validation},
 };
 
 pub(super) async fn create_state_machine(
@@ -30,7 +30,7 @@ pub(super) async fn create_state_machine(
 ) -> Result<CreateStateMachineOutput, ApiError> {
     check_name(&input.name)?;
     check_role_arn(&input.role_arn)?;
-    check_publish(input.publish, input.version_description.as_deref())?;
+    let publish = publication(input.publish, input.version_description)?;
     let arn = StateMachineArn::new(context.scope(), input.name.as_str()).to_string();
     let tags = tags::checked(&arn, input.tags.unwrap_or_default())?;
     let configurations = Configurations {
@@ -42,6 +42,9 @@ pub(super) async fn create_state_machine(
         None | Some(StateMachineType::Standard) => MachineType::Standard,
         Some(StateMachineType::Express) => MachineType::Express,
     };
+    // As on AWS, a missing log group is told of before what is wrong with the definition.
+    let checked = call.service.sinks().check_group(&configurations.logging, &input.name, true).await;
+    checked.map_err(configuration::refused_group)?;
     let new = NewStateMachine {
         definition: definitions::check(&input.definition, machine_type)?,
         arn: arn.into(),
@@ -50,9 +53,12 @@ pub(super) async fn create_state_machine(
         machine_type,
         configurations,
         tags,
+        publish,
     };
     let created = call.engine().create_state_machine(&scope(context), new).await.map_err(to_api)?;
-    Ok(CreateStateMachineOutput::new(created.arn.to_string(), Timestamp(created.created_at)))
+    let mut output = CreateStateMachineOutput::new(created.arn.to_string(), Timestamp(created.created_at));
+    output.state_machine_version_arn = created.version_arn.as_deref().map(ToString::to_string);
+    Ok(output)
 }
 
 pub(super) async fn update_state_machine(
@@ -75,7 +81,7 @@ pub(super) async fn update_state_machine(
     {
         return Err(missing_update());
     }
-    check_publish(input.publish, input.version_description.as_deref())?;
+    let publish = publication(input.publish, input.version_description)?;
     let definition = match &input.definition {
         None => None,
         Some(text) => {
@@ -86,12 +92,18 @@ pub(super) async fn update_state_machine(
             Some(definitions::check(text, machine_type)?)
         }
     };
+    let logging = input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?;
+    if let Some(logging) = &logging {
+        let checked = call.service.sinks().check_group(logging, &arn.name, false).await;
+        checked.map_err(configuration::refused_group)?;
+    }
     let update = StateMachineUpdate {
-        logging: input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?,
+        logging,
         tracing: input.tracing_configuration.map(|given| configuration::tracing(Some(&given))),
         encryption: input.encryption_configuration.map(|given| configuration::encryption(Some(given))).transpose()?,
         definition,
         role_arn: super::shared(input.role_arn),
+        publish,
     };
     if !arn.is_unqualified() {
         return Err(state_machine_does_not_exist(&input.state_machine_arn));
@@ -100,6 +112,7 @@ pub(super) async fn update_state_machine(
         call.engine().update_state_machine(&scope(context), &input.state_machine_arn, update).await.map_err(to_api)?;
     let mut output = UpdateStateMachineOutput::new(Timestamp(updated.updated_at));
     output.revision_id = updated.revision_id.as_deref().map(ToString::to_string);
+    output.state_machine_version_arn = updated.version_arn.as_deref().map(ToString::to_string);
     Ok(output)
 }
 
@@ -109,8 +122,8 @@ pub(super) async fn describe_state_machine(
     input: DescribeStateMachineInput,
 ) -> Result<DescribeStateMachineOutput, ApiError> {
     let arn = StateMachineArn::parse(&input.state_machine_arn)?;
-    if !arn.is_unqualified() {
-        // Versions, aliases and distributed Maps are not served yet, so none exists.
+    if arn.label.is_some() {
+        // Distributed Maps are not served yet, so none exists.
         return Err(state_machine_does_not_exist(&input.state_machine_arn));
     }
     let machine =
@@ -131,7 +144,7 @@ pub(super) async fn describe_state_machine(
         tracing_configuration: configuration::read(&machine.configurations.tracing),
         label: None,
         revision_id: machine.revision_id.as_ref().map(ToString::to_string),
-        description: None,
+        description: machine.description.as_deref().map(ToString::to_string),
         encryption_configuration: shown_encryption(encryption, &machine.definition),
         variable_references: definitions::variable_references(&machine.definition),
     })
@@ -202,15 +215,6 @@ pub(super) async fn delete_state_machine(
     }
     call.engine().delete_state_machine(&scope(context), &input.state_machine_arn).await.map_err(to_api)?;
     Ok(DeleteStateMachineOutput::default())
-}
-
-/// A description without publication is refused as on AWS (recorded); publication itself is not served yet.
-fn check_publish(publish: Option<bool>, description: Option<&str>) -> Result<(), ApiError> {
-    match (publish.unwrap_or(false), description) {
-        (true, _) => Err(not_served_yet("Publishing a state machine version (publish: true)")),
-        (false, Some(_)) => Err(validation("Version description can only be set when publish is true")),
-        (false, None) => Ok(()),
-    }
 }
 
 /// The definition, which METADATA_ONLY leaves out of machines that have a key of their own.

@@ -134,7 +134,6 @@ fn what_is_not_served_yet_is_refused_by_name() {
         }
         server.call("CreateStateMachine", &input)
     };
-    create(json!({"publish": true})).is_error("ValidationException", "publish: true) is not served");
     create(json!({"versionDescription": "x"}))
         .is_error("ValidationException", "Version description can only be set when publish is true");
     let states = json!({"A": {"Type": "Succeed", "Output": "{% a %}"}});
@@ -343,11 +342,12 @@ fn a_history_without_execution_data_leaves_data_out() {
 fn calls_to_itself_that_are_not_served_are_refused_at_creation() {
     let server = Server::start();
     let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "End": true,
-        "Resource": "arn:aws:states:::aws-sdk:sfn:startSyncExecution", "Parameters": {}}}});
+        "Resource": "arn:aws:states:::aws-sdk:sfn:updateMapRun",
+        "Parameters": {"MapRunArn": ROLE}}}});
     let create = json!({"name": "m", "definition": definition.to_string(), "roleArn": ROLE});
     server.call("CreateStateMachine", &create).is_error(
         "InvalidDefinition",
         "Invalid State Machine Definition: 'valid on AWS, but not served by this version of Stepwright yet: the \
-         resource arn:aws:states:::aws-sdk:sfn:startSyncExecution of the state 'T''",
+         resource arn:aws:states:::aws-sdk:sfn:updateMapRun of the state 'T''",
     );
 }

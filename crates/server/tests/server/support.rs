@@ -6,7 +6,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -93,6 +93,16 @@ impl Server {
         self.ok("CreateStateMachine", &input)["stateMachineArn"].as_str().expect("an ARN").to_owned()
     }
 
+    /// Waits for what becomes true without anybody's doing.
+    #[track_caller]
+    pub(crate) fn until(&self, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "it did not become so");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Waits for an execution to end and describes it.
     #[track_caller]
     pub(crate) fn wait(&self, execution: &Value) -> Value {
@@ -138,6 +148,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The code of the error that it is.
+    #[track_caller]
+    pub(crate) fn code(&self) -> &str {
+        assert_eq!(self.status, 400, "{self:?}");
+        self.body["__type"].as_str().expect("a code")
+    }
+
     /// Asserts that it is this error of AWS with a message that holds `part`.
     #[track_caller]
     pub(crate) fn is_error(&self, code: &str, part: &str) {

@@ -16,7 +16,14 @@ pub(crate) fn appended(model: &mut Model, from: usize) -> Checked {
         ensure(event.id == at as u64 + 1, "history", "events are numbered 1, 2, 3, …", || tell("by its place"))?;
         if let Some(before) = at.checked_sub(1).and_then(|before| model.events.get(before)) {
             ensure(event.at >= before.at, "history", "times never go back", || tell("by its time"))?;
-            ensure(!is_end(&before.kind), "history", "nothing happens after the end", || tell("after the end"))?;
+            let redriven = matches!(event.kind, EventKind::ExecutionRedriven { .. });
+            let goes_on = redriven && !matches!(before.kind, EventKind::ExecutionSucceeded { .. });
+            ensure(
+                is_end(&before.kind) == redriven && (goes_on || !redriven),
+                "history",
+                "only a redrive follows the end",
+                || tell("after the end"),
+            )?;
         }
         ensure(event.previous < event.id, "history", "an event follows an earlier one", || tell("by its previous"))?;
         let previous = event.previous.checked_sub(1).and_then(|index| model.events.get(index as usize));
@@ -37,6 +44,10 @@ pub(crate) fn appended(model: &mut Model, from: usize) -> Checked {
             || tell(&format!("again after {previous:?}")),
         )?;
         let previous = event.previous;
+        if matches!(event.kind, EventKind::ExecutionRedriven { .. }) {
+            // What follows an event once more does so in another run.
+            model.followers.clear();
+        }
         model.followers.entry(previous).or_default().push(kind);
     }
     Ok(())
@@ -47,9 +58,10 @@ fn is_end(kind: &EventKind) -> bool {
     matches!(kind, ExecutionSucceeded { .. } | ExecutionFailed(_) | ExecutionAborted(_) | ExecutionTimedOut(_))
 }
 
-/// Events after which several branches or iterations begin.
+/// Events after which several branches or iterations begin, or go on.
 fn forks(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::MapStateStarted { .. } | EventKind::ParallelStateStarted)
+    use EventKind::{ExecutionRedriven, MapStateStarted, ParallelStateStarted};
+    matches!(kind, MapStateStarted { .. } | ParallelStateStarted | ExecutionRedriven { .. })
 }
 
 /// What one failure brings down with it.
@@ -69,8 +81,23 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
             _ => is_end(&event.kind),
         };
     };
+    if matches!(previous, K::ExecutionRedriven { .. }) {
+        // What goes on does so from wherever it stood, but nothing is answered that was not sent again.
+        return !matches!(
+            event.kind,
+            K::ExecutionStarted { .. }
+                | K::ActivityStarted { .. }
+                | K::ActivitySucceeded { .. }
+                | K::LambdaFunctionStarted
+                | K::LambdaFunctionSucceeded { .. }
+                | K::TaskStarted { .. }
+                | K::TaskSubmitted { .. }
+                | K::TaskSucceeded { .. }
+        );
+    }
     match event.kind {
         K::ExecutionStarted { .. } => false,
+        K::ExecutionRedriven { .. } => is_end(previous),
         K::ExecutionSucceeded { .. } | K::MapIterationSucceeded { .. } | K::ParallelStateSucceeded => {
             matches!(previous, K::StateExited { .. })
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use stepwright_engine::{Error, ExecutionDescription, ExecutionItem, HistoryPage};
+use stepwright_engine::{Error, ExecutionDescription, ExecutionItem, HistoryPage, NotRedrivable};
 use stepwright_machine::{EventKind, ExecutionId, InputKind, Status, TaskId, token::Token};
 use stepwright_store::{
     Table, keys,
@@ -98,12 +98,36 @@ pub(crate) fn check(ledger: &mut Ledger, call: &Call, reply: &Reply) -> Checked 
             Err(wrong(call, format!("it was refused: {error}")))
         }
         (Call::Start { .. }, _) => start(ledger, call, reply),
+        (Call::Express { .. }, Ok(Answer::Started(started))) => ledger.express.acknowledged(&started.arn),
+        (Call::Express { .. }, Ok(Answer::Ended(end))) => ledger.express.ended(end),
         (Call::Stop { arn }, Ok(Answer::Stopped(at))) => {
-            let end = ledger.find(arn).and_then(|found| found.row.end).map(|end| end.closing.at);
-            ensure(end == Some(*at), "replies", DURABLE, || format!("{arn} was stopped at {at}, and stored is {end:?}"))
+            let found = ledger.find(arn);
+            // One that was redriven may go on by the time that its end is heard of.
+            let redriven = found.as_ref().is_some_and(|found| found.row.redriven.is_some());
+            let end = found.and_then(|found| found.row.end).map(|end| end.closing.at);
+            ensure(redriven || end == Some(*at), "replies", DURABLE, || {
+                format!("{arn} was stopped at {at}, and stored is {end:?}")
+            })
+        }
+        (Call::Redrive { arn, token }, Ok(Answer::Redriven(at))) => {
+            let row = ledger.find(arn).map(|found| found.row);
+            let known = row
+                .as_ref()
+                .and_then(|row| row.redrive_tokens.as_ref())
+                .is_some_and(|known| known.iter().any(|(of, date)| Some(of) == token.as_ref() && date == at));
+            let redriven = row.and_then(|row| row.redriven);
+            ensure(known || redriven.is_some_and(|(_, date)| date >= *at), "replies", DURABLE, || {
+                format!("{arn} was redriven at {at}, and stored is {redriven:?}")
+            })
+        }
+        (Call::Redrive { arn, .. }, Err(Error::ExecutionNotRedrivable { reason: NotRedrivable::Succeeded })) => {
+            let status = ledger.find(arn).map(|found| found.row.status());
+            ensure(status == Some(Status::Succeeded), "replies", DURABLE, || {
+                format!("{arn} cannot be redriven because it succeeded, and stored is {status:?}")
+            })
         }
         (
-            Call::Stop { arn } | Call::Describe { arn } | Call::History { arn, .. },
+            Call::Stop { arn } | Call::Redrive { arn, .. } | Call::Describe { arn } | Call::History { arn, .. },
             Err(Error::ExecutionDoesNotExist { .. }),
         ) => ensure(ledger.find(arn).is_none(), "replies", "what was started is there", || {
             format!("{} does not find {arn}", call.name())
@@ -176,8 +200,9 @@ fn start(ledger: &Ledger, call: &Call, reply: &Reply) -> Checked {
         Err(Error::ExecutionAlreadyExists { .. }) => {
             let Some(found) = found else { return Err(wrong(call, "its name is taken, and nothing of it is stored")) };
             let differs = ledger.input_of(&found).as_ref() != Some(input);
+            // One that was redriven may have been closed when the name was looked for.
             ensure(
-                found.row.end.is_some() || differs,
+                found.row.end.is_some() || found.row.redriven.is_some() || differs,
                 "names",
                 "a running execution is given for its own input",
                 || format!("{arn} runs with the same input, and its name was refused"),
@@ -254,6 +279,8 @@ fn describe(ledger: &Ledger, call: &Call, arn: &str, described: &ExecutionDescri
         && described.cause == closing.and_then(|closing| closing.cause.clone())
         && described.output.as_ref() == output
         && described.last_event == last_event
+        && described.redrive_count == found.row.redriven.map_or(0, |(count, _)| count)
+        && described.redriven_at == found.row.redriven.map(|(_, at)| at)
         && described.started_at == found.id.started_at()
         && ledger.input_of(&found).is_none_or(|input| input == described.input)
         && described.quarantined == (closing.is_none() && ledger.is_quarantined(found.scope, found.id));

@@ -94,7 +94,7 @@ fn optimized_result(answer: &Response) -> Result<String, ConnectorFailure> {
         Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
     };
     put("Payload", payload);
-    put("SdkHttpMetadata", sdk_http_metadata(answer));
+    put("SdkHttpMetadata", sdk_http_metadata(answer, &[]));
     put("SdkResponseMetadata", sdk_response_metadata(answer));
     put("StatusCode", json!(answer.status.as_u16()));
     Ok(Value::Object(result).to_string())
