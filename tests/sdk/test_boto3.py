@@ -6,17 +6,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, task, types, wait_for_status
-
-
-def refused(call, *args, **kwargs):
-    """The type and message of the error a call answers with."""
-    with pytest.raises(ClientError) as caught:
-        call(*args, **kwargs)
-    error = caught.value.response
-    assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert error["ResponseMetadata"]["RequestId"]
-    return type(caught.value).__name__, error["Error"]["Message"]
+from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, refused, task, types, wait_for_status
 
 
 def test_create_start_describe_history(sfn, name):
@@ -292,11 +282,6 @@ def test_the_tests_in_the_guide_to_testing_states(server):
     assert len(tests) == 2
     for test in tests:
         test()
-
-
-def test_an_operation_that_is_not_served_says_so(sfn):
-    kind, message = refused(sfn.list_map_runs, executionArn=f"{ARN}:execution:a:b")
-    assert "ListMapRuns" in message, (kind, message)
 
 
 def test_accounts_and_regions_do_not_see_each_other(server, name):

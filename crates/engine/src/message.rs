@@ -15,6 +15,7 @@ use crate::{
     connector::TaskCall,
     dispatch::Slot,
     error::Result,
+    express::{Accepted, Ended},
     lane::{Job, Ran},
     model::Started,
     notices::{Channel, Notice},
@@ -86,6 +87,8 @@ pub(crate) enum ShardMessage {
     Requeue(QueuedTask),
     /// A started call was lost with the process that made it.
     Lost(QueuedTask),
+    /// A submitted job is followed again.
+    Follow(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
     /// Go on with a closed execution.
@@ -116,6 +119,7 @@ impl ShardMessage {
             ShardMessage::Redeliver { queued, .. }
             | ShardMessage::Resend { queued, .. }
             | ShardMessage::Requeue(queued)
+            | ShardMessage::Follow(queued)
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
             ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
@@ -211,6 +215,11 @@ pub(crate) enum After {
         call: Box<TaskCall>,
         requeue: bool,
     },
+    /// A job is followed to its end.
+    Follow {
+        task: TaskRef,
+        call: Box<TaskCall>,
+    },
     /// A task waits for a worker.
     QueueForWorker {
         activity: Arc<str>,
@@ -246,6 +255,10 @@ pub(crate) enum After {
     RecoverTasks(ExecutionRef),
     /// Take an execution out of quarantine as is asked, now that everything about it is durable.
     Leave(Leave),
+    /// An Express execution was started asynchronously: it begins.
+    ExpressStarted(Box<Accepted>),
+    /// Rows of Express executions that ended are gone.
+    ExpressEnded(Vec<Ended>),
 }
 
 /// A commit to make.

@@ -9,7 +9,8 @@ use std::{
 
 use stepwright_asl::Resource;
 use stepwright_machine::{
-    Closing, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
+    Closing, Definition, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS,
+    TaskId, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -157,6 +158,7 @@ impl Shard {
                 ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
+                ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Redrive(request) => self.redrive(*request, now),
                 ShardMessage::Back(turn) => {
@@ -351,12 +353,36 @@ impl Shard {
         }
     }
 
+    /// A job was submitted by a process that died: another follows it.
+    fn follow(&mut self, queued: QueuedTask, now: Millis) {
+        let task = queued.task;
+        match self.find(task.execution) {
+            Ok(hot) => {
+                let call = hot.and_then(|hot| call_of(hot, task.task, now, true));
+                let after = call.map(|call| After::Follow { task, call: Box::new(call) });
+                self.emit(None, Commit::default(), after.into_iter().collect());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a submitted job could not be read; trying again");
+                self.shared.timers.later(now + RETRY_MS, Later::Follow(queued));
+            }
+        }
+    }
+
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
-        if self.shared.options.tasks_on_lost == OnLost::Resend {
-            return self.requeue(QueuedTask { started: true, ..queued }, now);
-        }
         match self.resource_of(queued.task) {
+            Ok(Some(resource)) if self.shared.dispatch.repeats(&resource) => {
+                self.requeue(QueuedTask { started: true, ..queued }, now);
+            }
+            Ok(Some(resource)) if crate::dispatch::waits_for_callback(&resource) => {
+                // Whoever got the token may answer; nobody will say whether it was sent.
+                let kind = InputKind::SubmitLost { task: queued.task.task };
+                self.take(queued.task.execution, vec![Taken { kind, origin: Origin::Call }], now);
+            }
+            Ok(Some(_)) if self.shared.options.tasks_on_lost == OnLost::Resend => {
+                self.requeue(QueuedTask { started: true, ..queued }, now);
+            }
             Ok(Some(resource)) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
                 self.fail_task(queued.task, &resource, failure, false, now);
@@ -511,21 +537,33 @@ pub(crate) fn token_of(hot: &Hot, task: TaskId) -> Arc<str> {
 
 /// The call of an open task.
 pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<crate::connector::TaskCall> {
-    let (visit, open) = hot.open_task(task)?;
+    call(&hot.execution, hot.definition(), task, now, resent)
+}
+
+/// The call of an open task of any execution.
+pub(crate) fn call(
+    execution: &Execution,
+    definition: &Definition,
+    task: TaskId,
+    now: Millis,
+    resent: bool,
+) -> Option<crate::connector::TaskCall> {
+    let (visit, open) = crate::turn::open_task(execution, task)?;
+    let info = &execution.info;
     let id = stepwright_asl::StateId(visit.state);
-    let state = hot.definition().state(id);
-    let parts = crate::arn::parts(&hot.execution.info.arn);
+    let state = definition.state(id);
+    let parts = crate::arn::parts(&info.arn);
     Some(crate::connector::TaskCall {
-        resource: task_state(hot.definition(), id)?.resource.clone(),
+        resource: task_state(definition, id)?.resource.clone(),
         input: open.input.text().clone(),
         task_role_arn: open.role_arn.clone(),
-        role_arn: hot.execution.info.role_arn.clone(),
+        role_arn: info.role_arn.clone(),
         account: parts.as_ref().map_or("", |parts| parts.account).into(),
         region: parts.as_ref().map_or("", |parts| parts.region).into(),
-        execution_arn: hot.execution.info.arn.clone(),
-        state_machine_arn: hot.execution.info.state_machine_arn.clone(),
+        execution_arn: info.arn.clone(),
+        state_machine_arn: info.state_machine_arn.clone(),
         state_name: state.name.clone(),
-        token: token_of(hot, task),
+        token: token::issue(info, task).into(),
         timeout_seconds: open.timeout_seconds,
         retry_count: visit.retry_count(),
         started_at: now,

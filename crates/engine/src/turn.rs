@@ -22,6 +22,7 @@ use crate::{
     lists,
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
+    shard::call_of,
 };
 
 /// Payloads longer than this lie beside their turn.
@@ -57,13 +58,7 @@ impl Hot {
 
     /// An open task with the visit it belongs to.
     pub(crate) fn open_task(&self, task: TaskId) -> Option<(&Visit, &OpenTask)> {
-        match &self.execution.frames.get(&task.frame)?.position {
-            Position::In(visit) => match &visit.work {
-                Work::Task(open) if open.task == task => Some((visit, open)),
-                _ => None,
-            },
-            _ => None,
-        }
+        open_task(&self.execution, task)
     }
 
     /// When the heartbeat period that this timer ends began; none if it ends no such period.
@@ -99,6 +94,17 @@ impl Before {
     }
 }
 
+/// An open task with the visit it belongs to.
+pub(crate) fn open_task(execution: &Execution, task: TaskId) -> Option<(&Visit, &OpenTask)> {
+    match &execution.frames.get(&task.frame)?.position {
+        Position::In(visit) => match &visit.work {
+            Work::Task(open) if open.task == task => Some((visit, open)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The definition of a Task state.
 pub(crate) fn task_state(definition: &Definition, state: StateId) -> Option<&Task> {
     match &definition.state(state).kind {
@@ -117,6 +123,12 @@ pub(crate) fn target(resource: &Resource) -> TaskTarget {
             Pattern::Sync | Pattern::Sync2 | Pattern::WaitForTaskToken => TaskTarget::Submit,
         },
     }
+}
+
+/// Whether a task of this resource ends when a job does.
+pub(crate) fn is_job(resource: &Resource) -> bool {
+    matches!(resource, Resource::Integration(integration)
+        if matches!(integration.pattern, Pattern::Sync | Pattern::Sync2))
 }
 
 /// What the turn did with one task.
@@ -373,7 +385,16 @@ fn write_tasks(
             continue;
         };
         let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
-        let target = if change.submitted { TaskTarget::Submitted } else { target(&definition.resource) };
+        let target = match (change.submitted, &definition.resource) {
+            (true, resource) if is_job(resource) => {
+                if let Some(call) = call_of(hot, task, effects.at, false) {
+                    after.push(After::Follow { task: reference, call: Box::new(call) });
+                }
+                TaskTarget::Job
+            }
+            (true, _) => TaskTarget::Submitted,
+            (false, resource) => target(resource),
+        };
         let started = change.started || change.submitted;
         let row = records::encode(&TaskRow { sequence, target, started });
         match change.scheduled {
