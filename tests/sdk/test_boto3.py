@@ -1,5 +1,6 @@
 """boto3 against the real binary: each operation served now, as its users call it."""
 import json
+import os
 import threading
 import time
 
@@ -268,6 +269,19 @@ def test_a_state_is_tested_alone_or_in_its_machine(server):
     kind, message = refused(sfn.test_state, **asked, mock={"result": '{"Item": {"a": {"S": 1}}}'})
     assert (kind, message) == (
         "ValidationException", "Mock result schema validation error: Field 'S' must be a string")
+
+
+def test_the_tests_in_the_guide_to_testing_states(server):
+    repository = os.path.join(os.path.dirname(__file__), "..", "..")
+    guide = open(os.path.join(repository, "docs", "test-state.md")).read()
+    code = guide.split("```python\n")[1].split("```")[0].replace('open("', f'open("{repository}/')
+    assert "http://127.0.0.1:8083" in code
+    names = {}
+    exec(code.replace("http://127.0.0.1:8083", server.endpoint), names)
+    tests = [test for name, test in names.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
 
 
 def test_accounts_and_regions_do_not_see_each_other(server, name):

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the repository, one named step after the other, from nothing but Rust and
 //! Python 3. A step passes, fails, or is skipped with its reason; it never passes by not running.
 
-use crate::python::{Ready, prepare_node, prepare_python};
+use crate::python::{Python, Ready, prepare_node, prepare_python, prepare_services};
 use crate::workspace::{cargo, check, command, find_program, in_ci, root, server_binary, target};
 use crate::{conformance, demo, fuzz, prove, served_by, tidy};
 use anyhow::{Result, bail};
@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
         what: "the OpenAPI description is valid, and no request made from it breaks the server",
         run: openapi,
     },
+    Step { name: "services", what: "tasks that call services: moto, and requests against boto3's", run: services },
     Step { name: "e2e", what: "kill -9, restarts, full disks, damaged data and bad input", run: e2e },
     Step { name: "kill", what: "kill -9 at random moments under load; nothing acknowledged is lost", run: kill_step },
     Step { name: "sync", what: "under strace, nothing is acknowledged before its sync", run: sync_step },
@@ -192,12 +193,20 @@ fn openapi() -> Result<Outcome> {
     pytest("tests/openapi", &[])
 }
 
+fn services() -> Result<Outcome> {
+    pytest_in(prepare_services()?, "tests/services", &[])
+}
+
 fn e2e() -> Result<Outcome> {
     pytest("tests/e2e", &[])
 }
 
 fn pytest(what: &str, environment: &[(&str, String)]) -> Result<Outcome> {
-    let python = match prepare_python()? {
+    pytest_in(prepare_python()?, what, environment)
+}
+
+fn pytest_in(python: Ready<Python>, what: &str, environment: &[(&str, String)]) -> Result<Outcome> {
+    let python = match python {
         Ready::Yes(python) => python,
         Ready::Missing(what) => return Ok(Outcome::Skipped(format!("this needs {what}"))),
     };

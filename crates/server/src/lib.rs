@@ -23,6 +23,7 @@
 //! Only this crate knows both the API and the engine. It keeps no state of executions. It serves loopback addresses
 //! alone as long as there is no authentication.
 
+mod attached;
 pub mod cli;
 pub mod config;
 pub mod definitions;
@@ -35,6 +36,7 @@ pub mod http;
 mod ids;
 mod json_text;
 pub mod logging;
+mod nested;
 mod operations;
 mod self_calls;
 pub mod service;
