@@ -357,6 +357,8 @@ def test_a_log_group_that_is_missing_is_refused_and_one_that_goes_away_is_not_mi
         missing = logging(group=GROUP.replace(":tests:", ":missing:"))
         with pytest.raises(ClientError, match="Invalid Logging Configuration: Log Destination not found."):
             create(sfn, "m", PASS, loggingConfiguration=missing)
+        with pytest.raises(ClientError, match="Log Destination not found."):
+            create(sfn, "m", PASS, loggingConfiguration=logging(group="arn:aws:sqs:us-east-1:000000000000:tests:*"))
         machine = create(sfn, "m", PASS, loggingConfiguration=logging())
         with pytest.raises(ClientError, match="Log Destination not found."):
             sfn.update_state_machine(stateMachineArn=machine, loggingConfiguration=missing)

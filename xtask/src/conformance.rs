@@ -78,7 +78,7 @@ const SERVED: &[&str] = &[
 ];
 
 /// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now, besides `aws-sdk:*`.
-const INTEGRATIONS: &[&str] = &["dynamodb", "events", "lambda", "sns", "sqs"];
+const INTEGRATIONS: &[&str] = &["dynamodb", "events", "lambda", "sns", "sqs", "states"];
 
 /// The services that cases may need of the stand-ins: tasks call them, records and status events are sent to them, and
 /// a queue is where the cases look for events.
@@ -229,6 +229,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let whole = options.k.is_empty() && options.area.is_empty();
     if whole {
+        note_operations(&cases)?;
         for id in exceptions.keys().filter(|id| !in_scope.iter().any(|case| case.id == **id)) {
             problems.push(format!("{id} is listed as an exception but is no case in scope"));
         }
@@ -337,6 +338,22 @@ fn scopes() -> Result<BTreeMap<String, Scope>> {
     Ok(scopes)
 }
 
+/// Notes the operations that passing cases call with success, for the table in `docs/compatibility.md`.
+fn note_operations(cases: &[Case]) -> Result<()> {
+    let passing: BTreeSet<&str> = cases.iter().filter(|case| case.passed).map(|case| case.id.as_str()).collect();
+    let corpus = runner().with_file_name("corpus");
+    let mut operations = BTreeSet::new();
+    for line in std::fs::read_to_string(corpus.join("open.txt"))?.lines().filter(|line| !line.is_empty()) {
+        let case: Value = serde_json::from_str(&std::fs::read_to_string(corpus.join(line.trim()))?)?;
+        if passing.contains(case["test"].as_str().unwrap_or_default()) {
+            let steps = case["steps"].as_array().into_iter().flatten();
+            let called = steps.filter(|step| step["service"] == "states" && step["fails"].is_null());
+            operations.extend(called.filter_map(|step| Some(step["op"].as_str()?.to_string())));
+        }
+    }
+    crate::served_by::note_recordings(&operations)
+}
+
 /// The cases that may fail, each with its reason.
 fn exceptions() -> Result<BTreeMap<String, String>> {
     let path = root().join("tests/conformance/exceptions.toml");
@@ -439,7 +456,7 @@ mod tests {
             json!({"steps": [step("StartExecution", json!({"X-Amzn-Trace-Id": "X-Amzn-Trace-Id"}))]}),
             later("never: the recording has the name X-Amzn-Trace-Id where its value was"),
         );
-        check(json!({"steps": [step("RedriveExecution", json!({}))]}), later("operation RedriveExecution"));
+        check(json!({"steps": [step("NoSuchOperation", json!({}))]}), later("operation NoSuchOperation"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
         check(json!({"needs": ["lambda", "logs", "events", "sqs", "dynamodb"]}), Scope::In);

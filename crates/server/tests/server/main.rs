@@ -8,6 +8,7 @@ mod hostile;
 mod lint;
 mod map_runs;
 mod migrate;
+mod nested;
 mod openapi;
 mod operations;
 mod redrive;
