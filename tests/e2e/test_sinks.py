@@ -185,6 +185,30 @@ def test_failures_are_told_with_their_error(tmp_path, receiver):
         assert [detail["redriveStatus"], detail["redriveStatusReason"]] == ["REDRIVABLE", None]
 
 
+def test_a_redrive_is_told_and_counted(tmp_path, receiver):
+    with hooked(tmp_path / "data", receiver, "--execution-logs-destination", "stdout") as server:
+        sfn = client_of(server)
+        fails = {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E"}}}
+        execution = run(sfn, create(sfn, "m", fails, loggingConfiguration=logging("ERROR")), "e", "FAILED")
+        wait_until("both events are told", lambda: len(receiver.taken()) >= 2)
+        date = sfn.redrive_execution(executionArn=execution)["redriveDate"]
+        wait_until("two more are told", lambda: len(receiver.taken()) >= 4)
+        told = [event["detail"] for event in receiver.taken()]
+        assert [detail["status"] for detail in told] == ["RUNNING", "FAILED", "RUNNING", "FAILED"]
+        assert [detail["redriveCount"] for detail in told] == [0, 0, 1, 1]
+        at = int(date.timestamp() * 1000 + 0.5)
+        assert [detail["redriveDate"] for detail in told] == [None, None, at, at]
+        assert told[2]["stopDate"] is None and told[3]["redriveStatus"] == "REDRIVABLE"
+        assert len({event["id"] for event in receiver.taken()}) == 4
+
+        def records():
+            return [json.loads(line) for line in server.said().splitlines() if line.startswith('{"id"')]
+
+        wait_until("the second failure is logged", lambda: records() and records()[-1]["redrive_count"] == "1")
+        kinds = [(record["type"], record["redrive_count"]) for record in records()]
+        assert kinds[:2] == [("FailStateEntered", "0"), ("ExecutionFailed", "0")] and kinds[-1] == ("ExecutionFailed", "1")
+
+
 def test_a_webhook_needs_a_secret(tmp_path):
     server = Server(tmp_path / "data", "--status-events-webhooks", "http://127.0.0.1:1/")
     with pytest.raises(AssertionError, match="status_events.webhook_secret"):
@@ -333,6 +357,8 @@ def test_a_log_group_that_is_missing_is_refused_and_one_that_goes_away_is_not_mi
         missing = logging(group=GROUP.replace(":tests:", ":missing:"))
         with pytest.raises(ClientError, match="Invalid Logging Configuration: Log Destination not found."):
             create(sfn, "m", PASS, loggingConfiguration=missing)
+        with pytest.raises(ClientError, match="Log Destination not found."):
+            create(sfn, "m", PASS, loggingConfiguration=logging(group="arn:aws:sqs:us-east-1:000000000000:tests:*"))
         machine = create(sfn, "m", PASS, loggingConfiguration=logging())
         with pytest.raises(ClientError, match="Log Destination not found."):
             sfn.update_state_machine(stateMachineArn=machine, loggingConfiguration=missing)

@@ -10,6 +10,7 @@ use serde_json::Value;
 use stepwright_querylang::jsonata::{StatesExpression, StatesTemplate};
 use stepwright_querylang::{Expression, Path, ReferencePath, Template};
 
+use crate::map_run::MapRunFields;
 use crate::resource::Resource;
 
 /// A state's number: its index in [`Definition::states`], document order, at any depth.
@@ -406,6 +407,8 @@ pub struct Map {
     /// The fields of a distributed Map, as written: `ItemReader`, `ItemBatcher`, `ResultWriter`, `Label`,
     /// `ToleratedFailure…`.
     pub distributed: Value,
+    /// The same, typed.
+    pub run: MapRunFields,
     /// `Retry`.
     pub retry: Vec<Retrier>,
     /// `Catch`.

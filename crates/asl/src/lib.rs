@@ -19,6 +19,7 @@ pub mod definition;
 mod diagnostic;
 pub mod json;
 pub mod lint;
+pub mod map_run;
 mod registry;
 pub mod resource;
 mod timestamp;
@@ -26,6 +27,7 @@ mod variables;
 
 pub use definition::*;
 pub use diagnostic::{Code, Diagnostic, Severity, Span, invalid_definition_message};
+pub use map_run::{InputType, ItemBatcher, ItemReader, MapRunFields, PayloadField};
 pub use resource::{Integration, Pattern, Resource, ResourceError};
 pub use timestamp::{parse_instant, parse_timestamp};
 pub use variables::variable_references;
@@ -92,13 +94,51 @@ pub struct Unsupported {
 /// Parses and checks a definition.
 #[must_use]
 pub fn parse(text: &str, options: &Options) -> Parsed {
+    parse_root(text, options, |root| check::definition(&root, options))
+}
+
+/// The name that a state has which stands alone (recorded: TestState).
+pub const LONE_STATE: &str = "StateName";
+
+/// What became of the text of a state that stands alone.
+#[derive(Clone, Debug)]
+pub struct ParsedState {
+    /// A machine of nothing but this state, whose name is [`LONE_STATE`].
+    pub parsed: Parsed,
+    /// States that it leads to. They are in no definition: the first has the number after the last that is.
+    pub elsewhere: Vec<std::sync::Arc<str>>,
+}
+
+/// Parses and checks one state, without the machine that it belongs to: it may lead to states that are not there.
+///
+/// ```
+/// use stepwright_asl::{Options, parse_state};
+///
+/// let lone = parse_state(r#"{"Type": "Pass", "Next": "Elsewhere"}"#, &Options::default());
+/// assert!(lone.parsed.definition.is_some());
+/// assert_eq!(&*lone.elsewhere[0], "Elsewhere");
+/// let lone = parse_state(r#"{"Type": "Pass"}"#, &Options::default());
+/// assert_eq!(lone.parsed.diagnostics[0].location.as_deref(), Some("/States/StateName"));
+/// ```
+#[must_use]
+pub fn parse_state(text: &str, options: &Options) -> ParsedState {
+    let mut elsewhere = Vec::new();
+    let parsed = parse_root(text, options, |state| {
+        let (parsed, names) = check::lone_state(state, options);
+        elsewhere = names;
+        parsed
+    });
+    ParsedState { parsed, elsewhere }
+}
+
+fn parse_root(text: &str, options: &Options, check: impl FnOnce(json::Node) -> Parsed) -> Parsed {
     let refuse = |diagnostic| Parsed { definition: None, diagnostics: vec![diagnostic], unsupported: Vec::new() };
     let not_an_object = || Diagnostic::new(Code::SchemaValidationFailed, "Definition must be a valid JSON object");
     if text.trim().is_empty() {
         return refuse(not_an_object());
     }
     let mut parsed = match json::parse(text, options.max_depth) {
-        Ok(root) if root.as_object().is_some() => check::definition(&root, options),
+        Ok(root) if root.as_object().is_some() => check(root),
         Ok(_) => refuse(not_an_object()),
         Err(error) => {
             let location = error.source_location(text);

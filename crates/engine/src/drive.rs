@@ -330,6 +330,7 @@ impl Shard {
             }
             Origin::Redrive(reply) => {
                 let at = hot.execution.head.redriven.filter(|_| accepted).map(|(_, at)| at);
+                after.push(After::Opened(execution.scope));
                 let result = at.ok_or_else(|| Error::unavailable("the execution did not go on"));
                 after.push(After::Redriven { reply, result });
             }

@@ -119,6 +119,24 @@ pub enum Error {
         /// Why.
         reason: NotRedrivable,
     },
+    /// As many executions are open as may be.
+    #[error("{limit} executions are open, the most that may be")]
+    ExecutionLimitExceeded {
+        /// How many may be.
+        limit: u64,
+    },
+    /// There are as many state machines as there may be.
+    #[error("there are {limit} state machines, the most that may be")]
+    StateMachineLimitExceeded {
+        /// How many may be.
+        limit: usize,
+    },
+    /// There are as many activities as there may be.
+    #[error("there are {limit} activities, the most that may be")]
+    ActivityLimitExceeded {
+        /// How many may be.
+        limit: usize,
+    },
     /// No activity has this ARN in the caller's account and region (any more).
     #[error("no activity has the ARN {arn}")]
     ActivityDoesNotExist {

@@ -256,6 +256,7 @@ impl Engine {
         if chosen.is_express() {
             return shared.start_express(chosen, new).await;
         }
+        shared.open.check(chosen.scope)?;
         let (reply, answer) = oneshot::channel();
         let machine_arn = chosen.revision.row.machine_arn.clone();
         let shard = usize::from(partition(&machine_arn, &new.name)) % shared.shards.len();
@@ -358,6 +359,7 @@ impl Engine {
             })
             .await?;
         let execution = found.execution;
+        shared.open.check(execution.scope)?;
         let (reply, answer) = oneshot::channel();
         let request = RedriveRequest { execution, client_token, permit, reply };
         shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));

@@ -58,6 +58,8 @@ fn is_error(event: &EventKind, definition: &Definition) -> bool {
 /// Whether an execution has another status after an event than before it.
 #[must_use]
 pub(crate) fn changes_status(event: &EventKind) -> bool {
-    use EventKind::{ExecutionRedriven, ExecutionStarted, ExecutionSucceeded};
-    matches!(event, ExecutionStarted { .. } | ExecutionRedriven { .. } | ExecutionSucceeded { .. }) || is_fatal(event)
+    matches!(
+        event,
+        EventKind::ExecutionStarted { .. } | EventKind::ExecutionRedriven { .. } | EventKind::ExecutionSucceeded { .. }
+    ) || is_fatal(event)
 }

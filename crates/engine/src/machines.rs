@@ -56,6 +56,11 @@ impl Shared {
         let now = self.now();
         let mut commit = Commit::default();
         let number = self.catalog.intern_scope(scope, &mut commit);
+        if let Some(limit) = self.options.quotas.state_machines
+            && self.catalog.machines(number, "", limit).len() >= limit
+        {
+            return Err(Error::StateMachineLimitExceeded { limit });
+        }
         let express = new.machine_type == MachineType::Express;
         let mut machine = MachineRow {
             number: self.catalog.number_machine(&mut commit),
@@ -228,6 +233,11 @@ impl Shared {
         }
         let mut commit = Commit::default();
         let number = self.catalog.intern_scope(scope, &mut commit);
+        if let Some(limit) = self.options.quotas.activities
+            && self.catalog.activities(number, "", limit).len() >= limit
+        {
+            return Err(Error::ActivityLimitExceeded { limit });
+        }
         let row = ActivityRow { arn: new.arn.clone(), created_at: self.now(), encryption: new.encryption };
         put_tags(number, Tagged::Activity, &new.arn, &new.name, &new.tags, &mut commit)?;
         commit.put(Table::Activity, keys::named(number, &new.name), records::encode(&row));

@@ -85,6 +85,7 @@ impl Maintenance {
         let mut retention = Retention::default();
         let mut deleting = false;
         let mut looked: Option<Instant> = None;
+        let mut next_expiry = Millis::MIN;
         loop {
             let begun = Instant::now();
             let look = looked.is_none_or(|looked| begun.duration_since(looked) >= BREATH);
@@ -98,6 +99,13 @@ impl Maintenance {
                         false
                     }
                 };
+            }
+            let now = shared.now();
+            if now >= next_expiry {
+                next_expiry = now.saturating_add(ROUND_MS);
+                if let Err(error) = expire(shared, now) {
+                    tracing::warn!(%error, "the search for executions that are open for too long will be tried again");
+                }
             }
             let progress = retention.page(shared, shared.now()).unwrap_or_else(|error| {
                 tracing::warn!(%error, "the deletion of old executions will be tried again");
@@ -170,6 +178,29 @@ fn delete_revisions_if_unused(
     if left.iter().all(|(key, _)| is_going(key)) {
         let revisions = keys::revisions(scope, machine);
         commit.delete_range(Table::Revision, revisions.clone(), keys::prefix_end(&revisions));
+    }
+    Ok(())
+}
+
+/// Ends executions that are open for longer than any may be.
+pub(crate) fn expire(shared: &Shared, now: Millis) -> Result<()> {
+    let before = ExecutionId::new(now.saturating_sub(shared.options.open_ms).max(0), 0, 0);
+    for scope in shared.catalog.scope_numbers() {
+        let (from, to) = (scope.to_be_bytes(), keys::execution(scope, before));
+        let mut from = Bound::Included(from.to_vec());
+        loop {
+            let (low, high) = (from.as_ref().map(|key| &key[..]), Bound::Excluded(&to[..]));
+            let rows = shared.store.scan(Table::Head, low, high, Order::Ascending, PAGE)?;
+            for (key, _) in &rows {
+                let (scope, id) = keys::parse_execution(key).ok_or_else(|| corrupt("the key of a head"))?;
+                let execution = ExecutionRef { scope, id };
+                shared.send(id, ShardMessage::Input { execution, kind: InputKind::Expire, origin: Origin::Stop(None) });
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == PAGE => from = Bound::Excluded(last.clone()),
+                _ => break,
+            }
+        }
     }
     Ok(())
 }

@@ -87,6 +87,8 @@ pub(crate) enum ShardMessage {
     Requeue(QueuedTask),
     /// A started call was lost with the process that made it.
     Lost(QueuedTask),
+    /// A submitted job is followed again.
+    Follow(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
     /// Go on with a closed execution.
@@ -117,6 +119,7 @@ impl ShardMessage {
             ShardMessage::Redeliver { queued, .. }
             | ShardMessage::Resend { queued, .. }
             | ShardMessage::Requeue(queued)
+            | ShardMessage::Follow(queued)
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
             ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
@@ -212,6 +215,11 @@ pub(crate) enum After {
         call: Box<TaskCall>,
         requeue: bool,
     },
+    /// A job is followed to its end.
+    Follow {
+        task: TaskRef,
+        call: Box<TaskCall>,
+    },
     /// A task waits for a worker.
     QueueForWorker {
         activity: Arc<str>,
@@ -236,8 +244,10 @@ pub(crate) enum After {
         channel: Channel,
         notice: Notice,
     },
+    /// An execution is open.
+    Opened(ScopeNumber),
     /// An execution closed.
-    Closed,
+    Closed(ScopeNumber),
     /// A start is over, done or not: dropping the permit says so.
     #[expect(dead_code, reason = "held until the commit is durable or refused, then dropped")]
     StartOver(StartPermit),

@@ -305,7 +305,11 @@ impl Notices {
 
     /// Puts back what the store could not forget.
     pub(crate) fn put_back_settled(&self, rows: Vec<(Channel, u64)>) {
+        if rows.is_empty() {
+            return;
+        }
         self.settled().extend(rows);
+        self.anything_settled.notify_one();
     }
 
     /// Lets everybody look: the engine stops.

@@ -8,6 +8,7 @@ use crate::{
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
     event_sink::EventSink,
     notices::NoticeOptions,
+    quotas::Quotas,
 };
 
 /// Turns the stored text of a definition, which passed validation once, into what the interpreter runs.
@@ -76,6 +77,10 @@ pub struct EngineOptions {
     pub steps_at_once: u64,
     /// Limits that new executions keep for life.
     pub limits: Limits,
+    /// What one account may have in a region.
+    pub quotas: Quotas,
+    /// How long an execution may be open, in milliseconds; then it times out. Looked at every hour.
+    pub open_ms: Millis,
     /// Who outside is told what.
     pub notices: NoticeOptions,
     /// Who is told the events of Express executions.
@@ -108,6 +113,9 @@ impl Default for ExpressOptions {
 /// A few milliseconds: twice what cuts a turn off.
 const STEPS_AT_ONCE: u64 = 100_000;
 
+/// A year.
+pub const OPEN_MS: Millis = 365 * 24 * 3_600 * 1_000;
+
 /// Ninety days.
 pub const RETENTION_MS: Millis = 90 * 24 * 3_600 * 1_000;
 
@@ -132,6 +140,8 @@ impl EngineOptions {
             compiled_revisions: 1_000,
             steps_at_once: STEPS_AT_ONCE,
             limits: Limits::AWS,
+            quotas: Quotas::default(),
+            open_ms: OPEN_MS,
             notices: NoticeOptions::default(),
             event_sink: None,
             express: ExpressOptions::default(),

@@ -324,7 +324,7 @@ impl Shard {
             Ok(())
         })?;
         commit.delete_range(Table::Task, key.clone(), keys::prefix_end(&key));
-        after.push(After::Closed);
+        after.push(After::Closed(scope));
         after.push(After::Changed(execution));
         let before = self.quarantined.remove(&id).map_or(0, |quarantined| quarantined.uncommitted);
         self.given_up.insert(id, GivenUp { closing, uncommitted: before + 1 });

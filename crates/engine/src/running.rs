@@ -32,6 +32,7 @@ use crate::{
     options::EngineOptions,
     pace::Pace,
     quarantine,
+    quotas::OpenExecutions,
     recent_turns::RecentTurns,
     recovery,
     secrets::Secrets,
@@ -97,6 +98,7 @@ impl Running {
         let catalog = Catalog::open(store.clone(), options.compile, options.compiled_revisions)?;
         let sequence = recovery::next_sequence(&*store)?;
         let notices = Notices::open(&*store, &options.notices, options.clock.now())?;
+        let open = OpenExecutions::open(&*store, options.quotas.open_executions)?;
         let count = options.shards.max(1);
         let mut quarantines: Vec<HashMap<ExecutionId, QuarantineRow>> = vec![HashMap::new(); count];
         let mut quarantined = HashSet::new();
@@ -125,6 +127,7 @@ impl Running {
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),
             notices,
+            open,
             recent_turns: RecentTurns::default(),
             counters,
             shards,

@@ -26,6 +26,7 @@ use crate::{
     notices::Notices,
     options::EngineOptions,
     pace::Pace,
+    quotas::OpenExecutions,
     recent_turns::RecentTurns,
     recovery,
     secrets::Secrets,
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Maintenance,
     pub(crate) watchers: Watchers,
     pub(crate) notices: Notices,
+    pub(crate) open: OpenExecutions,
     pub(crate) recent_turns: RecentTurns,
     pub(crate) counters: Counters,
     pub(crate) shards: Vec<Sender<ShardMessage>>,
@@ -214,11 +216,16 @@ impl Shared {
                     self.dispatch.call(&shared, slot, queued.task, *call, None);
                 }
             }
+            After::Follow { task, call } => {
+                if let Some(shared) = self.arc() {
+                    self.dispatch.follow(&shared, task, *call);
+                }
+            }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
             After::QueueForSlot { connector, queued } => self.dispatch.queue(self, connector, queued),
             After::TaskClosed(task) => {
                 self.activities.remove(task);
-                self.dispatch.remove(task);
+                self.dispatch.remove(self, task);
             }
             After::Continue(execution) => self.send(
                 execution.id,
@@ -227,7 +234,9 @@ impl Shared {
             After::Otherwise(_) | After::StartOver(_) => {}
             After::Changed(execution) => self.watchers.changed(execution),
             After::Notice { channel, notice } => self.notices.arrived(channel, notice, self.now()),
-            After::Closed => {
+            After::Opened(scope) => self.open.opened(scope),
+            After::Closed(scope) => {
+                self.open.closed(scope);
                 self.counters.closed.fetch_add(1, Ordering::Relaxed);
             }
             After::RecoverTasks(execution) => recovery::recover_tasks_of(self, execution),
@@ -275,7 +284,9 @@ impl Shared {
             | After::Continue(_)
             | After::Changed(_)
             | After::Notice { .. }
-            | After::Closed
+            | After::Follow { .. }
+            | After::Opened(_)
+            | After::Closed(_)
             | After::StartOver(_)
             | After::RecoverTasks(_) => {}
         }

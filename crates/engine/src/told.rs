@@ -28,10 +28,19 @@ const EVENT_BYTES: usize = 256;
 /// Notices forgotten by one commit.
 const FORGOTTEN_AT_ONCE: usize = 10_000;
 
-/// Notices that need not be told again and that the store has yet to forget.
-#[derive(Debug)]
+/// Notices that need not be told again and that the store has yet to forget. What is left of it when it is dropped is
+/// forgotten another time.
 #[must_use]
-pub struct Settled(Vec<(Channel, u64)>);
+pub struct Settled {
+    rows: Vec<(Channel, u64)>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        self.shared.notices.put_back_settled(std::mem::take(&mut self.rows));
+    }
+}
 
 /// A notice with its turn.
 #[derive(Clone, Debug)]
@@ -101,28 +110,18 @@ impl Engine {
 
     /// Takes out what is settled and not forgotten yet, so that a sink can bring to safety what it has of it.
     pub fn take_settled_notices(&self) -> Settled {
-        Settled(self.shared().notices.take_settled())
-    }
-
-    /// Gives back what must not be forgotten yet.
-    pub fn keep_settled_notices(&self, settled: Settled) {
-        self.shared().notices.put_back_settled(settled.0);
+        Settled { rows: self.shared().notices.take_settled(), shared: self.shared().clone() }
     }
 
     /// Lets the store forget. A crash before this means that it is told again.
     ///
     /// # Errors
     /// `Full`, `Unavailable`: what is left of it is settled as before.
-    pub async fn forget_notices(&self, settled: Settled) -> Result<()> {
-        let mut rows = settled.0;
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(FORGOTTEN_AT_ONCE));
-            if let Err(error) = self.shared().commit(forgetting(&rows)).await {
-                rows.extend(rest);
-                self.shared().notices.put_back_settled(rows);
-                return Err(error);
-            }
-            rows = rest;
+    pub async fn forget_notices(&self, mut settled: Settled) -> Result<()> {
+        while !settled.rows.is_empty() {
+            let left = settled.rows.len().saturating_sub(FORGOTTEN_AT_ONCE);
+            self.shared().commit(forgetting(&settled.rows[left..])).await?;
+            settled.rows.truncate(left);
         }
         Ok(())
     }

@@ -4,13 +4,14 @@
 use std::cell::{Cell, OnceCell};
 
 use serde_json::{Value, json};
-use stepwright_asl::{Definition, StateId, StateKind};
+use stepwright_asl::{Definition, LONE_STATE, StateId, StateKind};
 use stepwright_querylang::jsonata::Limits;
 
 use crate::{
     execution::{Execution, Workflow},
     frame::{Position, Work},
     id::{FrameId, Millis, TaskId},
+    inspect::Inspector,
     step::next_random,
     token,
 };
@@ -40,6 +41,8 @@ pub(crate) struct Environment<'a> {
     context: OnceCell<Value>,
     /// Parts of the context object that are small: without the execution's input and the item.
     small: OnceCell<Value>,
+    /// Who looks on, if this is the test of a state.
+    inspector: Option<&'a Inspector>,
 }
 
 impl<'a> Environment<'a> {
@@ -62,7 +65,14 @@ impl<'a> Environment<'a> {
             task: None,
             context: OnceCell::new(),
             small: OnceCell::new(),
+            inspector: None,
         }
+    }
+
+    /// For the test of a state, which may have a context object of its own.
+    pub(crate) fn inspected(mut self, inspector: &'a Inspector) -> Self {
+        self.inspector = Some(inspector);
+        self
     }
 
     /// The time of the turn.
@@ -100,6 +110,14 @@ impl<'a> Environment<'a> {
 
     /// The whole context object, members in AWS's order.
     fn build(&self) -> Value {
+        if let Some(given) = self.inspector.and_then(Inspector::context) {
+            let mut context = given.value().clone();
+            if let (Some((index, value)), Some(members)) = (self.item(), context.as_object_mut()) {
+                let item = json!({ "Index": index, "Value": value, "Source": STATE_DATA });
+                members.insert("Map".into(), json!({ "Item": item }));
+            }
+            return context;
+        }
         let mut context = self.small().clone();
         let execution = context["Execution"].as_object_mut().expect("an object");
         execution.insert("Input".into(), self.execution.head.input.value().clone());
@@ -136,13 +154,23 @@ impl<'a> Environment<'a> {
                 context["Execution"]["RedriveCount"] = count.into();
                 context["Execution"]["RedriveTime"] = iso_8601(at).into();
             }
+            if self.inspector.is_some() {
+                // As recorded: no RedriveCount, and null where there is no role.
+                let execution = context["Execution"].as_object_mut().expect("an object");
+                execution.shift_remove("RedriveCount");
+                if info.role_arn.is_empty() {
+                    execution.insert("RoleArn".into(), Value::Null);
+                }
+            }
             let members = context.as_object_mut().expect("an object");
             if matches!(info.workflow, Workflow::Express { synchronous: true, .. }) {
                 members["Execution"].as_object_mut().expect("an object").shift_remove("RedriveCount");
             }
             if let Position::In(visit) = &self.execution.frames[&self.frame].position {
                 let state = self.definition.state(StateId(visit.state));
-                let mut about = json!({ "Name": &*state.name, "EnteredTime": iso_8601(visit.entered_at) });
+                // As recorded: under test, a state of a machine has the name of one that stands alone.
+                let name = if self.inspector.is_some() { LONE_STATE } else { &state.name };
+                let mut about = json!({ "Name": name, "EnteredTime": iso_8601(visit.entered_at) });
                 if matches!(state.kind, StateKind::Task(_) | StateKind::Parallel(_) | StateKind::Map(_)) {
                     about["RetryCount"] = visit.retry_count().into();
                 }
@@ -186,6 +214,9 @@ impl stepwright_querylang::Environment for Environment<'_> {
     /// Only a path to a whole object with a large member in it needs the whole context object. ItemSelector asks for
     /// parts once for every item, so none may cost as much as the execution's input.
     fn context_part(&self, names: &[&str]) -> Option<(usize, &Value)> {
+        if self.inspector.is_some_and(|inspector| inspector.context().is_some()) {
+            return None;
+        }
         match names {
             ["Execution", "Input", ..] => Some((2, self.execution.head.input.value())),
             ["Map", "Item", "Value", ..] => self.item().map(|(_, value)| (3, value)),

@@ -33,6 +33,14 @@ impl Data {
         }
     }
 
+    /// The JSON text: the payload's own, byte for byte, if nothing has changed it.
+    pub(crate) fn text(&self) -> Arc<str> {
+        match self {
+            Data::Same(payload) => Arc::clone(payload.text()),
+            Data::New(value) => value.to_string().into(),
+        }
+    }
+
     /// The payload, not yet numbered if it is new.
     pub(crate) fn into_payload(self) -> Payload {
         match self {
@@ -62,13 +70,12 @@ pub(crate) fn input(flow: &DataFlow, raw: &Payload, environment: &Environment<'_
     path(&flow.input_path, Data::Same(raw.clone()), environment)
 }
 
-/// `InputPath`, then `Parameters`: the effective input.
-pub(crate) fn effective_input(
+/// `Parameters` on what `InputPath` selected: the effective input.
+pub(crate) fn parameters(
     flow: &DataFlow,
-    raw: &Payload,
+    selected: Data,
     environment: &Environment<'_>,
 ) -> Result<Data, EvaluationError> {
-    let selected = input(flow, raw, environment)?;
     shape(flow.parameters.as_ref(), selected, environment)
 }
 
@@ -81,18 +88,7 @@ pub(crate) fn select_result(
     shape(flow.result_selector.as_ref(), result, environment)
 }
 
-/// `ResultPath` into the raw input, then `OutputPath`.
-pub(crate) fn output(
-    flow: &DataFlow,
-    raw: &Payload,
-    result: Data,
-    environment: &Environment<'_>,
-) -> Result<Data, DataError> {
-    let merged = place(&flow.result_path, raw, result)?;
-    Ok(path(&flow.output_path, merged, environment)?)
-}
-
-/// `OutputPath` alone: Wait, Choice, Succeed.
+/// `OutputPath`.
 pub(crate) fn output_path(flow: &DataFlow, data: Data, environment: &Environment<'_>) -> Result<Data, EvaluationError> {
     path(&flow.output_path, data, environment)
 }

@@ -105,7 +105,10 @@ impl<'a> Turn<'a> {
     /// Takes a failure of the state that frame `at` is in to whoever handles it.
     pub(crate) fn raise(&mut self, at: FrameId, raised: Raised) -> Run {
         self.record_evaluation(at, &raised)?;
-        let own = self.handler_of(at, &raised);
+        let own = if raised.class == Class::Fatal { None } else { self.handler_of(at, &raised) };
+        if own.is_some() {
+            self.note(|noted| noted.handled = Some(raised.failure.clone()));
+        }
         self.raise_to(at, own, raised)
     }
 
@@ -175,13 +178,20 @@ impl<'a> Turn<'a> {
         let is_task = matches!(state.kind, StateKind::Task(_));
         let matching = |names: &[Arc<str>]| matches_error(names, raised, is_task);
         if let Some(position) = retry.iter().position(|retrier| matching(&retrier.error_equals)) {
-            let used = self.visit(level).retries.get(position).copied().unwrap_or(0);
+            let used = match self.inspector {
+                Some(inspector) => inspector.retries(),
+                None => self.visit(level).retries.get(position).copied().unwrap_or(0),
+            };
+            self.note(|noted| noted.retrier = Some(position));
             if u64::from(used) < retry[position].max_attempts {
+                self.note(|noted| noted.backoff_seconds = Some(backoff_seconds(&retry[position], used)));
                 let delay = delay(&retry[position], used, || self.draw());
                 return Some(Handler::Retry { position, delay });
             }
         }
-        catch.iter().find(|catcher| matching(&catcher.error_equals)).map(Handler::Catch)
+        let position = catch.iter().position(|catcher| matching(&catcher.error_equals))?;
+        self.note(|noted| noted.catcher = Some(position));
+        Some(Handler::Catch(&catch[position]))
     }
 
     fn retry(&mut self, level: FrameId, position: usize, delay: Millis) {
@@ -370,6 +380,10 @@ impl<'a> Turn<'a> {
 
     /// "An error occurred while executing the state …", which stands before most causes of the interpreter's own.
     pub(crate) fn cause_prefix(&self, id: FrameId) -> String {
+        if self.inspector.is_some() {
+            // A state under test has no history to refer to (recorded).
+            return String::new();
+        }
         let visit = self.visit(id);
         let name = &self.state_of(id).name;
         format!(
@@ -510,16 +524,20 @@ fn named(raised: &Raised, name: &str) -> bool {
     raised.failure.error.as_deref() == Some(name)
 }
 
-/// The delay before a retry, in milliseconds. `used` is how often the retrier was used before.
-fn delay(retrier: &Retrier, used: u32, draw: impl FnOnce() -> u64) -> Millis {
+/// The delay before a retry, jitter apart.
+fn backoff_seconds(retrier: &Retrier, used: u32) -> f64 {
     // The rate's power may be infinite, and that times nothing is no number.
     if retrier.interval_seconds == 0 {
-        return 0;
+        return 0.0;
     }
     let most = retrier.max_delay_seconds.map_or(f64::from(u32::MAX), |seconds| seconds as f64);
-    let seconds = (retrier.interval_seconds as f64 * retrier.backoff_rate.powf(f64::from(used))).min(most);
-    let millis = (seconds * 1_000.0).round();
-    if !retrier.full_jitter {
+    (retrier.interval_seconds as f64 * retrier.backoff_rate.powf(f64::from(used))).min(most)
+}
+
+/// The delay before a retry, in milliseconds. `used` is how often the retrier was used before.
+fn delay(retrier: &Retrier, used: u32, draw: impl FnOnce() -> u64) -> Millis {
+    let millis = (backoff_seconds(retrier, used) * 1_000.0).round();
+    if !retrier.full_jitter || retrier.interval_seconds == 0 {
         return millis as Millis;
     }
     // 53 random bits: a uniform fraction in [0, 1).

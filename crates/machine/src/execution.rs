@@ -120,6 +120,33 @@ pub struct ExecutionInfo {
     pub workflow: Workflow,
 }
 
+impl ExecutionInfo {
+    /// Of an execution that is in no store and has no names: the test of a state.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        let none: Arc<str> = "".into();
+        Self {
+            id: ExecutionId::from_bytes([0; 16]),
+            arn: none.clone(),
+            name: none.clone(),
+            role_arn: none.clone(),
+            state_machine_arn: none.clone(),
+            state_machine_name: none,
+            version_arn: None,
+            alias_arn: None,
+            machine: 0,
+            revision: 0,
+            started_at: 0,
+            trace_header: None,
+            limits: Limits::AWS,
+            semantics: SEMANTICS,
+            scope: 0,
+            token_key: [0; 32],
+            workflow: Workflow::Standard,
+        }
+    }
+}
+
 /// `RUNNING`, or how an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "AWS's names")]
@@ -235,6 +262,14 @@ impl Execution {
             redriven: None,
         };
         Self { info, head, frames: BTreeMap::new(), length: TurnLength::default() }
+    }
+
+    /// The next turn, at this time.
+    pub(crate) fn begin_turn(&mut self, at: Millis) {
+        self.head.turn += 1;
+        self.head.turn_payloads = 0;
+        self.head.last_at = at;
+        self.length = TurnLength::default();
     }
 
     /// Bytes of the texts that it holds, each counted once, and about what its frames take. Walks all of it.

@@ -120,4 +120,6 @@ pub enum InputKind {
     Pause,
     /// RedriveExecution: an execution that closed without success goes on.
     Redrive,
+    /// The execution was open for as long as any may be.
+    Expire,
 }

@@ -57,7 +57,9 @@ impl Turn<'_> {
     ) -> Result<Data, Raised> {
         let Some(template) = &fields.arguments else { return Ok(Data::Same(raw.clone())) };
         let value = template.evaluate(&scope(environment, raw.value()));
-        value.map(Data::New).map_err(|failure| self.query_failed(id, failure))
+        let arguments = value.map(Data::New).map_err(|failure| self.query_failed(id, failure))?;
+        self.note(|noted| noted.after_arguments = Some(arguments.text()));
+        Ok(arguments)
     }
 
     /// Leaves a state: `Assign` and `Output`, neither of which sees what the other makes.

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod history;
 pub mod id;
 pub mod input;
+pub mod inspect;
 mod jsonata;
 pub mod payload;
 mod redrive;

@@ -12,11 +12,12 @@ use crate::{
     context::{Budget, Environment},
     effects::{Command, Effects, Outcome, TimerKind},
     error_handling::Raised,
-    execution::{Closing, Execution, Status, TurnLength, Workflow},
+    execution::{Closing, Execution, Status, Workflow},
     frame::{Frame, Position, SetTimer, Visit, Work},
     history::{EventKind, Failure, HistoryEvent},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
     input::{Input, InputKind},
+    inspect::{Inspector, Noted},
     payload::{Payload, PayloadId},
 };
 
@@ -46,13 +47,9 @@ pub fn step_within(
     inputs: &[Input],
     steps: u64,
 ) -> Option<Effects> {
-    let head = &mut execution.head;
+    let head = &execution.head;
     let before = (head.turn, head.turn_payloads, head.last_at);
-    head.turn += 1;
-    head.turn_payloads = 0;
-    execution.length = TurnLength::default();
-    let head = &mut execution.head;
-    head.last_at = inputs.iter().map(|input| input.at).fold(head.last_at, Millis::max);
+    execution.begin_turn(inputs.iter().map(|input| input.at).fold(head.last_at, Millis::max));
     let effects = step_on_within(definition, execution, inputs, steps)?;
     if effects.inputs.is_empty() {
         // Nothing was accepted: there is no turn, and the next one takes its number.
@@ -77,31 +74,14 @@ pub fn step_on_within(
     inputs: &[Input],
     steps: u64,
 ) -> Option<Effects> {
-    let effects = Effects {
-        turn: execution.head.turn,
-        at: execution.head.last_at,
-        first_event: execution.head.next_event,
-        ..Effects::default()
-    };
-    let mut turn = Turn {
-        definition,
-        execution,
-        effects,
-        queue: VecDeque::new(),
-        failures: Vec::new(),
-        paused: false,
-        random: Cell::new(0),
-        steps,
-        spent: Cell::new(0),
-    };
+    let mut turn = Turn::new(definition, execution, steps);
     for input in inputs {
         let outcome = turn.take(input);
         turn.effects.outcomes.push(outcome);
     }
     let _ = turn.raise_failures();
-    turn.count_steps();
-    turn.effects.steps = turn.execution.length.steps;
-    (turn.effects.steps < steps).then_some(turn.effects)
+    let (effects, _) = turn.end();
+    (effects.steps < steps).then_some(effects)
 }
 
 /// The execution closed: nothing more happens in this turn.
@@ -124,10 +104,47 @@ pub(crate) struct Turn<'a> {
     steps: u64,
     /// Steps that expressions took and that the length of the turn does not hold yet.
     spent: Cell<u64>,
+    /// Who looks on, if the turn is the test of a state.
+    pub(crate) inspector: Option<&'a Inspector>,
+}
+
+impl<'a> Turn<'a> {
+    /// The turn that the execution's head tells of.
+    pub(crate) fn new(definition: &'a Definition, execution: &'a mut Execution, steps: u64) -> Self {
+        let effects = Effects {
+            turn: execution.head.turn,
+            at: execution.head.last_at,
+            first_event: execution.head.next_event,
+            ..Effects::default()
+        };
+        Turn {
+            definition,
+            execution,
+            effects,
+            queue: VecDeque::new(),
+            failures: Vec::new(),
+            paused: false,
+            random: Cell::new(0),
+            steps,
+            spent: Cell::new(0),
+            inspector: None,
+        }
+    }
+
+    /// What it brought, and where the next pseudo-random draw would start.
+    pub(crate) fn end(mut self) -> (Effects, u64) {
+        self.count_steps();
+        self.effects.steps = self.execution.length.steps;
+        (self.effects, self.random.get())
+    }
 }
 
 impl Turn<'_> {
-    fn take(&mut self, input: &Input) -> Outcome {
+    pub(crate) fn set_seed(&mut self, seed: u64) {
+        self.random.set(seed);
+    }
+
+    pub(crate) fn take(&mut self, input: &Input) -> Outcome {
         // Nothing happens to a closed execution any more, unless it is redriven.
         let reopens = matches!(input.kind, InputKind::Redrive | InputKind::Pause);
         if self.execution.head.closing.is_some() && !reopens {
@@ -172,7 +189,7 @@ impl Turn<'_> {
         self.failures.push((task, raised));
     }
 
-    fn raise_failures(&mut self) -> Run {
+    pub(crate) fn raise_failures(&mut self) -> Run {
         for (task, raised) in std::mem::take(&mut self.failures) {
             // What an earlier failure brought down with it has been dealt with.
             if self.task_is_open(task) {
@@ -190,7 +207,11 @@ impl Turn<'_> {
                 let closing = self.execution.head.closing.as_ref();
                 closing.is_some_and(|closing| closing.status != Status::Succeeded)
             }
-            InputKind::Stop { .. } | InputKind::Abandon { .. } | InputKind::Settle | InputKind::Pause => true,
+            InputKind::Stop { .. }
+            | InputKind::Abandon { .. }
+            | InputKind::Settle
+            | InputKind::Pause
+            | InputKind::Expire => true,
             InputKind::TimerFired { timer } | InputKind::HeartbeatGrace { timer } => self.timer(*timer).is_some(),
             InputKind::ActivityFound { task }
             | InputKind::ActivityMissing { task }
@@ -234,6 +255,12 @@ impl Turn<'_> {
                 Ok(())
             }
             InputKind::Redrive => self.redrive(),
+            InputKind::Expire => {
+                let failure = Failure { error: Some("States.Timeout".into()), cause: None };
+                let tip = self.execution.frames.get(&FrameId::ROOT).map_or(0, |root| root.tip);
+                self.write(tip, EventKind::ExecutionTimedOut(failure.clone()));
+                Err(self.close(Status::TimedOut, None, failure))
+            }
             InputKind::Stop { error, cause } => {
                 let failure = Failure { error, cause };
                 self.write(0, EventKind::ExecutionAborted(failure.clone()));
@@ -265,6 +292,10 @@ impl Turn<'_> {
 
     /// Lets frames go on until all wait, the execution ends, or the turn is long enough.
     fn run(&mut self) -> Run {
+        if self.inspector.is_some() {
+            // A test ends with its state.
+            self.queue.clear();
+        }
         while let Some(id) = self.queue.pop_front() {
             self.count_steps();
             let length = self.execution.length;
@@ -291,7 +322,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, id: FrameId, state: StateId, input: Payload) -> Run {
+    pub(crate) fn enter(&mut self, id: FrameId, state: StateId, input: Payload) -> Run {
         self.count_state();
         let after = self.frame(id).tip;
         let event = self.chain(id, EventKind::StateEntered { state: state.0, input: input.clone() })?;
@@ -309,7 +340,7 @@ impl Turn<'_> {
     }
 
     /// The work of a state, from the beginning: after its Entered event, and again at each retry.
-    fn begin(&mut self, id: FrameId) -> Run {
+    pub(crate) fn begin(&mut self, id: FrameId) -> Run {
         let state = self.state_of(id);
         let begun = match &state.kind {
             StateKind::Pass(pass) => self.begin_pass(id, state, pass),
@@ -317,7 +348,7 @@ impl Turn<'_> {
             StateKind::Choice(choice) => self.begin_choice(id, state, choice),
             StateKind::Wait(wait) => self.begin_wait(id, state, wait),
             StateKind::Succeed => self.begin_succeed(id, state),
-            StateKind::Fail(fail) => self.begin_fail(id, fail),
+            StateKind::Fail(fail) => self.begin_fail(id, state, fail),
             StateKind::Parallel(parallel) => self.begin_parallel(id, state, parallel),
             StateKind::Map(map) => self.begin_map(id, state, map),
         };
@@ -344,6 +375,7 @@ impl Turn<'_> {
         for (name, value) in &assigned {
             self.frame_mut(id).variables.insert(name.clone(), value.clone());
         }
+        self.note(|noted| noted.variables.clone_from(&self.frame(id).variables));
         self.chain(id, EventKind::StateExited { state, output: output.clone(), assigned })?;
         match transition {
             Transition::Next(next) => {
@@ -602,7 +634,18 @@ impl Turn<'_> {
     pub(crate) fn environment(&self, id: FrameId) -> Environment<'_> {
         let steps = self.steps.saturating_sub(self.execution.length.steps);
         let budget = Budget { steps, spent: &self.spent };
-        Environment::new(self.execution, self.definition, &self.random, budget, self.now(), id)
+        let environment = Environment::new(self.execution, self.definition, &self.random, budget, self.now(), id);
+        match self.inspector {
+            None => environment,
+            Some(inspector) => environment.inspected(inspector),
+        }
+    }
+
+    /// Notes something for whoever looks on.
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Noted)) {
+        if let Some(inspector) = self.inspector {
+            inspector.note(note);
+        }
     }
 
     /// 64 random bits that follow from the input's seed.

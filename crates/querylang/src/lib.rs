@@ -44,7 +44,7 @@ mod value;
 pub use error::{ErrorKind, EvaluationError, InsertError, SyntaxError};
 pub use expression::Expression;
 pub use path::Path;
-pub use reference::ReferencePath;
+pub use reference::{ReferencePath, ReferenceStep};
 pub use scope::{Environment, Root, Scope};
 pub use template::{Template, TemplateError};
 pub use value::depth;

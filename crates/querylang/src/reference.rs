@@ -26,6 +26,15 @@ pub struct ReferencePath {
     steps: Steps,
 }
 
+/// A step of a reference path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceStep<'a> {
+    /// Into a member.
+    Name(&'a str),
+    /// To an element; a negative index counts from the end.
+    Index(i64),
+}
+
 impl ReferencePath {
     /// Parses a reference path. Blanks around it are ignored.
     ///
@@ -133,6 +142,15 @@ impl ReferencePath {
         }
         *place = value;
         Ok(target)
+    }
+
+    /// The steps it leads through from where it starts.
+    pub fn steps(&self) -> impl Iterator<Item = ReferenceStep<'_>> {
+        self.steps.segments.iter().map(|segment| match segment {
+            Segment::Name(name) => ReferenceStep::Name(name),
+            Segment::Index(index) => ReferenceStep::Index(*index),
+            _ => unreachable!("a reference path has only names and indexes"),
+        })
     }
 
     /// The names it leads through from the input; `None` if it starts elsewhere or leads through an array.

@@ -54,6 +54,18 @@ pub(crate) fn to_api(error: Error) -> ApiError {
         E::ExecutionNotRedrivable { reason } => {
             ApiError::new(ErrorCode::ExecutionNotRedrivable, not_redrivable(reason))
         }
+        E::ExecutionLimitExceeded { limit } => ApiError::new(
+            ErrorCode::ExecutionLimitExceeded,
+            format!("Execution Limit Exceeded: '{limit} executions are open'"),
+        ),
+        E::StateMachineLimitExceeded { limit } => ApiError::new(
+            ErrorCode::StateMachineLimitExceeded,
+            format!("State Machine Limit Exceeded: 'there are {limit} state machines'"),
+        ),
+        E::ActivityLimitExceeded { limit } => ApiError::new(
+            ErrorCode::ActivityLimitExceeded,
+            format!("Activity Limit Exceeded: 'there are {limit} activities'"),
+        ),
         E::ActivityDoesNotExist { arn } => {
             ApiError::new(ErrorCode::ActivityDoesNotExist, format!("Activity Does Not Exist: '{arn}'"))
         }

@@ -5,12 +5,13 @@
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use stepwright_api::{ApiError, RequestContext};
 use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, ExpressOptions, TaskCall,
-    TaskOutcome,
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, ExpressOptions, Quotas, Scope,
+    TaskCall, TaskOutcome,
 };
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
@@ -21,10 +22,14 @@ use stepwright_store::{
 use tokio::sync::watch;
 
 use crate::{
+    attached::Attached,
     config::{Durability, OnLost, Settings},
     definitions,
+    nested::Nested,
+    operations::Tests,
     self_calls::SelfCalls,
     sinks::{Sinks, SinksError},
+    throttle::{self, Throttle},
 };
 
 /// Why a service cannot open.
@@ -57,8 +62,10 @@ impl std::error::Error for OpenError {}
 pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
-    self_calls: Arc<SelfCalls>,
+    own_calls: Attached,
+    tests: Tests,
     sinks: Sinks,
+    throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
 
@@ -69,11 +76,20 @@ impl Service {
     /// # Errors
     /// The store cannot be opened or recovered, or the environment names endpoints that are none.
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
-        let self_calls = Arc::new(SelfCalls::default());
+        let own_calls = Attached::default();
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
-        let engine = RwLock::new(open_engine(&settings, &self_calls, &sinks)?);
-        let service = Arc::new(Self { settings, engine, self_calls, sinks, stop: watch::Sender::new(false) });
-        service.self_calls.attach(&service);
+        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks)?);
+        let throttle = settings.aws_quotas.then(Throttle::default);
+        let service = Arc::new(Self {
+            settings,
+            engine,
+            own_calls,
+            tests: Tests::default(),
+            sinks,
+            throttle,
+            stop: watch::Sender::new(false),
+        });
+        service.own_calls.attach(&service);
         service.sinks.start(&service);
         Ok(service)
     }
@@ -82,6 +98,26 @@ impl Service {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whether an operation may be called once more, where AWS's rates are rehearsed.
+    ///
+    /// # Errors
+    /// `ThrottlingException`.
+    pub(crate) fn throttle(&self, context: &RequestContext, operation: &'static str) -> Result<(), ApiError> {
+        let Some(throttle) = &self.throttle else { return Ok(()) };
+        let scope = Scope::new(context.account.as_str(), context.region.as_str());
+        throttle.take(&scope, operation, throttle::of_operation(operation), Instant::now())
+    }
+
+    /// The limits of executions.
+    pub(crate) fn limits(&self) -> Limits {
+        limits(&self.settings)
+    }
+
+    /// What all tests of states share.
+    pub(crate) fn tests(&self) -> &Tests {
+        &self.tests
     }
 
     /// Who outside is told what happens.
@@ -144,10 +180,9 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened = tokio::task::spawn_blocking(move || {
-                open_engine(&service.settings, &service.self_calls, &service.sinks)
-            })
-            .await;
+            let opened =
+                tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.own_calls, &service.sinks))
+                    .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -160,7 +195,7 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>, sinks: &Sinks) -> Result<Engine, OpenError> {
+fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -171,11 +206,12 @@ fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>, sinks: &Sinks) 
         let options = embedded::Options { durability, ..embedded::Options::default() };
         Arc::new(EmbeddedStore::open(&settings.data_directory, options).map_err(OpenError::Store)?)
     };
-    let own: Arc<dyn Connector> = self_calls.clone();
+    let own: Arc<dyn Connector> = Arc::new(SelfCalls::new(own_calls.clone()));
+    let nested: Arc<dyn Connector> = Arc::new(Nested::new(own_calls.clone()));
     let connectors = stepwright_integrations::connectors(&settings.region, &|name| std::env::var(name).ok())
         .map_err(OpenError::Connectors)?
         .into_iter()
-        .chain([own])
+        .chain([own, nested])
         .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
         .collect();
     let mut options = engine_options(settings);
@@ -196,11 +232,16 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
-    options.limits = Limits {
-        history_events: settings.history_events,
-        payload_bytes: settings.payload_bytes,
-        inline_concurrency: settings.inline_map_concurrency,
-        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    options.limits = limits(settings);
+    if settings.aws_quotas {
+        options.quotas = Quotas::AWS;
+    }
+    if settings.open_executions > 0 {
+        options.quotas.open_executions = Some(settings.open_executions);
+    }
+    options.open_ms = match settings.open_days {
+        0 => FOR_EVER_MS,
+        days => i64::from(days) * DAY_MS,
     };
     options.express = ExpressOptions {
         executions: settings.express_executions,
@@ -214,6 +255,15 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         OnLost::Resend => stepwright_engine::OnLost::Resend,
     };
     options
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        history_events: settings.history_events,
+        payload_bytes: settings.payload_bytes,
+        inline_concurrency: settings.inline_map_concurrency,
+        evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
+    }
 }
 
 /// A connector with the concurrency of the settings.
@@ -237,6 +287,18 @@ impl Connector for Limited {
 
     fn lost_error(&self, resource: &stepwright_asl::Resource) -> ConnectorFailure {
         self.inner.lost_error(resource)
+    }
+
+    fn repeats(&self, resource: &stepwright_asl::Resource) -> bool {
+        self.inner.repeats(resource)
+    }
+
+    fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
+        self.inner.follow(task)
+    }
+
+    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+        self.inner.cancel(task)
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {

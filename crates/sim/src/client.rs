@@ -86,6 +86,7 @@ pub(crate) enum Call {
     FailQuarantined {
         arn: Arc<str>,
     },
+    ForgetTold,
 }
 
 impl Call {
@@ -109,6 +110,7 @@ impl Call {
             Call::Heartbeat { .. } => "SendTaskHeartbeat",
             Call::RetryQuarantined { .. } => "quarantine retry",
             Call::FailQuarantined { .. } => "quarantine fail",
+            Call::ForgetTold => "forget",
         }
     }
 
@@ -142,7 +144,8 @@ impl Call {
             "SendTaskFailure",
             "SendTaskHeartbeat",
             "quarantine retry",
-            "quarantine fail"
+            "quarantine fail",
+            "forget"
         )
     }
 }
@@ -288,6 +291,10 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
         }
         Call::FailQuarantined { arn } => {
             engine.quarantine_fail(&arn).await?;
+            Answer::Done
+        }
+        Call::ForgetTold => {
+            engine.forget_notices(engine.take_settled_notices()).await?;
             Answer::Done
         }
     })

@@ -10,7 +10,7 @@ use stepwright_store::{
 };
 
 use crate::{
-    check::{Checked, Complaint, express::SharedBook, fold, history, names, store, tasks, timers, turns},
+    check::{Checked, Complaint, express::SharedBook, fold, history, names, store, tasks, timers, told, turns},
     model::{self, Model},
     report::{Hash, Tally},
     rows::Rows,
@@ -24,6 +24,7 @@ pub(crate) struct Ledger {
     pub(crate) models: BTreeMap<ExecutionId, Model>,
     pub(crate) tally: Tally,
     pub(crate) order: timers::Order,
+    pub(crate) told: told::Book,
     pub(crate) hash: Hash,
     /// The latest time that the clock ever showed.
     pub(crate) latest: Millis,

@@ -255,6 +255,7 @@ pub(crate) fn input_name(kind: &InputKind) -> &'static str {
         InputKind::SubmitLost { .. } => "SubmitLost",
         InputKind::Pause => "Pause",
         InputKind::Redrive => "Redrive",
+        InputKind::Expire => "Expire",
     }
 }
 

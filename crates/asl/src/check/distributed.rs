@@ -1,5 +1,6 @@
-//! The fields that a Map state has in distributed mode only. They are checked, and kept as written until distributed
-//! maps are run.
+//! The fields that a Map state has in distributed mode only. They are checked, and kept typed and as written.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 use stepwright_querylang::jsonata::Members;
@@ -9,6 +10,8 @@ use super::fields::{self, Fields};
 use super::{Checker, Step, number_limits};
 use crate::definition::{MapMode, NumberField, QueryLanguage};
 use crate::diagnostic::Code;
+use crate::json::Node;
+use crate::map_run::{InputType, ItemBatcher, ItemReader, MapRunFields, PayloadField};
 
 /// Refused in inline mode. The tolerated failures are accepted there, and mean nothing (recorded).
 const DISTRIBUTED_ONLY: [&str; 4] = ["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
@@ -29,7 +32,12 @@ const MAX_LABEL: usize = 40;
 
 impl<'t> Checker<'t> {
     /// The fields of distributed mode, as written.
-    pub(super) fn distributed(&mut self, fields: &Fields<'t>, mode: MapMode, language: QueryLanguage) -> Value {
+    pub(super) fn distributed(
+        &mut self,
+        fields: &Fields<'t>,
+        mode: MapMode,
+        language: QueryLanguage,
+    ) -> (Value, MapRunFields) {
         let given = || FIELDS.into_iter().filter_map(|name| Some((name, fields.get(name)?)));
         if mode == MapMode::Inline {
             for (name, node) in given().filter(|(name, _)| DISTRIBUTED_ONLY.contains(name)) {
@@ -37,60 +45,74 @@ impl<'t> Checker<'t> {
             }
         }
         self.label(fields);
-        self.number(fields, "ToleratedFailureCount", number_limits::NONE, language);
-        self.tolerated_percentage(fields, language);
-        if let Some(reader) = self.object_member(fields, "ItemReader") {
-            self.below(&Step::Member("ItemReader"), |checker| checker.item_reader(&reader, language));
-        }
-        if let Some(batcher) = self.object_member(fields, "ItemBatcher") {
+        let tolerated_failure_count = self.number(fields, "ToleratedFailureCount", number_limits::NONE, language);
+        let tolerated_failure_percentage = self.tolerated_percentage(fields, language);
+        let reader = self
+            .object_member(fields, "ItemReader")
+            .map(|reader| self.below(&Step::Member("ItemReader"), |checker| checker.item_reader(&reader, language)));
+        let batcher = self.object_member(fields, "ItemBatcher").map(|batcher| {
             self.below(&Step::Member("ItemBatcher"), |checker| {
                 checker.only(&batcher, fields::ITEM_BATCHER, language);
-                checker.payload(&batcher, "BatchInput", language);
-                checker.number(&batcher, "MaxItemsPerBatch", number_limits::NONE, language);
-                checker.number(&batcher, "MaxInputBytesPerBatch", number_limits::MAX_BATCH_BYTES, language);
-            });
+                ItemBatcher {
+                    batch_input: checker.payload(&batcher, "BatchInput", language),
+                    max_items: checker.number(&batcher, "MaxItemsPerBatch", number_limits::NONE, language),
+                    max_bytes: checker.number(
+                        &batcher,
+                        "MaxInputBytesPerBatch",
+                        number_limits::MAX_BATCH_BYTES,
+                        language,
+                    ),
+                }
+            })
+        });
+        let writer = self.object_member(fields, "ResultWriter");
+        if let Some(writer) = &writer {
+            self.below(&Step::Member("ResultWriter"), |checker| checker.result_writer(writer, language));
         }
-        if let Some(writer) = self.object_member(fields, "ResultWriter") {
-            self.below(&Step::Member("ResultWriter"), |checker| checker.result_writer(&writer, language));
-        }
-        Value::Object(given().map(|(name, node)| (name.to_owned(), node.to_value())).collect())
+        let exports = writer.is_some_and(|writer| writer.has("Resource"));
+        let run = MapRunFields { reader, batcher, exports, tolerated_failure_count, tolerated_failure_percentage };
+        (Value::Object(given().map(|(name, node)| (name.to_owned(), node.to_value())).collect()), run)
     }
 
     /// A number with its `…Path` form, which may start at the input or at a variable.
-    fn number(&mut self, fields: &Fields<'t>, name: &str, max: u64, language: QueryLanguage) {
+    fn number(
+        &mut self,
+        fields: &Fields<'t>,
+        name: &str,
+        max: u64,
+        language: QueryLanguage,
+    ) -> Option<NumberField<u64>> {
         let path = format!("{name}Path");
-        let _: Option<NumberField<u64>> =
-            self.number_field(fields, name, Some((&path, Roots::InputAndVariables)), 0..=max, language);
+        self.number_field(fields, name, Some((&path, Roots::InputAndVariables)), 0..=max, language)
     }
 
-    fn tolerated_percentage(&mut self, fields: &Fields<'t>, language: QueryLanguage) {
+    fn tolerated_percentage(&mut self, fields: &Fields<'t>, language: QueryLanguage) -> Option<NumberField<f64>> {
         let (name, path) = ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath");
         self.at_most_one(fields, &[name, path]);
-        self.reference_path(fields, path, Roots::InputAndVariables);
-        if language == QueryLanguage::JsonPath || self.marked(fields, name).is_none() {
-            self.float(fields, name, 0.0, 100.0);
-        }
+        let referred = self.reference_path(fields, path, Roots::InputAndVariables);
+        let marked = if language == QueryLanguage::Jsonata { self.marked(fields, name) } else { None };
+        let own = match marked {
+            Some(expression) => expression.map(NumberField::Jsonata),
+            None => self.float(fields, name, 0.0, 100.0).map(NumberField::Literal),
+        };
+        referred.map(NumberField::Path).or(own)
     }
 
     /// A payload template, or JSON with expressions.
-    fn payload(&mut self, fields: &Fields<'t>, name: &str, language: QueryLanguage) {
+    fn payload(&mut self, fields: &Fields<'t>, name: &str, language: QueryLanguage) -> Option<PayloadField> {
         match language {
-            QueryLanguage::JsonPath => {
-                self.template(fields, name);
-            }
-            QueryLanguage::Jsonata => {
-                self.jsonata(fields, name, Members::INPUT);
-            }
+            QueryLanguage::JsonPath => self.template(fields, name).map(PayloadField::JsonPath),
+            QueryLanguage::Jsonata => self.jsonata(fields, name, Members::INPUT).map(PayloadField::Jsonata),
         }
     }
 
-    fn item_reader(&mut self, reader: &Fields<'t>, language: QueryLanguage) {
+    fn item_reader(&mut self, reader: &Fields<'t>, language: QueryLanguage) -> ItemReader {
         self.only(reader, fields::ITEM_READER, language);
         self.required(reader, &["Resource"]);
         self.s3_resource(reader, &["getObject", "listObjectsV2"]);
         self.payload(reader, "Parameters", QueryLanguage::JsonPath);
         self.payload(reader, "Arguments", QueryLanguage::Jsonata);
-        let Some(config) = self.object_member(reader, "ReaderConfig") else { return };
+        let Some(config) = self.object_member(reader, "ReaderConfig") else { return ItemReader::default() };
         self.below(&Step::Member("ReaderConfig"), |checker| {
             checker.only(&config, fields::READER_CONFIG, language);
             let input_type = checker.one_of(&config, "InputType", &["CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"]);
@@ -108,13 +130,29 @@ impl<'t> Checker<'t> {
             if headers == Some("GIVEN") {
                 checker.required(&config, &["CSVHeaders"]);
             }
-            checker.array(&config, "CSVHeaders");
-            checker.one_of(&config, "CSVDelimiter", &["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"]);
+            let names = checker.array(&config, "CSVHeaders").unwrap_or_default();
+            let names = || names.iter().filter_map(Node::as_str).map(Arc::from).collect();
+            let delimiters = ["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"];
+            let csv_delimiter = checker
+                .one_of(&config, "CSVDelimiter", &delimiters)
+                .and_then(|name| delimiters.iter().position(|known| *known == name))
+                .map(|place| [',', '|', ';', ' ', '\t'][place]);
             checker.one_of(&config, "ManifestType", &["S3_INVENTORY", "ATHENA_DATA"]);
             checker.one_of(&config, "Transformation", &["NONE", "LOAD_AND_FLATTEN"]);
-            checker.string(&config, "ItemsPointer");
-            checker.number(&config, "MaxItems", number_limits::MAX_ITEMS, language);
-        });
+            ItemReader {
+                input_type: input_type.map(|name| match name {
+                    "CSV" => InputType::Csv,
+                    "JSONL" => InputType::JsonLines,
+                    "MANIFEST" => InputType::Manifest,
+                    "PARQUET" => InputType::Parquet,
+                    _ => InputType::Json,
+                }),
+                csv_headers: (headers == Some("GIVEN")).then(names),
+                csv_delimiter,
+                items_pointer: checker.string(&config, "ItemsPointer").map(Arc::from),
+                max_items: checker.number(&config, "MaxItems", number_limits::MAX_ITEMS, language),
+            }
+        })
     }
 
     fn result_writer(&mut self, writer: &Fields<'t>, language: QueryLanguage) {

@@ -71,6 +71,10 @@ impl<'t> Checker<'t> {
         let target = self.numbering.flows[self.walk.flow.0 as usize].states.get(text).copied();
         if let Some(target) = target {
             self.walk.edges.push((self.walk.from, target));
+        } else if let Some(elsewhere) = self.elsewhere.as_mut().filter(|_| self.walk.flow == FlowId(0)) {
+            let next = self.numbering.states + elsewhere.len();
+            let number = *elsewhere.entry(text).or_insert(next);
+            return Some(StateId(u32::try_from(number).expect("fewer states than bytes of text")));
         } else {
             let node = fields.get(name).unwrap_or(fields.node);
             self.graph_error(format!("Missing 'Next' target: {text}"), name, node);
@@ -91,7 +95,8 @@ impl<'t> Checker<'t> {
 
     /// Judges a flow after all its states were read: a terminal state, and every state reachable.
     pub(super) fn graph(&mut self, fields: &Fields<'t>, start: Option<StateId>) {
-        if self.walk.unclear {
+        // A state that stands alone ends nothing, and what leads to it is elsewhere.
+        if self.walk.unclear || (self.elsewhere.is_some() && self.walk.flow == FlowId(0)) {
             return;
         }
         if !self.walk.terminal {

@@ -34,7 +34,7 @@ impl<'t> Checker<'t> {
         let path = Some(("MaxConcurrencyPath", Roots::InputAndVariables));
         let range = 0..=number_limits::NONE;
         let max_concurrency = self.number_field(fields, "MaxConcurrency", path, range, context.language);
-        let distributed = self.distributed(fields, mode, context.language);
+        let (distributed, run) = self.distributed(fields, mode, context.language);
         let (retry, catch) = self.error_handling(fields, context.language);
         let transition = self.transition(fields)?;
         Some(Map {
@@ -46,6 +46,7 @@ impl<'t> Checker<'t> {
             item_selector_jsonata,
             max_concurrency,
             distributed,
+            run,
             retry,
             catch,
             transition,

@@ -16,12 +16,15 @@ mod retry;
 mod state;
 mod task;
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::definition::{Flow, FlowId, QueryLanguage, State, StateId};
 use crate::diagnostic::{Code, Diagnostic, Severity};
-use crate::json::Node;
-use crate::{Options, Parsed, Unsupported};
+use crate::json::{Member, Node, NodeValue};
+use crate::{LONE_STATE, Options, Parsed, Unsupported};
 
 use fields::Fields;
 use graph::Walk;
@@ -58,34 +61,58 @@ pub(crate) struct Checker<'t> {
     walk: Walk,
     /// Flows whose variables the current flow can read, the current one last.
     scope: Vec<FlowId>,
+    /// Of a state that stands alone: the states that it leads to, with their numbers.
+    elsewhere: Option<HashMap<&'t str, usize>>,
 }
 
 /// Checks a whole definition.
 pub(crate) fn definition(root: &Node, options: &Options) -> Parsed {
-    let numbering = Numbering::new(root);
-    let mut checker = Checker {
-        options,
-        machine_language: QueryLanguage::JsonPath,
-        states: (0..numbering.states).map(|_| None).collect(),
-        flows: (0..numbering.flows.len()).map(|_| None).collect(),
-        numbering,
-        diagnostics: Vec::new(),
-        graph_diagnostics: Vec::new(),
-        unsupported: Vec::new(),
-        bytes: 0,
-        failed: false,
-        location: String::new(),
-        state_location: 0,
-        state_names: HashSet::new(),
-        labels: HashSet::new(),
-        walk: Walk::new(FlowId(0)),
-        scope: Vec::new(),
-    };
+    let mut checker = Checker::new(root, options);
     let timeout_seconds = checker.machine(root);
     checker.finish(timeout_seconds)
 }
 
+/// Checks a state that stands alone, as the only one of a machine, and gives the names of the states that it leads to.
+pub(crate) fn lone_state(state: Node, options: &Options) -> (Parsed, Vec<Arc<str>>) {
+    let (start, end) = (state.start, state.end);
+    let place = |value: NodeValue| Node { value, start, end };
+    let member = |key: &str, value: Node| Member { key: key.to_owned(), start, end, value };
+    let states = place(NodeValue::Object(vec![member(LONE_STATE, state)]));
+    let start_at = place(NodeValue::String(LONE_STATE.to_owned()));
+    let root = place(NodeValue::Object(vec![member("StartAt", start_at), member("States", states)]));
+    let mut checker = Checker::new(&root, options);
+    checker.elsewhere = Some(HashMap::new());
+    let timeout_seconds = checker.machine(&root);
+    let mut elsewhere: Vec<_> = checker.elsewhere.take().unwrap_or_default().into_iter().collect();
+    elsewhere.sort_unstable_by_key(|(_, number)| *number);
+    let elsewhere = elsewhere.into_iter().map(|(name, _)| name.into()).collect();
+    (checker.finish(timeout_seconds), elsewhere)
+}
+
 impl<'t> Checker<'t> {
+    fn new(root: &'t Node, options: &'t Options) -> Self {
+        let numbering = Numbering::new(root);
+        Checker {
+            options,
+            machine_language: QueryLanguage::JsonPath,
+            states: (0..numbering.states).map(|_| None).collect(),
+            flows: (0..numbering.flows.len()).map(|_| None).collect(),
+            numbering,
+            diagnostics: Vec::new(),
+            graph_diagnostics: Vec::new(),
+            unsupported: Vec::new(),
+            bytes: 0,
+            failed: false,
+            location: String::new(),
+            state_location: 0,
+            state_names: HashSet::new(),
+            labels: HashSet::new(),
+            walk: Walk::new(FlowId(0)),
+            scope: Vec::new(),
+            elsewhere: None,
+        }
+    }
+
     fn finish(mut self, timeout_seconds: Option<u64>) -> Parsed {
         // Stable: within a flow the order of discovery stays.
         self.graph_diagnostics.sort_by_key(|(flow, _)| *flow);

@@ -47,7 +47,8 @@ impl Turn<'_> {
         choice: &'c Choice,
     ) -> Result<(Data, StateId, Option<&'c Template>), Raised> {
         let environment = self.environment(id);
-        let input = data_flow::input(&state.data, &self.visit(id).input, &environment)
+        let input = self
+            .input(state, &self.visit(id).input, &environment)
             .map_err(|error| self.evaluation_failed(id, &error))?;
         let scope = Scope { input: input.value(), environment: &environment };
         for rule in &choice.rules {

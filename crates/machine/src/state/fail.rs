@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use stepwright_asl::{Fail, TextField};
+use stepwright_asl::{Fail, QueryLanguage, State, TextField};
 use stepwright_querylang::{Scope, jsonata::JsonType};
 
 use crate::{
@@ -14,7 +14,11 @@ use crate::{
 };
 
 impl Turn<'_> {
-    pub(crate) fn begin_fail(&mut self, id: FrameId, fail: &Fail) -> Result<Run, Raised> {
+    pub(crate) fn begin_fail(&mut self, id: FrameId, state: &State, fail: &Fail) -> Result<Run, Raised> {
+        if state.query_language == QueryLanguage::JsonPath {
+            // A Fail state has no InputPath; its input is shown as that of the others (recorded).
+            self.note(|noted| noted.after_input_path = Some(Arc::clone(self.visit(id).input.text())));
+        }
         let error = self.fail_text(id, fail.error.as_ref(), "ErrorPath")?;
         let cause = self.fail_text(id, fail.cause.as_ref(), "CausePath")?;
         Err(Raised::reported(Class::Other, Failure { error, cause }))

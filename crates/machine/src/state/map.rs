@@ -25,17 +25,36 @@ impl Turn<'_> {
         let input = data_flow::input(&state.data, &raw, &environment);
         drop(environment);
         let input = input.map_err(|error| self.evaluation_failed(id, &error))?;
+        if state.query_language == QueryLanguage::JsonPath {
+            self.note(|noted| noted.after_input_path = Some(input.text()));
+        }
         let max_concurrency = self.max_concurrency(id, map, input.value())?;
+        if let (Some(reader), Some(_)) = (&map.run.reader, self.inspector) {
+            let items = self.read_items(id, reader, input.value())?;
+            let items = items.map(|items| self.intern(items.into_payload()));
+            let input = self.intern(input.into_payload());
+            return self.inspect_map(id, map, &input, items);
+        }
         let items = match state.query_language {
-            QueryLanguage::JsonPath => self.items(id, map, &input)?,
-            QueryLanguage::Jsonata => self.items_jsonata(id, map, &raw)?,
+            QueryLanguage::JsonPath => self.items(id, map, &input),
+            QueryLanguage::Jsonata => self.items_jsonata(id, map, &raw),
         };
+        let items = items.inspect_err(|_| {
+            // As recorded: where there is nothing to run, it does not matter how much of it is run at once.
+            self.note(|noted| noted.map.max_concurrency = None);
+        })?;
+        if state.query_language == QueryLanguage::JsonPath {
+            self.note_items(map.items_path.as_ref(), &input, &items);
+        }
         // Not limited with paths: what was selected from a payload is no larger than it, and shaping is refused at exit.
         let input = self.intern(input.into_payload());
         let items = match state.query_language {
             QueryLanguage::JsonPath => self.intern(items.into_payload()),
             QueryLanguage::Jsonata => self.limited(id, items)?,
         };
+        if self.inspector.is_some() {
+            return self.inspect_map(id, map, &input, Some(items));
+        }
         let length = items.value().as_array().map_or(0, Vec::len);
         let length = u32::try_from(length).expect("a payload holds fewer items");
         Ok((|| {
@@ -82,7 +101,7 @@ impl Turn<'_> {
         }
     }
 
-    fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
+    pub(crate) fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
         let Work::Map(open) = &self.visit(id).work else { unreachable!("the state runs iterations") };
         let item = &open.items.value()[index as usize];
         let environment = self.environment(id).with_item(index, item);
@@ -185,6 +204,7 @@ impl Turn<'_> {
                 u64::try_from(number).map_err(|_| self.runtime_error(id, "MaxConcurrency cannot be negative."))?
             }
         };
+        self.note(|noted| noted.map.max_concurrency = Some(wanted));
         let bounded = match (wanted, limit) {
             (0, limit) => limit,
             (wanted, 0) => wanted,
@@ -216,8 +236,11 @@ impl Turn<'_> {
     }
 
     fn items(&self, id: FrameId, map: &Map, input: &Data) -> Result<Data, Raised> {
-        let not_an_array =
-            |path: &str| self.runtime_error(id, &format!("Reference path \"{path}\" must point to array."));
+        let not_an_array = |path: &str| {
+            // As recorded: under test, a path into the context object is shown without its first `$`.
+            let path = if self.inspector.is_some() && path.starts_with("$$") { &path[1..] } else { path };
+            self.runtime_error(id, &format!("Reference path \"{path}\" must point to array."))
+        };
         let Some(path) = &map.items_path else {
             return if input.value().is_array() { Ok(input.clone()) } else { Err(not_an_array("$")) };
         };

@@ -20,13 +20,17 @@ impl Turn<'_> {
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
         let effective = match state.query_language {
-            QueryLanguage::JsonPath => data_flow::effective_input(&state.data, &raw, &environment)
+            QueryLanguage::JsonPath => data_flow::input(&state.data, &raw, &environment)
+                .and_then(|selected| data_flow::parameters(&state.data, selected, &environment))
                 .map_err(|error| self.evaluation_failed(id, &error)),
             QueryLanguage::Jsonata => self.arguments(id, &state.jsonata, &raw, &environment),
         };
         drop(environment);
         let effective = effective?;
         let input = self.limited(id, effective)?;
+        if self.inspector.is_some() {
+            return Ok(self.hand_over_container(id));
+        }
         Ok((|| {
             let started = self.chain(id, EventKind::ParallelStateStarted)?;
             let length = u32::try_from(parallel.branches.len()).expect("a definition has fewer branches");

@@ -3,7 +3,7 @@
 use stepwright_asl::{Pass, QueryLanguage, State};
 
 use crate::{
-    data_flow::{self, Data},
+    data_flow::Data,
     error_handling::Raised,
     id::FrameId,
     jsonata::Come,
@@ -17,10 +17,21 @@ impl Turn<'_> {
         }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
-        let effective = data_flow::effective_input(&state.data, &raw, &environment);
+        let effective = self.effective_input(state, &raw, &environment);
         drop(environment);
         let effective = effective.map_err(|error| self.evaluation_failed(id, &error))?;
-        let result = pass.result.clone().map_or(effective, Data::New);
+        let result = match &pass.result {
+            None => effective,
+            Some(result) => {
+                let result = Data::New(result.clone());
+                // As recorded: nothing becomes of the input, so it is not shown.
+                self.note(|noted| {
+                    (noted.after_input_path, noted.after_parameters) = (None, None);
+                    noted.result = Some(result.text());
+                });
+                result
+            }
+        };
         self.finish(id, state, result, pass.transition)
     }
 }

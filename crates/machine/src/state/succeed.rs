@@ -17,7 +17,8 @@ impl Turn<'_> {
         }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
-        let output = data_flow::input(&state.data, &raw, &environment)
+        let output = self
+            .input(state, &raw, &environment)
             .and_then(|input| data_flow::output_path(&state.data, input, &environment));
         drop(environment);
         let output = output.map_err(|error| self.evaluation_failed(id, &error))?;

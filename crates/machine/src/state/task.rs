@@ -8,7 +8,7 @@ use stepwright_querylang::{EvaluationError, Scope};
 
 use super::refer;
 use crate::{
-    data_flow::{self, Data},
+    data_flow::Data,
     effects::{Command, ScheduleTask, TimerKind},
     error_handling::{Class, Raised, too_large},
     frame::{EarlyAnswer, OpenTask, Position, TaskStage, Work},
@@ -46,7 +46,10 @@ impl<'a> Turn<'a> {
             environment = environment.with_task(number);
         }
         let failed = |error: EvaluationError| self.evaluation_failed(id, &error);
-        let base = data_flow::input(&state.data, &raw, &environment).map_err(failed)?;
+        let base = match state.query_language {
+            QueryLanguage::JsonPath => self.input(state, &raw, &environment).map_err(failed)?,
+            QueryLanguage::Jsonata => Data::Same(raw.clone()),
+        };
         let timeout_seconds = self.seconds(id, task.timeout_seconds.as_ref(), base.value(), "TimeoutSeconds")?;
         let heartbeat_seconds = self.seconds(id, task.heartbeat_seconds.as_ref(), base.value(), "HeartbeatSeconds")?;
         let role_arn = match &task.credentials {
@@ -63,7 +66,7 @@ impl<'a> Turn<'a> {
             }
         };
         let effective = match state.query_language {
-            QueryLanguage::JsonPath => data_flow::effective_input(&state.data, &raw, &environment).map_err(failed)?,
+            QueryLanguage::JsonPath => self.effective_input(state, &raw, &environment).map_err(failed)?,
             QueryLanguage::Jsonata => self.arguments(id, &state.jsonata, &raw, &environment)?,
         };
         let sent = match &task.resource {
@@ -300,8 +303,17 @@ impl<'a> Turn<'a> {
         };
         self.chain(id, kind)?;
         self.release(id);
+        self.note(|noted| noted.result = Some(Arc::clone(output.text())));
         let finished = self.finish(id, state, Data::Same(output), task_of(state).transition);
         self.settle(id, finished)
+    }
+
+    /// The end of a task under test, however it would have been answered.
+    pub(crate) fn answer_task(&mut self, id: FrameId, output: Payload) -> Run {
+        let open = self.open_task_mut(id);
+        open.stage = TaskStage::Submitted;
+        let task = open.task;
+        self.task_succeeded(task, output)
     }
 
     pub(crate) fn task_failed(&mut self, task: TaskId, failure: Failure) -> Run {

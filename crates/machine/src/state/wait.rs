@@ -37,7 +37,7 @@ impl Turn<'_> {
         }
         let raw = self.visit(id).input.clone();
         let environment = self.environment(id);
-        let shaped = data_flow::input(&state.data, &raw, &environment).and_then(|input| {
+        let shaped = self.input(state, &raw, &environment).and_then(|input| {
             let assigned = data_flow::assign(state.data.assign.as_ref(), input.value(), &environment)?;
             Ok((data_flow::output_path(&state.data, input, &environment)?, assigned))
         });
@@ -68,7 +68,8 @@ impl Turn<'_> {
             }
         };
         let environment = self.environment(id);
-        let input = data_flow::input(&state.data, &self.visit(id).input, &environment)
+        let input = self
+            .input(state, &self.visit(id).input, &environment)
             .map_err(|error| self.evaluation_failed(id, &error))?;
         let found = refer(path, input.value(), &environment).ok();
         let text = path.text();

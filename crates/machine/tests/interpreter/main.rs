@@ -4,6 +4,7 @@ mod behaviour;
 mod callbacks;
 mod histories;
 mod hostile;
+mod inspect;
 mod jsonata;
 mod long_turns;
 mod random;

@@ -4,6 +4,7 @@
 //! setting, its value, where that came from, and the rule.
 
 mod file;
+mod quotas;
 mod settings;
 mod telling;
 
@@ -113,7 +114,8 @@ pub fn resolve(
     for (setting, text) in flags {
         (setting.set)(&mut settings, text).map_err(|rule| refused(&format!("--{}", setting.flag()), text, &rule))?;
     }
-    let warnings = environment.iter().filter_map(|(name, _)| unknown_variable(name)).collect();
+    let mut warnings: Vec<String> = environment.iter().filter_map(|(name, _)| unknown_variable(name)).collect();
+    warnings.extend(quotas::apply_parity(&mut settings));
     Ok(Configuration { settings, file, warnings })
 }
 

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::telling::{self, Telling};
+use super::{
+    quotas,
+    telling::{self, Telling},
+};
 
 /// When a request counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,14 @@ pub struct Settings {
     pub evaluation_steps: u64,
     /// Bytes that one JSONata expression may allocate in all.
     pub evaluation_bytes: u64,
+    /// Open executions of an account in a region at most. 0: no limit.
+    pub open_executions: u64,
+    /// How long an execution may be open, in days. 0: no limit.
+    pub open_days: u32,
+    /// Whether AWS's quotas are rehearsed.
+    pub aws_quotas: bool,
+    /// Whether every limit is AWS's.
+    pub aws_parity: bool,
     /// What becomes of a call whose answer a crash lost.
     pub on_lost: OnLost,
     /// Calls of services under way at once.
@@ -153,6 +164,10 @@ impl Default for Settings {
             inline_map_concurrency: 40,
             evaluation_steps: 10_000_000,
             evaluation_bytes: 256 * 1024 * 1024,
+            open_executions: 0,
+            open_days: 365,
+            aws_quotas: false,
+            aws_parity: false,
             on_lost: OnLost::Fail,
             task_concurrency: 256,
             express_executions: 10_000,
@@ -372,6 +387,10 @@ pub static SETTINGS: &[Setting] = &[
             Ok(())
         },
     },
+    quotas::OPEN_EXECUTIONS,
+    quotas::OPEN_DAYS,
+    quotas::AWS_QUOTAS,
+    quotas::AWS_PARITY,
     Setting {
         key: "tasks.on_lost",
         kind: Kind::Text,

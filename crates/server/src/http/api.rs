@@ -1,6 +1,11 @@
 //! A call of the API: from HTTP to the operation and back. What an operation does is not decided here.
 
-use std::{future::poll_fn, pin::pin, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -21,6 +26,13 @@ use crate::{
 const LONG_POLL: &str = "AWSStepFunctions.GetActivityTask";
 /// The target of the operation that waits for what it began. The engine bounds how many there are.
 const SYNCHRONOUS: &str = "AWSStepFunctions.StartSyncExecution";
+
+/// The target of the one that works as long as its state does.
+const TEST: &str = "AWSStepFunctions.TestState";
+
+/// How long it goes on for a client that has closed its end. Most have gone away then; a few only have nothing more to
+/// say, and still read.
+const AFTER_CLOSE: Duration = Duration::from_secs(5);
 
 pub(super) async fn serve(
     front: &Front,
@@ -55,11 +67,13 @@ pub(super) async fn serve(
     let answer = if long_poll {
         drop(head);
         poll(&outbox, Box::pin(dispatch(&call, &context, LONG_POLL, &body))).await
+    } else if target == TEST {
+        outlast(&outbox, Box::pin(dispatch(&call, &context, TEST, &body))).await
     } else {
         Some(dispatch(&call, &context, target, &body).await)
     };
     let Some(answer) = answer else {
-        tracing::debug!(request_id, "the worker went away while it waited for a task");
+        tracing::debug!(request_id, "the client went away while it waited for its answer");
         return respond(200, ReplyBody::new("{}"));
     };
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -105,6 +119,18 @@ async fn poll<T>(outbox: &Outbox, answer: impl Future<Output = T>) -> Option<T> 
         closed.as_mut().poll(cx).map(|()| None)
     })
     .await
+}
+
+/// What who waits is answered with; nothing if they closed their end some time before.
+async fn outlast<T>(outbox: &Outbox, answer: impl Future<Output = T>) -> Option<T> {
+    let left = async {
+        outbox.peer_closed().await;
+        tokio::time::sleep(AFTER_CLOSE).await;
+    };
+    tokio::select! {
+        answer = answer => Some(answer),
+        () = left => None,
+    }
 }
 
 /// An error answer.

@@ -56,7 +56,7 @@ pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput
     })
 }
 
-fn check_input(text: &str) -> Result<(), ApiError> {
+pub(super) fn check_input(text: &str) -> Result<(), ApiError> {
     let invalid = |detail: &str| {
         ApiError::new(ErrorCode::InvalidExecutionInput, format!("Invalid State Machine Execution Input: '{detail}'"))
     };

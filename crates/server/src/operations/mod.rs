@@ -7,39 +7,21 @@ mod activities;
 mod configuration;
 mod executions;
 mod express;
+mod map_runs;
 mod state_machines;
 mod tags;
 mod tasks;
+mod test_state;
 mod versions;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use stepwright_api::{
-    ApiError, Operations, RequestContext,
-    types::{
-        CreateActivityInput, CreateActivityOutput, CreateStateMachineAliasInput, CreateStateMachineAliasOutput,
-        CreateStateMachineInput, CreateStateMachineOutput, DeleteActivityInput, DeleteActivityOutput,
-        DeleteStateMachineAliasInput, DeleteStateMachineAliasOutput, DeleteStateMachineInput, DeleteStateMachineOutput,
-        DeleteStateMachineVersionInput, DeleteStateMachineVersionOutput, DescribeActivityInput, DescribeActivityOutput,
-        DescribeExecutionInput, DescribeExecutionOutput, DescribeStateMachineAliasInput,
-        DescribeStateMachineAliasOutput, DescribeStateMachineForExecutionInput, DescribeStateMachineForExecutionOutput,
-        DescribeStateMachineInput, DescribeStateMachineOutput, GetActivityTaskInput, GetActivityTaskOutput,
-        GetExecutionHistoryInput, GetExecutionHistoryOutput, ListActivitiesInput, ListActivitiesOutput,
-        ListExecutionsInput, ListExecutionsOutput, ListStateMachineAliasesInput, ListStateMachineAliasesOutput,
-        ListStateMachineVersionsInput, ListStateMachineVersionsOutput, ListStateMachinesInput, ListStateMachinesOutput,
-        ListTagsForResourceInput, ListTagsForResourceOutput, PublishStateMachineVersionInput,
-        PublishStateMachineVersionOutput, RedriveExecutionInput, RedriveExecutionOutput, SendTaskFailureInput,
-        SendTaskFailureOutput, SendTaskHeartbeatInput, SendTaskHeartbeatOutput, SendTaskSuccessInput,
-        SendTaskSuccessOutput, StartExecutionInput, StartExecutionOutput, StartSyncExecutionInput,
-        StartSyncExecutionOutput, StopExecutionInput, StopExecutionOutput, TagResourceInput, TagResourceOutput,
-        UntagResourceInput, UntagResourceOutput, UpdateStateMachineAliasInput, UpdateStateMachineAliasOutput,
-        UpdateStateMachineInput, UpdateStateMachineOutput, ValidateStateMachineDefinitionInput,
-        ValidateStateMachineDefinitionOutput, ValidationExceptionReason,
-    },
-};
+use stepwright_api::{ApiError, Operations, RequestContext, types::*};
 use stepwright_engine::{Delivery, Engine, PageRequest, Scope};
 
 pub(crate) use self::versions::INITIAL;
+pub(crate) use test_state::Tests;
+
 use crate::{errors::validation, service::Service};
 
 /// One request, while it is served.
@@ -92,6 +74,7 @@ macro_rules! operations {
         impl Operations for Call<'_> {
             $($(
                 async fn $operation(&self, context: &RequestContext, input: $input) -> Result<$output, ApiError> {
+                    self.service.throttle(context, stringify!($operation))?;
                     // Boxed: a request's future would else be as large as that of the largest operation, and it is moved.
                     Box::pin($family::$operation(self, context, input)).await
                 }
@@ -127,6 +110,10 @@ operations! {
         stop_execution(StopExecutionInput) -> StopExecutionOutput,
         redrive_execution(RedriveExecutionInput) -> RedriveExecutionOutput,
         get_execution_history(GetExecutionHistoryInput) -> GetExecutionHistoryOutput;
+    map_runs:
+        describe_map_run(DescribeMapRunInput) -> DescribeMapRunOutput,
+        list_map_runs(ListMapRunsInput) -> ListMapRunsOutput,
+        update_map_run(UpdateMapRunInput) -> UpdateMapRunOutput;
     express:
         start_sync_execution(StartSyncExecutionInput) -> StartSyncExecutionOutput;
     activities:
@@ -143,4 +130,6 @@ operations! {
         tag_resource(TagResourceInput) -> TagResourceOutput,
         untag_resource(UntagResourceInput) -> UntagResourceOutput,
         list_tags_for_resource(ListTagsForResourceInput) -> ListTagsForResourceOutput;
+    test_state:
+        test_state(TestStateInput) -> TestStateOutput;
 }

@@ -9,7 +9,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use stepwright_engine::clock::{SeedSource as _, SystemSeeds};
+use stepwright_engine::{
+    LogLevel,
+    clock::{SeedSource as _, SystemSeeds},
+};
 use stepwright_integrations::sinks::{
     SinkError,
     logs::{BATCH_BYTES, BATCH_RECORDS, BATCH_SPAN_MS, CloudWatchLogs, LogGroup, LogRecord, RECORD_BYTES},
@@ -88,7 +91,10 @@ impl CloudWatch {
     /// Looks whether a machine's group is there, and makes its streams. When the service does not answer, the machine
     /// is taken all the same: its records will wait.
     pub(super) async fn check_group(&self, logging: &str, machine: &str, new: bool) -> Result<(), GroupError> {
-        let Some(group) = record::group(logging) else { return Ok(()) };
+        if record::level(logging) == LogLevel::Off {
+            return Ok(());
+        }
+        let group = record::group(logging).ok_or(GroupError::NotFound)?;
         let key = (group, Arc::from(machine));
         let look = async {
             if new {

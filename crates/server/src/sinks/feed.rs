@@ -36,12 +36,32 @@ struct Trouble {
     said: Instant,
 }
 
+/// Something that is told of once a minute at most, with how often it was.
+#[derive(Default)]
+struct Sparing(Mutex<(u64, Option<Instant>)>);
+
+impl Sparing {
+    /// Counts one; how many there were since it was told of last, if it is to be told of.
+    fn count(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (count, said) = &mut *state;
+        *count += 1;
+        if said.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+            return None;
+        }
+        *said = Some(Instant::now());
+        Some(std::mem::take(count))
+    }
+}
+
 /// One sink, and how it does.
 pub(super) struct Feed {
     pub(super) channel: Channel,
     pub(super) name: String,
     sink: Sink,
     retried: AtomicU64,
+    lost: Sparing,
+    refused: Sparing,
     trouble: Mutex<Option<Trouble>>,
 }
 
@@ -61,7 +81,15 @@ enum Round {
 
 impl Feed {
     pub(super) fn new(channel: Channel, name: String, sink: Sink) -> Self {
-        Self { channel, name, sink, retried: AtomicU64::new(0), trouble: Mutex::default() }
+        Self {
+            channel,
+            name,
+            sink,
+            retried: AtomicU64::new(0),
+            lost: Sparing::default(),
+            refused: Sparing::default(),
+            trouble: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
@@ -103,6 +131,8 @@ impl Feed {
             let wanted = |notice: &Notice| held.get(&notice.execution()).is_none_or(|held| held.until <= now);
             let notices = engine.waiting_notices(self.channel, self.sink.at_once(), &wanted);
             if notices.is_empty() {
+                // Whoever need not be held any more has nothing that waits, for it was dropped.
+                held.retain(|_, held| held.until > now);
                 let next = held.values().map(|held| held.until).min();
                 let something = async {
                     tokio::select! {
@@ -157,7 +187,14 @@ impl Feed {
                     delivered.push(notice.sequence());
                 }
                 Outcome::Lost(why) => {
-                    tracing::warn!(sink = self.name, reason = why, "the sink will not take a turn; it is dropped");
+                    if let Some(turns) = self.lost.count() {
+                        tracing::warn!(
+                            sink = self.name,
+                            turns,
+                            reason = why,
+                            "the sink takes some turns never; they are dropped"
+                        );
+                    }
                     lost.push(notice.sequence());
                 }
                 Outcome::Again(why) => {
@@ -181,12 +218,15 @@ impl Feed {
             let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_HOLD);
             held.insert(execution, Held { tries, until: Instant::now() + pause });
         }
-        tracing::warn!(
-            sink = self.name,
-            reason,
-            executions = held.len(),
-            "the sink does not take events of some executions yet"
-        );
+        if self.refused.count().is_some() {
+            let executions = held.len();
+            tracing::warn!(
+                sink = self.name,
+                reason,
+                executions,
+                "the sink does not take events of some executions yet"
+            );
+        }
         Round::Fine
     }
 

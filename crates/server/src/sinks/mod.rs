@@ -222,11 +222,8 @@ impl Sinks {
     /// Lets the store forget what was told, which must not be lost any more.
     async fn forget(&self, engine: &Engine) -> Result<(), String> {
         let settled = engine.take_settled_notices();
-        if let Some(LogSink::Lines(lines)) = &self.logs
-            && let Err(error) = lines.sync().await
-        {
-            engine.keep_settled_notices(settled);
-            return Err(error.to_string());
+        if let Some(LogSink::Lines(lines)) = &self.logs {
+            lines.sync().await.map_err(|error| error.to_string())?;
         }
         engine.forget_notices(settled).await.map_err(|error| error.to_string())
     }

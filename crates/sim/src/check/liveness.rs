@@ -13,9 +13,9 @@ pub(crate) fn closed(model: &Model, steps: u64) -> Checked {
     })
 }
 
-/// Rows that only open executions have.
+/// Rows that only open executions have, and those that nobody is yet to be told of.
 pub(crate) fn nothing_left(rows: &Rows) -> Checked {
-    for table in [Table::Head, Table::Timer, Table::Task, Table::Quarantine, Table::Outbox] {
+    for table in [Table::Head, Table::Timer, Table::Task, Table::Quarantine, Table::Outbox, Table::Notice] {
         if let Some((key, value)) = rows.all(table).next() {
             return Err(Complaint::new(
                 "liveness",

@@ -13,6 +13,7 @@ pub(crate) mod tasks;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;
+pub(crate) mod told;
 pub(crate) mod turns;
 
 use std::fmt;

@@ -316,7 +316,7 @@ fn history(ledger: &Ledger, call: &Call, arn: &str, page: &HistoryPage) -> Check
 }
 
 /// The texts of an event's payloads.
-fn texts(kind: &EventKind) -> Vec<Option<&Arc<str>>> {
+pub(crate) fn texts(kind: &EventKind) -> Vec<Option<&Arc<str>>> {
     match kind {
         EventKind::ExecutionStarted { input }
         | EventKind::StateEntered { input, .. }

@@ -1,5 +1,10 @@
 //! What can happen in a step of a world, and how the dice choose among it.
 
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use stepwright_engine::TaskOutcome;
 use stepwright_machine::{Millis, Status};
 use stepwright_store::{
@@ -9,6 +14,7 @@ use stepwright_store::{
 
 use super::{BEGINNING, Step, World};
 use crate::{
+    check::told,
     client::Call,
     fault::Fault,
     ledger::Ledger,
@@ -65,7 +71,7 @@ impl World {
             option(14, 10);
         }
         option(if process.stepper.lane_waiting() > 0 { 6 } else { 0 }, 19);
-        option(if process.stepper.express_waiting() > 0 { 10 } else { 0 }, 20);
+        option(if process.stepper.express_waiting() > 0 { 10 } else { 0 }, 22);
         option(3, 11);
         option(if busy { 2 } else { 14 }, 12);
         let now = self.now;
@@ -80,6 +86,8 @@ impl World {
         option(if calm { 0 } else { 2 }, 16);
         option(1, 17);
         option(1, 18);
+        option(if self.tells { 4 } else { 0 }, 20);
+        option(u64::from(self.tells), 21);
         let mut roll = self.dice.roll(total);
         let chosen = options.iter().find(|(weight, _)| {
             let hit = roll < *weight;
@@ -98,7 +106,9 @@ impl World {
             16 => self.disturb(),
             17 => self.read(),
             19 => self.run_lane(),
-            20 => self.run_express(),
+            20 => self.tell(),
+            21 => self.forget(),
+            22 => self.run_express(),
             _ => self.maintain(),
         }?;
         // Shards, the lane and timers talk to nobody but the committer and each other.
@@ -456,6 +466,47 @@ impl World {
             _ => return Ok(()),
         };
         self.process.as_mut().expect("it runs").call(call);
+        Ok(())
+    }
+
+    /// A sink is told what waits for it. It may take nothing, and whoever told it may not hear that it took something.
+    pub(super) fn tell(&mut self) -> Step {
+        let calm = self.calm_since.is_some();
+        let channel = *self.dice.pick(&[told::LOG, told::STATUS]);
+        let at_most = self.dice.between(1, 8) as usize;
+        let (takes, hears) = (calm || !self.dice.one_in(4), calm || !self.dice.one_in(4));
+        let engine = self.process.as_ref().expect("it runs").engine.clone();
+        let notices = engine.waiting_notices(channel, at_most, &|_| true);
+        if notices.is_empty() {
+            return Ok(());
+        }
+        // Without threads, reads are done at once.
+        let reading = pin!(engine.read_notices(channel, notices));
+        let Poll::Ready(Ok(turns)) = reading.poll(&mut Context::from_waker(Waker::noop())) else { return Ok(()) };
+        let count = turns.len();
+        {
+            let mut ledger = self.setup.ledger.lock();
+            for turn in &turns {
+                told::Book::offered(&ledger.models, channel, turn)?;
+                if takes {
+                    ledger.told.taken(channel, turn)?;
+                }
+            }
+        }
+        if takes && hears {
+            let sequences: Vec<u64> = turns.iter().map(|turn| turn.notice.sequence()).collect();
+            engine.settle_notices(channel, &sequences, true);
+        }
+        trace!(self, "channel {channel} is told of {count} turns, takes them: {takes}, is heard: {hears}");
+        Ok(())
+    }
+
+    /// The store may forget what was told.
+    pub(super) fn forget(&mut self) -> Step {
+        let process = self.process.as_mut().expect("it runs");
+        if !process.pending.iter().any(|pending| matches!(pending.call, Call::ForgetTold)) {
+            process.call(Call::ForgetTold);
+        }
         Ok(())
     }
 

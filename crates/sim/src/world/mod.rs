@@ -3,12 +3,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use stepwright_engine::{EngineOptions, OnLost, Scope};
+use stepwright_engine::{EngineOptions, LogLevel, OnLost, Scope};
 use stepwright_machine::{Millis, Status};
 use stepwright_store::Table;
 
 use crate::{
-    check::{Complaint, liveness, results, store, tasks::Handed},
+    check::{Complaint, liveness, results, store, tasks::Handed, told},
     client::Call,
     disk::SimDisk,
     generate,
@@ -81,6 +81,8 @@ pub(crate) struct World {
     next_fault: u64,
     room_at: u64,
     deletes: bool,
+    /// Sinks outside are told what happens.
+    tells: bool,
     /// Machines of type EXPRESS, and how many executions of them are yet to be started.
     express: Vec<Machine>,
     express_left: u64,
@@ -117,6 +119,13 @@ impl World {
         // None at all: every turn is computed in the lane, whatever is in it.
         engine.steps_at_once = *dice.pick(&[0, 20, 500, 100_000, 100_000]);
         engine.hot_executions = if dice.one_in(2) { dice.between(1, 3) as usize } else { 1_000 };
+        let tells = dice.one_in(2);
+        if tells {
+            engine.notices.log = Some(told::LOG);
+            engine.notices.status = vec![told::STATUS];
+            engine.notices.level = |_| LogLevel::All;
+            engine.notices.keep_ms = Millis::MAX;
+        }
         let concurrency = if dice.one_in(3) { dice.between(1, 3) as usize } else { 1_000 };
         let ledger = Ledger::at(BEGINNING);
         engine.event_sink = Some(ledger.express.clone());
@@ -147,6 +156,7 @@ impl World {
             options,
             next_fault: dice.roll(60),
             deletes: dice.one_in(40),
+            tells,
             express,
             express_left,
             setup,
@@ -223,8 +233,8 @@ impl World {
         }
         let ledger = self.setup.ledger.lock();
         let rows = &ledger.rows;
-        let express = rows.all(Table::Express).next();
-        express.is_none() && rows.all(Table::Head).next().is_none() && rows.all(Table::Quarantine).next().is_none()
+        let tables = [Table::Head, Table::Quarantine, Table::Notice, Table::Express];
+        tables.iter().all(|table| rows.all(*table).next().is_none())
     }
 
     fn faults(&self) -> u64 {
@@ -244,6 +254,9 @@ impl World {
         {
             let ledger = self.setup.ledger.lock();
             liveness::nothing_left(&ledger.rows)?;
+            if self.tells {
+                ledger.told.complete(&ledger.models)?;
+            }
             for (start, state) in self.workload.starts.iter().zip(&self.starts) {
                 let arn = execution_arn(&self.workload.machines[start.machine].name, &start.name);
                 let Some(model) = ledger.id_of(&arn).and_then(|id| ledger.models.get(&id)) else { continue };
