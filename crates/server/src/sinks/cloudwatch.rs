@@ -190,6 +190,9 @@ impl CloudWatch {
             let stream = match self.ready(key).await {
                 Ok(stream) => stream,
                 Err(error) if error.code() == Some("ResourceNotFoundException") => return Err(gone()),
+                Err(error) if error.code() == Some("AccessDeniedException") => {
+                    return Err(Outcome::Lost(error.to_string()));
+                }
                 Err(error) => return Err(again(&error)),
             };
             match self.logs.put(&key.0, &stream, records).await {
@@ -200,7 +203,8 @@ impl CloudWatch {
                 }
                 // The group or the stream: making the stream tells which.
                 Err(error) if error.code() == Some("ResourceNotFoundException") => self.exists(key, false),
-                Err(error) if error.code() == Some("InvalidParameterException") => {
+                // As on AWS, whose role may not write either.
+                Err(error) if matches!(error.code(), Some("InvalidParameterException" | "AccessDeniedException")) => {
                     return Err(Outcome::Lost(error.to_string()));
                 }
                 Err(error) => return Err(again(&error)),
