@@ -3,7 +3,7 @@
 //! Parameters and results have the names of the AWS SDK for Java (first letter upper-case, times as text), which is
 //! how SDK integrations spell them; between the two spellings stands the service model.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use serde_json::{Map, Value};
 use stepwright_api::{
@@ -12,6 +12,8 @@ use stepwright_api::{
 };
 use stepwright_asl::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
+
+use tokio::sync::watch;
 
 use crate::{operations::Call, service::Service};
 
@@ -38,6 +40,7 @@ const SERVED: &[Operation] = &[
     Operation::SendTaskHeartbeat,
     Operation::SendTaskSuccess,
     Operation::StartExecution,
+    Operation::StartSyncExecution,
     Operation::StopExecution,
     Operation::TagResource,
     Operation::TestState,
@@ -57,14 +60,13 @@ pub(crate) fn operation(integration: &Integration) -> Option<Operation> {
 /// The connector.
 #[derive(Default)]
 pub(crate) struct SelfCalls {
-    service: OnceLock<Weak<Service>>,
+    service: watch::Sender<Option<Weak<Service>>>,
 }
 
 impl SelfCalls {
-    /// Says which service is called. Until then, calls fail as if the server were not there.
+    /// Says which service is called. Until then, calls wait: executions that go on after a restart begin before that.
     pub(crate) fn attach(&self, service: &Arc<Service>) {
-        // A second service would be a second server; the first stays.
-        let _first = self.service.set(Arc::downgrade(service));
+        self.service.send_replace(Some(Arc::downgrade(service)));
     }
 }
 
@@ -89,8 +91,10 @@ impl Connector for SelfCalls {
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
-        let service = self.service.get().and_then(Weak::upgrade);
+        let mut service = self.service.subscribe();
         Box::pin(async move {
+            // It is gone only when the connector is.
+            let service = service.wait_for(Option::is_some).await.ok().and_then(|service| service.as_ref()?.upgrade());
             let (Some(service), Resource::Integration(integration)) = (service, &task.resource) else {
                 let cause = "Unable to execute HTTP request: the server is not up";
                 return TaskOutcome::Failed(ConnectorFailure::new("Sfn.SdkClientException", cause));
