@@ -234,6 +234,20 @@ fn plants() -> Vec<Plant> {
             }
             commit.delete(Table::Turn, key);
         }),
+        plant("an Express execution of a STANDARD machine", Rule::Catalog, Table::Express, None, |world, commit| {
+            let (key, _) = world.store.rows(Table::Execution).remove(0);
+            let row = records::ExpressRow {
+                machine: 1,
+                revision: 1,
+                name: "e".into(),
+                uuid: [1; 16],
+                input: "{}".into(),
+                trace_header: None,
+                version: None,
+                alias: None,
+            };
+            commit.put(Table::Express, key, records::encode(&row));
+        }),
         plant("an event was changed", Rule::Fold, Table::Turn, of("chain", "e2"), |world, commit| {
             let (key, value) = rows_of(world, Table::Turn, "chain", "e2").remove(0);
             let mut row: TurnRow = records::decode(Table::Turn, &value).unwrap();

@@ -12,7 +12,7 @@ use common::{Refusal, START, World, chain, function_arn, machine, machine_arn, t
 use serde_json::{Value, json};
 use stepwright_engine::{
     Engine, Error, EventSink, ExpressEnd, ExpressEvents, ExpressOptions, MachineType, NewExecution, StepFunction,
-    clock::ManualClock,
+    check::check, clock::ManualClock,
 };
 use stepwright_machine::{Definition, Effects, EventKind, Execution, Input, Millis, Status};
 use stepwright_store::Table;
@@ -319,6 +319,8 @@ async fn a_crash_makes_an_asynchronous_one_run_again() {
         // Dropped without a drain: as in a crash.
     }
     assert_eq!(world.store.rows(Table::Express).len(), 3);
+    let report = check(&*world.store, world.options.compile, &mut |_| {}).unwrap();
+    assert_eq!(report.total_findings(), 0, "{:?}", report.findings);
     world.clock.advance(1_000_000);
     let engine = world.open();
     until_true(|| calls(&world) == 6).await;
