@@ -13,6 +13,7 @@ import urllib.request
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 ROLE = "arn:aws:iam::000000000000:role/tests"
 REGION = "us-east-1"
@@ -92,10 +93,21 @@ class Server:
         assert "panicked" not in self.said(), f"the server panicked:\n{self.said()}"
 
 
+def served(by, operation):
+    """Notes that a client called an operation with success, for the table in docs/compatibility.md."""
+    folder = os.environ.get("STEPWRIGHT_SERVED_BY")
+    if folder:
+        with open(os.path.join(folder, by), "a") as file:
+            file.write(operation + "\n")
+
+
 def client_of(server, account="test", region=REGION, **config):
-    """A plain boto3 client; it does not try again unless asked to, so that a test sees every answer."""
-    config = {"retries": {"total_max_attempts": 1}, "read_timeout": 75} | config
-    return boto3.client(
+    """A plain boto3 client; it does not try again unless asked to, so that a test sees every answer.
+
+    It puts no `sync-` before the host: no name server knows `sync-127.0.0.1`.
+    """
+    config = {"retries": {"total_max_attempts": 1}, "read_timeout": 75, "inject_host_prefix": False} | config
+    client = boto3.client(
         "stepfunctions",
         endpoint_url=server.endpoint,
         region_name=region,
@@ -104,11 +116,32 @@ def client_of(server, account="test", region=REGION, **config):
         config=Config(**config),
     )
 
+    def note(http_response, model, **_):
+        if http_response.status_code == 200:
+            served("boto3", model.name)
+
+    client.meta.events.register("after-call.sfn", note)
+    return client
+
 
 def create(sfn, name, definition, **more):
     if not isinstance(definition, str):
         definition = json.dumps(definition)
     return sfn.create_state_machine(name=name, definition=definition, roleArn=ROLE, **more)["stateMachineArn"]
+
+
+def refused(call, *args, **kwargs):
+    """The type and message of the error a call answers with."""
+    try:
+        answer = call(*args, **kwargs)
+    except ClientError as error:
+        told = error.response
+        if "not served by this version" in told["Error"]["Message"]:
+            raise
+        assert told["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert told["ResponseMetadata"]["RequestId"]
+        return type(error).__name__, told["Error"]["Message"]
+    raise AssertionError(f"not refused: {answer}")
 
 
 def wait_for_status(sfn, execution, status, seconds=30):
@@ -146,6 +179,7 @@ def check_chain(events):
 
 
 PASS = {"StartAt": "Hello", "States": {"Hello": {"Type": "Pass", "Result": "world", "End": True}}}
+FAIL = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}}}
 WAIT = {"StartAt": "Long", "States": {"Long": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 
 

@@ -10,6 +10,7 @@ mod log;
 mod path;
 mod request;
 mod template;
+mod test_state;
 mod world;
 
 use stepwright_querylang::jsonata::STACK_BYTES;
@@ -66,6 +67,12 @@ pub const TARGETS: &[Target] = &[
         what: "payload templates with JSONata: one on a line, then a document",
         run: jsonata::run_template,
         pieces: jsonata::TEMPLATE_PIECES,
+    },
+    Target {
+        name: "test-state",
+        what: "states under test: a state on a line, its input on the next, and what is answered",
+        run: test_state::run,
+        pieces: test_state::PIECES,
     },
     Target {
         name: "log",

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("OPENAPI_EXAMPLES", "40"))
 SEED = int(os.environ.get("OPENAPI_SEED", "1"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 DOCUMENT = json.loads(subprocess.run([os.environ["STEPWRIGHT_BIN"], "openapi"], check=True, capture_output=True).stdout)
@@ -74,6 +74,9 @@ class World:
     def __init__(self, sfn):
         activity = sfn.create_activity(name="openapi")["activityArn"]
         machines = [create(sfn, f"openapi-{i}", one) for i, one in enumerate([PASS, WAIT, FAIL, JSONATA, MAP, task(activity)])]
+        machines.append(create(sfn, "openapi-express", JSONATA, type="EXPRESS"))
+        sfn.publish_state_machine_version(stateMachineArn=machines[0])
+        sfn.update_state_machine(stateMachineArn=machines[0], definition=json.dumps(JSONATA), publish=True)
         ended = sfn.start_execution(stateMachineArn=machines[0], name="ended")["executionArn"]
         wait_for_status(sfn, ended, "SUCCEEDED")
         failed = sfn.start_execution(stateMachineArn=machines[2], name="failed")["executionArn"]
@@ -85,7 +88,8 @@ class World:
             tokens.append(sfn.get_activity_task(activityArn=activity)["taskToken"])
         sfn.send_task_success(taskToken=tokens[0], output="1")
         versions = [f"{machines[0]}:{n}" for n in (1, 2)]
-        aliases = [f"{machines[0]}:live"]
+        route = [{"stateMachineVersionArn": versions[0], "weight": 100}]
+        aliases = [sfn.create_state_machine_alias(name="live", routingConfiguration=route)["stateMachineAliasArn"]]
         none = "arn:aws:states:us-east-1:000000000000:"
         map_runs = [f"{none}mapRun:openapi-4/M:4c0e5a3e-5bd3-44d6-9a3a-0d6b3ed54b4b"]
         executions = [ended, failed, running, running + "-none", f"{none}express:m:e:4c0e5a3e-5bd3-44d6-9a3a-0d6b3ed54b4b"]

@@ -1,16 +1,11 @@
 // The AWS SDK for JavaScript v3 against the real binary.
 import assert from "node:assert/strict";
 import test, { after } from "node:test";
-import { SFN } from "@aws-sdk/client-sfn";
 import { startServer, suite } from "./server.mjs";
+import { clientOf } from "./client.mjs";
 
 const server = await startServer();
-const client = new SFN({
-  endpoint: server.endpoint,
-  region: "us-east-1",
-  credentials: { accessKeyId: "test", secretAccessKey: "test" },
-  maxAttempts: 1,
-});
+const client = clientOf(server);
 after(async () => {
   client.destroy();
   assert.equal(await server.stop(), 0, "the server drains and ends well");

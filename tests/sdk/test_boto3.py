@@ -1,21 +1,12 @@
 """boto3 against the real binary: each operation served now, as its users call it."""
 import json
+import os
 import threading
 import time
 
 import pytest
 from botocore.exceptions import ClientError
-from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, task, types, wait_for_status
-
-
-def refused(call, *args, **kwargs):
-    """The type and message of the error a call answers with."""
-    with pytest.raises(ClientError) as caught:
-        call(*args, **kwargs)
-    error = caught.value.response
-    assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
-    assert error["ResponseMetadata"]["RequestId"]
-    return type(caught.value).__name__, error["Error"]["Message"]
+from harness import PASS, ROLE, WAIT, check_chain, client_of, create, history, refused, task, types, wait_for_status
 
 
 def test_create_start_describe_history(sfn, name):
@@ -280,9 +271,17 @@ def test_a_state_is_tested_alone_or_in_its_machine(server):
         "ValidationException", "Mock result schema validation error: Field 'S' must be a string")
 
 
-def test_an_operation_that_is_not_served_says_so(sfn):
-    kind, message = refused(sfn.list_map_runs, executionArn=f"{ARN}:execution:a:b")
-    assert "ListMapRuns" in message, (kind, message)
+def test_the_tests_in_the_guide_to_testing_states(server):
+    repository = os.path.join(os.path.dirname(__file__), "..", "..")
+    guide = open(os.path.join(repository, "docs", "test-state.md")).read()
+    code = guide.split("```python\n")[1].split("```")[0].replace('open("', f'open("{repository}/')
+    assert "http://127.0.0.1:8083" in code
+    names = {}
+    exec(code.replace("http://127.0.0.1:8083", server.endpoint), names)
+    tests = [test for name, test in names.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
 
 
 def test_accounts_and_regions_do_not_see_each_other(server, name):

@@ -57,5 +57,7 @@ def aws(moto):
 @pytest.fixture(scope="session")
 def calling(moto, tmp_path_factory):
     """A server whose tasks call the stand-in, and its client."""
-    with Server(tmp_path_factory.mktemp("calling") / "data", environment={"AWS_ENDPOINT_URL": moto}) as server:
+    data = tmp_path_factory.mktemp("calling") / "data"
+    # Without events of its own, so that what arrives is what tasks sent.
+    with Server(data, "--status-events-eventbridge", "off", environment={"AWS_ENDPOINT_URL": moto}) as server:
         yield client_of(server)

@@ -109,7 +109,8 @@ def recorder():
 @pytest.fixture(scope="module")
 def client(recorder, tmp_path_factory):
     environment = {"AWS_ENDPOINT_URL": recorder.url}
-    with Server(tmp_path_factory.mktemp("requests") / "data", environment=environment) as server:
+    data = tmp_path_factory.mktemp("requests") / "data"
+    with Server(data, "--status-events-eventbridge", "off", environment=environment) as server:
         yield client_of(server)
 
 
@@ -179,6 +180,9 @@ def by_task(recorder, client, resource, operation, parameters):
 def comparable(request):
     method, path, headers, body = request
     headers = {name: value for name, value in headers.items() if name not in IGNORED}
+    # A streamed body without a type of its own is said to be text, as AWS's task says it (recorded).
+    if headers.get("content-type") == "text/plain; charset=UTF-8":
+        del headers["content-type"]
     # A client that sends no body may say so or not.
     if not body and headers.get("content-length") == "0":
         del headers["content-length"]

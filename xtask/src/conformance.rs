@@ -79,12 +79,12 @@ const SERVED: &[&str] = &[
     "ValidateStateMachineDefinition",
 ];
 
-/// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now.
-const INTEGRATIONS: &[&str] = &["aws-sdk:sfn", "lambda"];
+/// The services whose integrations (`arn:aws:states:::SERVICE:…`) Task states can call now, besides `aws-sdk:*`.
+const INTEGRATIONS: &[&str] = &["dynamodb", "events", "lambda", "sns", "sqs", "states"];
 
-/// Services that the server needs of the stand-ins now, apart from what integrations call: records and status events
-/// are sent to them, and a queue is where the cases look for events.
-const AVAILABLE: &[&str] = &["events", "lambda", "logs", "sqs"];
+/// The services that cases may need of the stand-ins: tasks call them, records and status events are sent to them, and
+/// a queue is where the cases look for events.
+const NEEDS: &[&str] = &["dynamodb", "events", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs"];
 
 /// The port of the stand-ins for other services, which the runner does not choose.
 const STAND_IN_PORT: u16 = 4566;
@@ -134,6 +134,9 @@ fn scope(case: &Value) -> Scope {
         return Scope::Later(format!("never: the recording has the name {name} where its value was"));
     }
     let empty = Vec::new();
+    if let Some(why) = of_other_services(case) {
+        return Scope::Later(why.to_string());
+    }
     let steps: Vec<&Value> =
         case["steps"].as_array().unwrap_or(&empty).iter().filter(|s| s["service"] == "states").collect();
     let operation = |step: &Value| step["op"].as_str().unwrap_or_default().to_string();
@@ -150,12 +153,13 @@ fn scope(case: &Value) -> Scope {
         if definition.contains("\"DISTRIBUTED\"") {
             return Scope::Later("distributed Maps".to_string());
         }
-        if let Some(service) = integrations(definition).find(|service| !INTEGRATIONS.contains(service)) {
+        let served = |service: &&str| service.starts_with("aws-sdk:") || INTEGRATIONS.contains(service);
+        if let Some(service) = integrations(definition).find(|service| !served(service)) {
             return Scope::Later(format!("integration {service}"));
         }
     }
     let needs = case["needs"].as_array().unwrap_or(&empty);
-    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| !AVAILABLE.contains(service)) {
+    if let Some(service) = needs.iter().filter_map(Value::as_str).find(|service| !NEEDS.contains(service)) {
         return Scope::Later(format!("service {service}"));
     }
     Scope::In
@@ -165,6 +169,15 @@ fn scope(case: &Value) -> Scope {
 fn replaced(case: &str) -> Option<&'static str> {
     let names = ["X-Amzn-Trace-Id", "x-amzn-RequestId"];
     names.into_iter().find(|name| case.contains(&format!(r#""{name}":"{name}""#)))
+}
+
+/// What a case compares that is another service's doing and not this one's.
+fn of_other_services(case: &Value) -> Option<&'static str> {
+    let steps = case["steps"].as_array()?;
+    let text = Value::Array(steps.clone()).to_string();
+    let sends = text.contains(":::sqs:sendMessage");
+    let own_headers = text.contains("taskSubmittedEventDetails") && text.contains("\"Content-Length\"");
+    (sends && own_headers).then_some("never: the headers of SQS's answer are compared, and the stand-in has its own")
 }
 
 /// The services that a definition's Task states call: `sqs`, `aws-sdk:sfn`.
@@ -213,6 +226,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let whole = options.k.is_empty() && options.area.is_empty();
     if whole {
+        note_operations(&cases)?;
         for id in exceptions.keys().filter(|id| !in_scope.iter().any(|case| case.id == **id)) {
             problems.push(format!("{id} is listed as an exception but is no case in scope"));
         }
@@ -321,6 +335,22 @@ fn scopes() -> Result<BTreeMap<String, Scope>> {
     Ok(scopes)
 }
 
+/// Notes the operations that passing cases call with success, for the table in `docs/compatibility.md`.
+fn note_operations(cases: &[Case]) -> Result<()> {
+    let passing: BTreeSet<&str> = cases.iter().filter(|case| case.passed).map(|case| case.id.as_str()).collect();
+    let corpus = runner().with_file_name("corpus");
+    let mut operations = BTreeSet::new();
+    for line in std::fs::read_to_string(corpus.join("open.txt"))?.lines().filter(|line| !line.is_empty()) {
+        let case: Value = serde_json::from_str(&std::fs::read_to_string(corpus.join(line.trim()))?)?;
+        if passing.contains(case["test"].as_str().unwrap_or_default()) {
+            let steps = case["steps"].as_array().into_iter().flatten();
+            let called = steps.filter(|step| step["service"] == "states" && step["fails"].is_null());
+            operations.extend(called.filter_map(|step| Some(step["op"].as_str()?.to_string())));
+        }
+    }
+    crate::served_by::note_recordings(&operations)
+}
+
 /// The cases that may fail, each with its reason.
 fn exceptions() -> Result<BTreeMap<String, String>> {
     let path = root().join("tests/conformance/exceptions.toml");
@@ -426,8 +456,8 @@ mod tests {
         check(json!({"steps": [step("NoSuchOperation", json!({}))]}), later("operation NoSuchOperation"));
         check(json!({"steps": [{"service": "sqs", "op": "CreateQueue", "request": {}}]}), Scope::In);
         check(json!({"needs": ["lambda"]}), Scope::In);
-        check(json!({"needs": ["lambda", "logs", "events", "sqs"]}), Scope::In);
-        check(json!({"needs": ["lambda", "dynamodb"]}), later("service dynamodb"));
+        check(json!({"needs": ["lambda", "logs", "events", "sqs", "dynamodb"]}), Scope::In);
+        check(json!({"needs": ["lambda", "ecs"]}), later("service ecs"));
         let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
         check(json!({"steps": [jsonata]}), Scope::In);
         let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));
@@ -440,7 +470,8 @@ mod tests {
             json!({"steps": [step("CreateStateMachine", json!({"definition": definition}))]})
         };
         check(calls("lambda:invoke"), Scope::In);
-        check(calls("sqs:sendMessage.waitForTaskToken"), later("integration sqs"));
-        check(calls("aws-sdk:s3:getObject"), later("integration aws-sdk:s3"));
+        check(calls("sqs:sendMessage.waitForTaskToken"), Scope::In);
+        check(calls("aws-sdk:s3:getObject"), Scope::In);
+        check(calls("ecs:runTask.sync"), later("integration ecs"));
     }
 }

@@ -189,7 +189,7 @@ fn print_what_next(server: &Server, python: &Python, execution: &str, again: &st
     println!("\n{}", paint.bold("The server and the workers are still up. In another terminal, from this folder:"));
     println!(
         "
-  export AWS_ENDPOINT_URL={} AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  export AWS_ENDPOINT_URL={} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
   alias aws={}
 
   # another order, whose card is declined: everything is undone

@@ -11,8 +11,8 @@ const SHORT: u64 = 4;
 /// What is fed, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The target: request, definition, path, template, jsonata, jsonata-grown, jsonata-template or log; all of them if
-    /// none is named
+    /// The target: request, definition, path, template, jsonata, jsonata-grown, jsonata-template, test-state or log; all
+    /// of them if none is named
     #[arg(value_name = "TARGET")]
     target: Option<String>,
     /// Feed these files once and do nothing else

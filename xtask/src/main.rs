@@ -14,6 +14,7 @@ mod process;
 mod progress;
 mod prove;
 mod python;
+mod served_by;
 mod sim;
 mod testing;
 mod tidy;
@@ -41,6 +42,8 @@ enum Verb {
     Test(testing::Options),
     /// Compare the server with answers recorded from AWS, and guard the score
     Conformance(conformance::Options),
+    /// Write the table of operations and clients in docs/compatibility.md from what the tests have called
+    ServedBy(served_by::Options),
     /// Generate crates/api from the service model; --check only compares, --from DIR imports the model again,
     /// --services makes the pack of service models of crates/integrations instead
     Codegen {
@@ -97,6 +100,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(options) => demo::run(&options),
         Verb::Test(options) => testing::run(&options),
         Verb::Conformance(options) => conformance::run(&options),
+        Verb::ServedBy(options) => served_by::run(&options),
         Verb::Codegen { .. } => codegen::run(),
         Verb::Bench(Bench { part: Some(Part::Store { arguments }), .. }) => bench_store::run(&arguments),
         Verb::Bench(Bench { part: None, options }) => bench::run(&options),

@@ -28,11 +28,21 @@ impl Python {
     }
 }
 
-/// Makes the virtual environment, or says what is missing.
+/// Makes the virtual environment of most tests, or says what is missing.
 pub(crate) fn prepare_python() -> Result<Ready<Python>> {
-    let requirements = root().join("tests/requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements).context("cannot read tests/requirements.txt")?;
-    let home = target().join("venv");
+    prepare("tests/requirements.txt", "venv", "boto3, AWS CLI, pytest")
+}
+
+/// Makes the virtual environment of the tests against stand-ins for other services.
+pub(crate) fn prepare_services() -> Result<Ready<Python>> {
+    prepare("tests/services/requirements.txt", "services-venv", "moto, boto3, pytest")
+}
+
+fn prepare(requirements: &str, name: &str, what: &str) -> Result<Ready<Python>> {
+    let wanted =
+        std::fs::read_to_string(root().join(requirements)).with_context(|| format!("cannot read {requirements}"))?;
+    let requirements = root().join(requirements);
+    let home = target().join(name);
     let stamp = home.join(".requirements");
     let python = Python { home: home.clone() };
     if std::fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
@@ -42,7 +52,7 @@ pub(crate) fn prepare_python() -> Result<Ready<Python>> {
     if !(usable() || apt_install(&["python3", "python3-venv"]) && usable()) {
         return missing("Python 3 with its venv module (Debian: apt-get install python3 python3-venv)");
     }
-    eprintln!("preparing {} (boto3, AWS CLI, pytest)", home.display());
+    eprintln!("preparing {} ({what})", home.display());
     if home.exists() {
         std::fs::remove_dir_all(&home).with_context(|| format!("cannot remove {}", home.display()))?;
     }

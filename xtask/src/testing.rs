@@ -1,9 +1,9 @@
 //! `cargo xtask test`: every check of the repository, one named step after the other, from nothing but Rust and
 //! Python 3. A step passes, fails, or is skipped with its reason; it never passes by not running.
 
-use crate::python::{Ready, prepare_node, prepare_python};
-use crate::workspace::{cargo, check, command, find_program, in_ci, root, server_binary};
-use crate::{conformance, demo, fuzz, prove, tidy};
+use crate::python::{Python, Ready, prepare_node, prepare_python, prepare_services};
+use crate::workspace::{cargo, check, command, find_program, in_ci, root, server_binary, target};
+use crate::{conformance, demo, fuzz, prove, served_by, tidy};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -55,17 +55,24 @@ const STEPS: &[Step] = &[
     Step { name: "fuzz", what: "bytes that nobody wrote, for a few seconds each", run: fuzz_step },
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
+    Step { name: "sdk-rust", what: "the AWS SDK for Rust against the binary", run: sdk_rust },
     Step {
         name: "openapi",
         what: "the OpenAPI description is valid, and no request made from it breaks the server",
         run: openapi,
     },
+    Step { name: "services", what: "tasks that call services: moto, and requests against boto3's", run: services },
     Step { name: "e2e", what: "kill -9, restarts, full disks, damaged data and bad input", run: e2e },
     Step { name: "kill", what: "kill -9 at random moments under load; nothing acknowledged is lost", run: kill_step },
     Step { name: "sync", what: "under strace, nothing is acknowledged before its sync", run: sync_step },
     Step { name: "map-bytes", what: "bytes per Map item do not grow with the Map", run: map_bytes },
     Step { name: "demo", what: "the demo runs to its end", run: demo_step },
     Step { name: "conformance", what: "answers recorded from AWS; the score may only rise", run: conformance_step },
+    Step {
+        name: "served-by",
+        what: "the table of operations and clients says what was called above",
+        run: served_by_step,
+    },
 ];
 
 /// Runs the steps and prints a line for each, with its time, at the end.
@@ -178,11 +185,15 @@ fn fuzz_step() -> Result<Outcome> {
 }
 
 fn sdk() -> Result<Outcome> {
-    pytest("tests/sdk", &[])
+    pytest("tests/sdk", &[("STEPWRIGHT_SERVED_BY", served_by::fresh("sdk")?.display().to_string())])
 }
 
 fn openapi() -> Result<Outcome> {
     pytest("tests/openapi", &[])
+}
+
+fn services() -> Result<Outcome> {
+    pytest_in(prepare_services()?, "tests/services", &[])
 }
 
 fn e2e() -> Result<Outcome> {
@@ -190,7 +201,11 @@ fn e2e() -> Result<Outcome> {
 }
 
 fn pytest(what: &str, environment: &[(&str, String)]) -> Result<Outcome> {
-    let python = match prepare_python()? {
+    pytest_in(prepare_python()?, what, environment)
+}
+
+fn pytest_in(python: Ready<Python>, what: &str, environment: &[(&str, String)]) -> Result<Outcome> {
+    let python = match python {
         Ready::Yes(python) => python,
         Ready::Missing(what) => return Ok(Outcome::Skipped(format!("this needs {what}"))),
     };
@@ -207,8 +222,24 @@ fn sdk_js() -> Result<Outcome> {
         Ready::Missing(what) => return Ok(Outcome::Skipped(format!("this needs {what}"))),
     };
     let mut node = command("node");
-    node.args(["--test", "--test-reporter=spec", "v3.test.mjs", "v2.test.mjs"]).current_dir(folder);
+    node.args(["--test", "--test-reporter=spec", "v3.test.mjs", "operations.test.mjs", "v2.test.mjs"])
+        .current_dir(folder);
+    node.env("STEPWRIGHT_SERVED_BY", served_by::fresh("sdk-js")?);
     check(node.env("STEPWRIGHT_BIN", server_binary()?))?;
+    Ok(Outcome::Passed)
+}
+
+/// A workspace of its own, so that the SDK is compiled here and nowhere else.
+fn sdk_rust() -> Result<Outcome> {
+    let mut tests = cargo();
+    tests.args(["test", "--quiet", "--locked", "--manifest-path", "tests/sdk-rust/Cargo.toml"]);
+    tests.env("CARGO_TARGET_DIR", target().join("sdk-rust")).env("STEPWRIGHT_SERVED_BY", served_by::fresh("sdk-rust")?);
+    check(tests.env("STEPWRIGHT_BIN", server_binary()?))?;
+    Ok(Outcome::Passed)
+}
+
+fn served_by_step() -> Result<Outcome> {
+    served_by::run(&served_by::Options { check: true })?;
     Ok(Outcome::Passed)
 }
 

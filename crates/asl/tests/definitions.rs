@@ -1,9 +1,9 @@
 //! What becomes of valid definitions: numbering, defaults, resources, parts that are not run yet, variables read.
 
 use stepwright_asl::{
-    Condition, Definition, Domain, FlowId, Integration, MapMode, NumberField, Operand, Options, Pattern, QueryLanguage,
-    Relation, Resource, ResourceError, ResultPath, State, StateId, StateKind, Test, TextField, Transition, WaitUntil,
-    parse, variable_references,
+    Condition, Definition, Domain, FlowId, InputType, Integration, LONE_STATE, MapMode, NumberField, Operand, Options,
+    Pattern, PayloadField, QueryLanguage, Relation, Resource, ResourceError, ResultPath, State, StateId, StateKind,
+    Test, TextField, Transition, WaitUntil, parse, parse_state, variable_references,
 };
 use stepwright_querylang::jsonata::StatesTemplate;
 
@@ -178,7 +178,7 @@ fn what_is_not_run_yet_is_listed() {
         r#"{"StartAt": "P", "States": {
             "P": {"Type": "Pass", "QueryLanguage": "JSONata", "Next": "M"},
             "M": {"Type": "Map", "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                "StartAt": "I", "States": {"I": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:getObject", "End": true}}}, "Next": "L"},
+                "StartAt": "I", "States": {"I": {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask", "End": true}}}, "Next": "L"},
             "L": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}, "End": true}}}"#,
         &Options::default(),
     );
@@ -188,7 +188,7 @@ fn what_is_not_run_yet_is_listed() {
     assert_eq!(
         listed,
         [
-            ("the resource arn:aws:states:::aws-sdk:s3:getObject", "/States/M/ItemProcessor/States/I"),
+            ("the resource arn:aws:states:::ecs:runTask", "/States/M/ItemProcessor/States/I"),
             ("the processor mode DISTRIBUTED", "/States/M"),
         ],
     );
@@ -326,4 +326,91 @@ fn variables_that_jsonata_states_read() {
             "W: seconds",
         ],
     );
+}
+
+#[test]
+fn the_run_of_a_map() {
+    let map = |fields: &str| {
+        let state = state(&format!(
+            r#"{{"Type": "Map", {fields} "ItemProcessor": {{"ProcessorConfig": {{"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}},
+                "StartAt": "I", "States": {{"I": {{"Type": "Succeed"}}}}}}, "Next": "Z"}}"#
+        ));
+        match state.kind {
+            StateKind::Map(map) => map.run,
+            other => panic!("{other:?}"),
+        }
+    };
+    let run = map("");
+    assert!(run.reader.is_none() && run.batcher.is_none() && !run.exports);
+    let run = map(r#""ToleratedFailureCountPath": "$.n", "ToleratedFailurePercentage": 12.5,
+        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "CSV", "MaxItems": 7,
+            "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a", "b"], "CSVDelimiter": "PIPE"}},
+        "ItemBatcher": {"MaxItemsPerBatch": 3, "MaxInputBytesPerBatchPath": "$.b", "BatchInput": {"x.$": "$.x"}},
+        "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}},"#);
+    assert!(matches!(run.tolerated_failure_count, Some(NumberField::Path(path)) if path.text() == "$.n"));
+    assert!(matches!(run.tolerated_failure_percentage, Some(NumberField::Literal(share)) if share == 12.5));
+    let reader = run.reader.expect("given");
+    assert_eq!((reader.input_type, reader.csv_delimiter), (Some(InputType::Csv), Some('|')));
+    assert_eq!(reader.csv_headers.expect("given").iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(matches!(reader.max_items, Some(NumberField::Literal(7))));
+    let batcher = run.batcher.expect("given");
+    assert!(matches!(batcher.max_items, Some(NumberField::Literal(3))));
+    assert!(matches!(batcher.max_bytes, Some(NumberField::Path(path)) if path.text() == "$.b"));
+    assert!(matches!(batcher.batch_input, Some(PayloadField::JsonPath(_))));
+    assert!(run.exports);
+    let run = map(
+        r#""QueryLanguage": "JSONata", "ToleratedFailurePercentage": "{% 1 %}", "ToleratedFailureCount": "{% 2 %}",
+        "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "Arguments": {"Bucket": "b", "Key": "k"},
+            "ReaderConfig": {"InputType": "JSON", "ItemsPointer": "/a"}},
+        "ItemBatcher": {"BatchInput": {"x": "{% 3 %}"}, "MaxItemsPerBatch": "{% 4 %}"},
+        "ResultWriter": {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"}},"#,
+    );
+    assert!(matches!(run.tolerated_failure_count, Some(NumberField::Jsonata(_))));
+    assert!(matches!(run.tolerated_failure_percentage, Some(NumberField::Jsonata(_))));
+    assert_eq!(run.reader.expect("given").items_pointer.as_deref(), Some("/a"));
+    assert!(matches!(run.batcher.expect("given").batch_input, Some(PayloadField::Jsonata(_))));
+    // Results that are only shaped stay where they are.
+    assert!(!run.exports);
+}
+
+#[test]
+fn a_state_that_stands_alone_leads_anywhere() {
+    let lone = |text: &str| parse_state(text, &Options::default());
+    let found = lone(
+        r#"{"Type": "Choice", "Default": "B", "Choices": [
+            {"Variable": "$.x", "IsNull": true, "Next": "A"}, {"Variable": "$.y", "IsNull": true, "Next": "B"},
+            {"Variable": "$.z", "IsNull": true, "Next": "StateName"}]}"#,
+    );
+    let definition = found.parsed.definition.expect("valid");
+    assert_eq!(&*definition.states[0].name, LONE_STATE);
+    let StateKind::Choice(choice) = &definition.states[0].kind else { panic!() };
+    let next: Vec<StateId> = choice.rules.iter().map(|rule| rule.next).collect();
+    let place = |name: &str| found.elsewhere.iter().position(|known| **known == *name).expect("leads there");
+    let elsewhere = |name: &str| StateId(u32::try_from(1 + place(name)).expect("few"));
+    assert_eq!(next, [elsewhere("A"), elsewhere("B"), StateId(0)]);
+    assert_eq!((choice.default, found.elsewhere.len()), (Some(elsewhere("B")), 2));
+
+    // What is in it is judged as ever.
+    let branch = r#"{"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "Y"}}}"#;
+    let found = lone(&format!(r#"{{"Type": "Parallel", "Branches": [{branch}], "Next": "Z"}}"#));
+    let said: Vec<String> = found.parsed.diagnostics.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "MISSING_TRANSITION_TARGET: Missing 'Next' target: Y at /States/StateName/Branches[0]/States/X/Next",
+            "MISSING_END_STATE: Workflow has no terminal state at /States/StateName/Branches[0]",
+        ]
+    );
+    for (text, expected) in [
+        ("", "SCHEMA_VALIDATION_FAILED: Definition must be a valid JSON object"),
+        ("[]", "SCHEMA_VALIDATION_FAILED: Definition must be a valid JSON object"),
+        (
+            r#"{"Type": "Pass", "End": true, "States": {}}"#,
+            "SCHEMA_VALIDATION_FAILED: Field 'States' is not supported at /States/StateName",
+        ),
+    ] {
+        let said = lone(text).parsed.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said, [expected], "{text}");
+    }
+    assert!(lone("{").parsed.diagnostics[0].to_string().starts_with("INVALID_JSON_DESCRIPTION"));
 }

@@ -29,6 +29,26 @@ pub trait Connector: Send + Sync + 'static {
     /// What a state fails with whose call was under way when the process died: the connector's own connection error.
     fn lost_error(&self, resource: &Resource) -> ConnectorFailure;
 
+    /// Whether a call of this resource that a crash may have lost is made again: the connector recognises it by what it
+    /// knows of the task ([`TaskCall::resent`]), so that it happens once all the same.
+    fn repeats(&self, resource: &Resource) -> bool {
+        let _ = resource;
+        false
+    }
+
+    /// Waits for the end of a job that was submitted (`.sync`). Asked once the submission is durable, and again after
+    /// each restart; it must find the job by the task alone. Dropping the future stops waiting, not the job.
+    fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
+        let failure = self.lost_error(&task.resource);
+        Box::pin(async move { TaskOutcome::Failed(failure) })
+    }
+
+    /// Ends a job that nobody waits for any more, as well as can be.
+    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+        drop(task);
+        Box::pin(async {})
+    }
+
     /// Makes the call. Dropping the future gives it up.
     ///
     /// Called inside a tokio runtime. A panic in the future is a failure of the task, not of the engine.

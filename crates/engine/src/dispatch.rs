@@ -90,7 +90,15 @@ struct State {
     lanes: Vec<Lane>,
     places: HashMap<TaskRef, (usize, u64)>,
     calls: HashMap<TaskRef, AbortHandle>,
+    jobs: HashMap<TaskRef, Job>,
     open: Open,
+}
+
+/// A job that is followed.
+struct Job {
+    following: AbortHandle,
+    connector: usize,
+    call: TaskCall,
 }
 
 /// All calls.
@@ -105,7 +113,8 @@ impl Dispatch {
             .iter()
             .map(|connector| Lane { free: connector.limits().concurrency.max(1), queue: BTreeMap::new() })
             .collect();
-        let state = State { lanes, places: HashMap::new(), calls: HashMap::new(), open: Open::All };
+        let state =
+            State { lanes, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
         Self { connectors, state: Mutex::new(state) }
     }
 
@@ -206,8 +215,54 @@ impl Dispatch {
         }
     }
 
-    /// A task is over: it is not sent, and a call that is under way is given up.
-    pub(crate) fn remove(&self, task: TaskRef) {
+    /// Whether calls of a resource that may be lost are made again in any case.
+    pub(crate) fn repeats(&self, resource: &Resource) -> bool {
+        self.connector_for(resource).is_some_and(|connector| self.connectors[connector].repeats(resource))
+    }
+
+    /// Follows a submitted job to its end, which is an input.
+    pub(crate) fn follow(&self, shared: &Arc<Shared>, task: TaskRef, call: TaskCall) {
+        let Some(place) = self.connector_for(&call.resource) else {
+            let failure = crate::drive::unserved(&call.resource);
+            return shared.send(task.execution.id, ended(task, &call.resource, TaskOutcome::Failed(failure)));
+        };
+        let connector = self.connectors[place].clone();
+        let (inner_connector, asked) = (connector.clone(), call.clone());
+        let mut state = self.lock();
+        if state.open != Open::All || state.jobs.contains_key(&task) {
+            return;
+        }
+        // What the connector does may panic in building the future, too.
+        let inner = shared.runtime.spawn(async move { inner_connector.follow(asked).await });
+        let (following, resource) = (inner.abort_handle(), call.resource.clone());
+        state.jobs.insert(task, Job { following, connector: place, call });
+        drop(state);
+        let engine = Arc::downgrade(shared);
+        shared.runtime.spawn(async move {
+            let outcome = match inner.await {
+                Ok(outcome) => outcome,
+                Err(error) if error.is_panic() => {
+                    tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
+                    TaskOutcome::Failed(connector.lost_error(&resource))
+                }
+                Err(_) => return,
+            };
+            let Some(shared) = engine.upgrade() else { return };
+            // It has ended: whoever closes the task need not end it.
+            if shared.dispatch.lock().jobs.remove(&task).is_some() {
+                shared.send(task.execution.id, ended(task, &resource, outcome));
+            }
+        });
+    }
+
+    /// A task is over: it is not sent, a call that is under way is given up, and a job is ended.
+    pub(crate) fn remove(&self, shared: &Shared, task: TaskRef) {
+        let job = self.lock().jobs.remove(&task);
+        if let Some(Job { following, connector, call }) = job {
+            following.abort();
+            let connector = self.connectors[connector].clone();
+            shared.runtime.spawn(async move { connector.cancel(call).await });
+        }
         let call = {
             let mut state = self.lock();
             if let Some((connector, sequence)) = state.places.remove(&task) {
@@ -293,7 +348,13 @@ impl Dispatch {
 
     /// Gives up every call.
     pub(crate) fn abort(&self) {
-        let calls = std::mem::take(&mut self.lock().calls);
+        let (calls, jobs) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.calls), std::mem::take(&mut state.jobs))
+        };
+        for job in jobs.into_values() {
+            job.following.abort();
+        }
         for call in calls.into_values() {
             call.abort();
         }
@@ -306,7 +367,7 @@ impl Dispatch {
     }
 }
 
-fn waits_for_callback(resource: &Resource) -> bool {
+pub(crate) fn waits_for_callback(resource: &Resource) -> bool {
     matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
 }
 
@@ -318,6 +379,12 @@ pub(crate) fn failed(resource: &Resource, task: TaskId, failure: ConnectorFailur
     } else {
         InputKind::TaskFailed { task, error, cause }
     }
+}
+
+/// The end of a job.
+fn ended(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> ShardMessage {
+    let kind = input(task, resource, outcome);
+    ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call }
 }
 
 fn input(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> InputKind {

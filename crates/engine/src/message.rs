@@ -87,6 +87,8 @@ pub(crate) enum ShardMessage {
     Requeue(QueuedTask),
     /// A started call was lost with the process that made it.
     Lost(QueuedTask),
+    /// A submitted job is followed again.
+    Follow(QueuedTask),
     /// Take an execution out of quarantine.
     Leave(Leave),
     /// Go on with a closed execution.
@@ -117,6 +119,7 @@ impl ShardMessage {
             ShardMessage::Redeliver { queued, .. }
             | ShardMessage::Resend { queued, .. }
             | ShardMessage::Requeue(queued)
+            | ShardMessage::Follow(queued)
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
             ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
@@ -211,6 +214,11 @@ pub(crate) enum After {
         queued: QueuedTask,
         call: Box<TaskCall>,
         requeue: bool,
+    },
+    /// A job is followed to its end.
+    Follow {
+        task: TaskRef,
+        call: Box<TaskCall>,
     },
     /// A task waits for a worker.
     QueueForWorker {

@@ -65,11 +65,8 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
             return Ok(());
         }
         (TaskTarget::Call | TaskTarget::Submit, false) => ShardMessage::Requeue(queued),
-        (TaskTarget::Call, true) => ShardMessage::Lost(queued),
-        // Whoever got the token may answer; nobody will say whether it was sent.
-        (TaskTarget::Submit, true) => {
-            ShardMessage::Input { execution, kind: InputKind::SubmitLost { task }, origin: Origin::Call }
-        }
+        (TaskTarget::Call | TaskTarget::Submit, true) => ShardMessage::Lost(queued),
+        (TaskTarget::Job, _) => ShardMessage::Follow(queued),
         (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
     };
     shared.send(id, message);

@@ -158,6 +158,7 @@ impl Shard {
                 ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
                 ShardMessage::Lost(queued) => self.lost(queued, now),
+                ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Redrive(request) => self.redrive(*request, now),
                 ShardMessage::Back(turn) => {
@@ -352,12 +353,36 @@ impl Shard {
         }
     }
 
+    /// A job was submitted by a process that died: another follows it.
+    fn follow(&mut self, queued: QueuedTask, now: Millis) {
+        let task = queued.task;
+        match self.find(task.execution) {
+            Ok(hot) => {
+                let call = hot.and_then(|hot| call_of(hot, task.task, now, true));
+                let after = call.map(|call| After::Follow { task, call: Box::new(call) });
+                self.emit(None, Commit::default(), after.into_iter().collect());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a submitted job could not be read; trying again");
+                self.shared.timers.later(now + RETRY_MS, Later::Follow(queued));
+            }
+        }
+    }
+
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
-        if self.shared.options.tasks_on_lost == OnLost::Resend {
-            return self.requeue(QueuedTask { started: true, ..queued }, now);
-        }
         match self.resource_of(queued.task) {
+            Ok(Some(resource)) if self.shared.dispatch.repeats(&resource) => {
+                self.requeue(QueuedTask { started: true, ..queued }, now);
+            }
+            Ok(Some(resource)) if crate::dispatch::waits_for_callback(&resource) => {
+                // Whoever got the token may answer; nobody will say whether it was sent.
+                let kind = InputKind::SubmitLost { task: queued.task.task };
+                self.take(queued.task.execution, vec![Taken { kind, origin: Origin::Call }], now);
+            }
+            Ok(Some(_)) if self.shared.options.tasks_on_lost == OnLost::Resend => {
+                self.requeue(QueuedTask { started: true, ..queued }, now);
+            }
             Ok(Some(resource)) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
                 self.fail_task(queued.task, &resource, failure, false, now);

@@ -216,11 +216,16 @@ impl Shared {
                     self.dispatch.call(&shared, slot, queued.task, *call, None);
                 }
             }
+            After::Follow { task, call } => {
+                if let Some(shared) = self.arc() {
+                    self.dispatch.follow(&shared, task, *call);
+                }
+            }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
             After::QueueForSlot { connector, queued } => self.dispatch.queue(self, connector, queued),
             After::TaskClosed(task) => {
                 self.activities.remove(task);
-                self.dispatch.remove(task);
+                self.dispatch.remove(self, task);
             }
             After::Continue(execution) => self.send(
                 execution.id,
@@ -279,6 +284,7 @@ impl Shared {
             | After::Continue(_)
             | After::Changed(_)
             | After::Notice { .. }
+            | After::Follow { .. }
             | After::Opened(_)
             | After::Closed(_)
             | After::StartOver(_)

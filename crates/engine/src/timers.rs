@@ -38,6 +38,7 @@ pub(crate) enum Later {
     ForSlot(usize, QueuedTask),
     Requeue(QueuedTask),
     Lost(QueuedTask),
+    Follow(QueuedTask),
 }
 
 #[derive(Default)]
@@ -266,6 +267,7 @@ impl Timers {
                 Later::ForWorker(activity, queued) => shared.activities.queue(shared, &activity, queued),
                 Later::ForSlot(connector, queued) => shared.dispatch.queue(shared, connector, queued),
                 Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),
+                Later::Follow(queued) => shared.send(queued.task.execution.id, ShardMessage::Follow(queued)),
                 Later::Lost(queued) => shared.send(queued.task.execution.id, ShardMessage::Lost(queued)),
             }
         }

@@ -22,6 +22,7 @@ use crate::{
     lists,
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
+    shard::call_of,
 };
 
 /// Payloads longer than this lie beside their turn.
@@ -122,6 +123,12 @@ pub(crate) fn target(resource: &Resource) -> TaskTarget {
             Pattern::Sync | Pattern::Sync2 | Pattern::WaitForTaskToken => TaskTarget::Submit,
         },
     }
+}
+
+/// Whether a task of this resource ends when a job does.
+pub(crate) fn is_job(resource: &Resource) -> bool {
+    matches!(resource, Resource::Integration(integration)
+        if matches!(integration.pattern, Pattern::Sync | Pattern::Sync2))
 }
 
 /// What the turn did with one task.
@@ -378,7 +385,16 @@ fn write_tasks(
             continue;
         };
         let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
-        let target = if change.submitted { TaskTarget::Submitted } else { target(&definition.resource) };
+        let target = match (change.submitted, &definition.resource) {
+            (true, resource) if is_job(resource) => {
+                if let Some(call) = call_of(hot, task, effects.at, false) {
+                    after.push(After::Follow { task: reference, call: Box::new(call) });
+                }
+                TaskTarget::Job
+            }
+            (true, _) => TaskTarget::Submitted,
+            (false, resource) => target(resource),
+        };
         let started = change.started || change.submitted;
         let row = records::encode(&TaskRow { sequence, target, started });
         match change.scheduled {

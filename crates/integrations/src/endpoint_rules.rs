@@ -19,13 +19,13 @@ pub struct Resolved {
 /// # Errors
 /// The rules refuse the parameters, in the words that they have for it.
 pub fn resolve(rules: &Value, partitions: &Value, parameters: Map<String, Value>) -> Result<Resolved, String> {
-    let mut scope = parameters;
+    let mut scope = Scope { outer: None, own: parameters };
     if let Some(declared) = rules["parameters"].as_object() {
         for (name, parameter) in declared {
-            if !scope.contains_key(name)
+            if !scope.own.contains_key(name)
                 && let Some(default) = parameter.get("default")
             {
-                scope.insert(name.clone(), default.clone());
+                scope.own.insert(name.clone(), default.clone());
             }
         }
     }
@@ -40,13 +40,23 @@ struct Evaluator<'a> {
     partitions: &'a Value,
 }
 
-type Scope = Map<String, Value>;
+/// The names that a rule sees: what it assigned itself, and those of the rules around it.
+struct Scope<'a> {
+    outer: Option<&'a Scope<'a>>,
+    own: Map<String, Value>,
+}
+
+impl Scope<'_> {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.own.get(name).or_else(|| self.outer?.get(name))
+    }
+}
 
 impl Evaluator<'_> {
-    fn any_rule(&self, rules: &Value, scope: &Scope) -> Result<Option<Resolved>, String> {
+    fn any_rule(&self, rules: &Value, scope: &Scope<'_>) -> Result<Option<Resolved>, String> {
         for rule in rules.as_array().into_iter().flatten() {
             // What a rule assigns is its own.
-            let mut scope = scope.clone();
+            let mut scope = Scope { outer: Some(scope), own: Map::new() };
             if !self.conditions_hold(&rule["conditions"], &mut scope)? {
                 continue;
             }
@@ -62,7 +72,7 @@ impl Evaluator<'_> {
         Ok(None)
     }
 
-    fn conditions_hold(&self, conditions: &Value, scope: &mut Scope) -> Result<bool, String> {
+    fn conditions_hold(&self, conditions: &Value, scope: &mut Scope<'_>) -> Result<bool, String> {
         for condition in conditions.as_array().into_iter().flatten() {
             if matches!(self.call(condition, scope)?, Value::Null | Value::Bool(false)) {
                 return Ok(false);
@@ -71,7 +81,7 @@ impl Evaluator<'_> {
         Ok(true)
     }
 
-    fn endpoint(&self, endpoint: &Value, scope: &mut Scope) -> Result<Resolved, String> {
+    fn endpoint(&self, endpoint: &Value, scope: &mut Scope<'_>) -> Result<Resolved, String> {
         let url = text(&self.value(&endpoint["url"], scope)?);
         let signing = match endpoint["properties"]["authSchemes"].get(0) {
             Some(scheme) => Some(self.filled(scheme, scope)?),
@@ -87,7 +97,7 @@ impl Evaluator<'_> {
     }
 
     /// A value with every template in it filled in.
-    fn filled(&self, value: &Value, scope: &mut Scope) -> Result<Value, String> {
+    fn filled(&self, value: &Value, scope: &mut Scope<'_>) -> Result<Value, String> {
         Ok(match value {
             Value::Object(members) => {
                 let mut filled = Map::new();
@@ -107,7 +117,7 @@ impl Evaluator<'_> {
         })
     }
 
-    fn value(&self, value: &Value, scope: &mut Scope) -> Result<Value, String> {
+    fn value(&self, value: &Value, scope: &mut Scope<'_>) -> Result<Value, String> {
         Ok(match value {
             Value::Object(members) if members.contains_key("fn") => self.call(value, scope)?,
             Value::Object(members) => match members.get("ref").and_then(Value::as_str) {
@@ -119,14 +129,14 @@ impl Evaluator<'_> {
         })
     }
 
-    fn call(&self, call: &Value, scope: &mut Scope) -> Result<Value, String> {
+    fn call(&self, call: &Value, scope: &mut Scope<'_>) -> Result<Value, String> {
         let mut arguments = Vec::new();
         for argument in call["argv"].as_array().into_iter().flatten() {
             arguments.push(self.value(argument, scope)?);
         }
         let result = self.function(call["fn"].as_str().unwrap_or_default(), &arguments)?;
         if let Some(name) = call["assign"].as_str() {
-            scope.insert(name.to_owned(), result.clone());
+            scope.own.insert(name.to_owned(), result.clone());
         }
         Ok(result)
     }
@@ -174,7 +184,7 @@ fn text(value: &Value) -> String {
 }
 
 /// `https://{Region}.{PartitionResult#dnsSuffix}` with its names replaced by what they stand for.
-fn fill(template: &str, scope: &Scope) -> Result<String, String> {
+fn fill(template: &str, scope: &Scope<'_>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {

@@ -24,7 +24,7 @@ use crate::{
     endpoint::{Endpoint, ServiceEndpoint, is_region},
     endpoint_rules::{self, Resolved},
     error::{ConfigError, Error, ServiceError, failure},
-    model::{Operation, ServiceModel, pack::Pack},
+    model::{Kind, Operation, ServiceModel, pack::Pack},
     protocol::{self, Blobs, Data, Problem, Unknown, WireRequest, read_error},
     signing::Signing,
 };
@@ -33,12 +33,12 @@ use crate::{
 const MAX_RESULT_BYTES: usize = 262_144;
 /// How long a call may take, where its service is not known to take long: as AWS's clients wait for an answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Services whose answers come when the work is done.
-const SLOW: [(&str, Duration); 4] = [
-    ("lambda", Duration::from_secs(16 * 60)),
-    ("sfn", Duration::from_secs(6 * 60)),
-    ("bedrockruntime", Duration::from_secs(6 * 60)),
-    ("sagemakerruntime", Duration::from_secs(6 * 60)),
+/// Operations whose answers come when the work is done.
+const SLOW: [(&str, &str, Duration); 4] = [
+    ("lambda", "Invoke", Duration::from_secs(16 * 60)),
+    ("bedrockruntime", "Converse", Duration::from_secs(6 * 60)),
+    ("bedrockruntime", "InvokeModel", Duration::from_secs(6 * 60)),
+    ("sagemakerruntime", "InvokeEndpoint", Duration::from_secs(2 * 60)),
 ];
 /// Bodies of operations that compress are compressed from this length on.
 const COMPRESSED_FROM: usize = 10_240;
@@ -105,7 +105,7 @@ impl ServiceClient {
     /// # Errors
     /// The environment names an endpoint that is none.
     pub fn new(aws: AwsClient, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        // Whatever no service can be called: the endpoint of those that have none of their own.
+        // The endpoint of services that have none of their own: no service has this name.
         let everywhere = custom(ServiceEndpoint::from_environment(lookup, "", "")?);
         let mut by_service = HashMap::new();
         for (name, id) in Pack::embedded().ids() {
@@ -186,8 +186,8 @@ impl ServiceClient {
         wire.headers.extend(resolved.headers);
         finish(model, operation, &input, &mut wire);
         let signing = signing(model, operation, resolved.signing.as_ref(), region)?;
-        let slow = SLOW.iter().find(|(name, _)| *name == &*model.name).map(|(_, timeout)| *timeout);
-        let call_timeout = Some(slow.unwrap_or(self.shared.call_timeout));
+        let slow = SLOW.iter().find(|(name, slow, _)| *name == &*model.name && *slow == &*operation.name);
+        let call_timeout = Some(slow.map_or(self.shared.call_timeout, |(.., timeout)| *timeout));
         Ok((Target { endpoint, custom: custom.is_some(), signing, call_timeout }, request(wire)?))
     }
 
@@ -249,6 +249,16 @@ impl ServiceClient {
     }
 }
 
+/// The model of a service. Reading one takes milliseconds, so it is not done where calls wait for each other.
+pub(crate) async fn model(name: &str) -> Option<Arc<ServiceModel>> {
+    let pack = Pack::embedded();
+    if let Some(model) = pack.held_service(name) {
+        return Some(model);
+    }
+    let name = name.to_owned();
+    tokio::task::spawn_blocking(move || pack.service(&name)).await.ok().flatten()
+}
+
 fn custom(endpoint: ServiceEndpoint) -> Option<Endpoint> {
     match endpoint {
         ServiceEndpoint::Custom(endpoint) => Some(endpoint),
@@ -299,6 +309,16 @@ fn finish(model: &ServiceModel, operation: &Operation, input: &Data<'_>, wire: &
         "API Gateway" => wire.headers.push(("Accept".to_owned(), "application/json".to_owned())),
         "Glacier" => wire.headers.push(("x-amz-glacier-version".to_owned(), model.api_version.to_string())),
         _ => {}
+    }
+    let streamed = || {
+        let structure = model.structure(operation.input.as_ref()?.shape)?;
+        let payload = structure.member(structure.payload.as_deref()?)?;
+        let streaming = matches!(model.shape(payload.shape).kind, Kind::Blob { streaming: true, .. });
+        (streaming || payload.streaming).then(|| input.member(&payload.name)).flatten()
+    };
+    // A body that streams is sent as the text of its JSON (AWS: recorded).
+    if streamed().is_some() && !wire.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        wire.headers.push(("Content-Type".to_owned(), "text/plain; charset=UTF-8".to_owned()));
     }
     let has_checksum = wire.headers.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("x-amz-checksum-"));
     if has_checksum || operation.checksum.is_none() && !operation.checksum_required {

@@ -20,11 +20,16 @@ use stepwright_integrations::model::Catalog;
 use crate::self_calls;
 
 fn parse_for(text: &str, machine_type: MachineType) -> Parsed {
+    parse(text, &options(machine_type))
+}
+
+/// What definitions for machines of this type are judged by.
+pub(crate) fn options(machine_type: MachineType) -> Options {
     let machine_type = match machine_type {
         MachineType::Standard => stepwright_asl::MachineType::Standard,
         MachineType::Express => stepwright_asl::MachineType::Express,
     };
-    parse(text, &Options { machine_type, sdk: Some(&Catalog), ..Options::default() })
+    Options { machine_type, sdk: Some(&Catalog), ..Options::default() }
 }
 
 /// Everything there is to say about the text of a definition, and whether AWS accepts it. What AWS accepts and this

@@ -23,6 +23,7 @@
 //! Only this crate knows both the API and the engine. It keeps no state of executions. It serves loopback addresses
 //! alone as long as there is no authentication.
 
+mod attached;
 pub mod cli;
 pub mod config;
 pub mod definitions;
@@ -30,10 +31,12 @@ pub mod delivery;
 mod errors;
 pub mod excerpt;
 pub mod history_wire;
+mod host_prefix;
 pub mod http;
 mod ids;
 mod json_text;
 pub mod logging;
+mod nested;
 mod operations;
 mod self_calls;
 pub mod service;

@@ -3,8 +3,6 @@
 //! Parameters and results have the names of the AWS SDK for Java (first letter upper-case, times as text), which is
 //! how SDK integrations spell them; between the two spellings stands the service model.
 
-use std::sync::{Arc, Weak};
-
 use serde_json::{Map, Value};
 use stepwright_api::{
     OPERATIONS, Operation, RequestContext, dispatch,
@@ -13,9 +11,7 @@ use stepwright_api::{
 use stepwright_asl::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 
-use tokio::sync::watch;
-
-use crate::{operations::Call, service::Service};
+use crate::{attached::Attached, operations::Call, service::Service};
 
 /// `resourceType` of Step Functions as an SDK integration.
 pub(crate) const SERVICE: &str = "aws-sdk:sfn";
@@ -58,15 +54,13 @@ pub(crate) fn operation(integration: &Integration) -> Option<Operation> {
 }
 
 /// The connector.
-#[derive(Default)]
 pub(crate) struct SelfCalls {
-    service: watch::Sender<Option<Weak<Service>>>,
+    service: Attached,
 }
 
 impl SelfCalls {
-    /// Says which service is called. Until then, calls wait: executions that go on after a restart begin before that.
-    pub(crate) fn attach(&self, service: &Arc<Service>) {
-        self.service.send_replace(Some(Arc::downgrade(service)));
+    pub(crate) fn new(service: Attached) -> Self {
+        Self { service }
     }
 }
 
@@ -91,11 +85,9 @@ impl Connector for SelfCalls {
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
-        let mut service = self.service.subscribe();
+        let service = self.service.clone();
         Box::pin(async move {
-            // It is gone only when the connector is.
-            let service = service.wait_for(Option::is_some).await.ok().and_then(|service| service.as_ref()?.upgrade());
-            let (Some(service), Resource::Integration(integration)) = (service, &task.resource) else {
+            let (Some(service), Resource::Integration(integration)) = (service.get().await, &task.resource) else {
                 let cause = "Unable to execute HTTP request: the server is not up";
                 return TaskOutcome::Failed(ConnectorFailure::new("Sfn.SdkClientException", cause));
             };

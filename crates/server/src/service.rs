@@ -22,8 +22,10 @@ use stepwright_store::{
 use tokio::sync::watch;
 
 use crate::{
+    attached::Attached,
     config::{Durability, OnLost, Settings},
     definitions,
+    nested::Nested,
     operations::Tests,
     self_calls::SelfCalls,
     sinks::{Sinks, SinksError},
@@ -60,7 +62,7 @@ impl std::error::Error for OpenError {}
 pub struct Service {
     settings: Settings,
     engine: RwLock<Engine>,
-    self_calls: Arc<SelfCalls>,
+    own_calls: Attached,
     tests: Tests,
     sinks: Sinks,
     throttle: Option<Throttle>,
@@ -74,20 +76,20 @@ impl Service {
     /// # Errors
     /// The store cannot be opened or recovered, or the environment names endpoints that are none.
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
-        let self_calls = Arc::new(SelfCalls::default());
+        let own_calls = Attached::default();
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
-        let engine = RwLock::new(open_engine(&settings, &self_calls, &sinks)?);
+        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks)?);
         let throttle = settings.aws_quotas.then(Throttle::default);
         let service = Arc::new(Self {
             settings,
             engine,
-            self_calls,
+            own_calls,
             tests: Tests::default(),
             sinks,
             throttle,
             stop: watch::Sender::new(false),
         });
-        service.self_calls.attach(&service);
+        service.own_calls.attach(&service);
         service.sinks.start(&service);
         Ok(service)
     }
@@ -178,10 +180,9 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened = tokio::task::spawn_blocking(move || {
-                open_engine(&service.settings, &service.self_calls, &service.sinks)
-            })
-            .await;
+            let opened =
+                tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.own_calls, &service.sinks))
+                    .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -194,7 +195,7 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>, sinks: &Sinks) -> Result<Engine, OpenError> {
+fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -205,11 +206,12 @@ fn open_engine(settings: &Settings, self_calls: &Arc<SelfCalls>, sinks: &Sinks) 
         let options = embedded::Options { durability, ..embedded::Options::default() };
         Arc::new(EmbeddedStore::open(&settings.data_directory, options).map_err(OpenError::Store)?)
     };
-    let own: Arc<dyn Connector> = self_calls.clone();
+    let own: Arc<dyn Connector> = Arc::new(SelfCalls::new(own_calls.clone()));
+    let nested: Arc<dyn Connector> = Arc::new(Nested::new(own_calls.clone()));
     let connectors = stepwright_integrations::connectors(&settings.region, &|name| std::env::var(name).ok())
         .map_err(OpenError::Connectors)?
         .into_iter()
-        .chain([own])
+        .chain([own, nested])
         .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
         .collect();
     let mut options = engine_options(settings);
@@ -285,6 +287,18 @@ impl Connector for Limited {
 
     fn lost_error(&self, resource: &stepwright_asl::Resource) -> ConnectorFailure {
         self.inner.lost_error(resource)
+    }
+
+    fn repeats(&self, resource: &stepwright_asl::Resource) -> bool {
+        self.inner.repeats(resource)
+    }
+
+    fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
+        self.inner.follow(task)
+    }
+
+    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+        self.inner.cancel(task)
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {

@@ -304,8 +304,10 @@ pub enum TaskTarget {
     Submit,
     /// Nowhere: the execution's turn was cut by its length and goes on. Its task has number 0.
     Continue,
-    /// Nowhere: it was submitted. The end is reported by a callback or a job.
+    /// Nowhere: it was submitted. The end is reported by a callback.
     Submitted,
+    /// Nowhere: it was submitted. The connector follows the job to its end.
+    Job,
 }
 
 /// An open task.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::error::ErrorCode;
+use crate::generated::operations::Operation;
 use crate::generated::reflection::OPERATIONS;
 use crate::reflect::{self, OperationInfo, ShapeKind};
 
@@ -94,6 +95,7 @@ fn tag(example: &Value) -> Option<&str> {
 fn operation(info: &OperationInfo, example: &Value) -> Value {
     let mut errors: Vec<ErrorCode> = info.errors.to_vec();
     errors.extend(PROTOCOL_ERRORS);
+    errors.extend(BEYOND_THE_MODEL.iter().filter(|(operation, _)| *operation == info.operation).map(|(_, code)| *code));
     errors.sort_unstable();
     errors.dedup();
     let choices: Vec<Value> = errors.iter().map(|code| reference(code.as_str())).collect();
@@ -149,6 +151,10 @@ const PROTOCOL_ERRORS: [ErrorCode; 10] = [
     ErrorCode::UnsupportedOperationException,
     ErrorCode::ValidationException,
 ];
+
+/// Errors that the model does not list for an operation and the service gives all the same.
+const BEYOND_THE_MODEL: [(Operation, ErrorCode); 1] =
+    [(Operation::ListStateMachineVersions, ErrorCode::StateMachineDoesNotExist)];
 
 fn request_id() -> Value {
     json!({ "description": "The id of the request, as in the log.", "schema": { "type": "string", "format": "uuid" } })

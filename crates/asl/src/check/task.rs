@@ -12,7 +12,7 @@ use crate::resource::{Integration, Pattern, Resource, ResourceError};
 
 /// The optimized integrations that this version can call, besides `aws-sdk:*`. Of Step Functions itself, the server
 /// knows which operations.
-const SERVED: [&str; 5] = ["lambda", "sqs", "sns", "dynamodb", "events"];
+const SERVED: [&str; 6] = ["lambda", "sqs", "sns", "dynamodb", "events", "states"];
 
 impl<'t> Checker<'t> {
     /// The fields of a Task state.

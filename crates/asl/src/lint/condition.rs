@@ -124,7 +124,7 @@ fn has_value(name: &str, tests: &[(&Path, &Test, bool)]) -> bool {
     let definite = tests.iter().all(|(path, ..)| path.is_definite());
     let can_be = |value: &Try| if definite { fits(name, value) } else { value.is_match_list() };
     let times = definite && is_time(name);
-    values(tests).into_iter().chain(times.then_some(Try::Instant(0))).filter(can_be).any(|value| {
+    values(tests).into_iter().chain(times.then_some(Try::Time(0))).filter(can_be).any(|value| {
         tests.iter().all(|(path, test, holds)| match outcome(path, test, &value) {
             Outcome::Is(outcome) => outcome == *holds,
             Outcome::Either => true,
@@ -145,7 +145,7 @@ enum Try {
     /// Some other text, which is no timestamp.
     AnyText,
     /// Some text that is this instant, in nanoseconds since 1970; tried only where a test asks for times.
-    Instant(i128),
+    Time(i128),
     /// An array or an object.
     Other,
 }
@@ -172,10 +172,10 @@ fn fits(name: &str, value: &Try) -> bool {
         | "$$.StateMachine.Name"
         | "$$.State.Name"
         | "$$.Task.Token" => {
-            matches!(value, Try::Missing | Try::Text(_) | Try::AnyText | Try::Instant(_))
+            matches!(value, Try::Missing | Try::Text(_) | Try::AnyText | Try::Time(_))
         }
         name if is_time(name) => match value {
-            Try::Missing | Try::Instant(_) => true,
+            Try::Missing | Try::Time(_) => true,
             Try::Text(text) => parse_instant(text).is_some(),
             _ => false,
         },
@@ -202,16 +202,16 @@ fn values(tests: &[(&Path, &Test, bool)]) -> Vec<Try> {
                 }
                 (Domain::Timestamp, Value::String(text)) => {
                     let instant = parse_instant(text).unwrap_or_default();
-                    values.extend([instant - 1, instant, instant + 1].map(Try::Instant));
+                    values.extend([instant - 1, instant, instant + 1].map(Try::Time));
                     values.push(Try::Text(text.clone()));
                 }
                 _ => {}
             },
-            Test::IsTimestamp(_) => values.push(Try::Instant(0)),
-            Test::Compare { operand: Operand::Path(_), .. } => values.extend([Try::AnyText, Try::Instant(0)]),
+            Test::IsTimestamp(_) => values.push(Try::Time(0)),
+            Test::Compare { operand: Operand::Path(_), .. } => values.extend([Try::AnyText, Try::Time(0)]),
             Test::StringMatches(pattern) => match literal_pattern(pattern) {
                 Some(text) => values.extend([Try::Text(format!("{text}\0")), Try::Text(text)]),
-                None => values.extend([Try::AnyText, Try::Instant(0)]),
+                None => values.extend([Try::AnyText, Try::Time(0)]),
             },
             _ => {}
         }
@@ -227,7 +227,7 @@ enum Outcome {
 }
 
 fn outcome(path: &Path, test: &Test, value: &Try) -> Outcome {
-    let is_text = matches!(value, Try::Text(_) | Try::AnyText | Try::Instant(_));
+    let is_text = matches!(value, Try::Text(_) | Try::AnyText | Try::Time(_));
     if let Test::IsPresent(wanted) = test {
         return Outcome::Is(matches!(value, Try::Missing) != *wanted);
     }
@@ -242,7 +242,7 @@ fn outcome(path: &Path, test: &Test, value: &Try) -> Outcome {
         Test::IsString(wanted) => Outcome::Is(is_text == *wanted),
         // What IsTimestamp takes is narrower than what the comparisons take.
         Test::IsTimestamp(wanted) => match value {
-            Try::Instant(_) => Outcome::Either,
+            Try::Time(_) => Outcome::Either,
             Try::Text(text) if parse_instant(text).is_some() => Outcome::Either,
             _ => Outcome::Is(!*wanted),
         },
@@ -258,7 +258,7 @@ fn outcome(path: &Path, test: &Test, value: &Try) -> Outcome {
                 Domain::Numeric => matches!(value, Try::Number(_)),
                 Domain::Boolean => matches!(value, Try::Bool(_)),
                 Domain::Timestamp => match value {
-                    Try::Instant(_) => true,
+                    Try::Time(_) => true,
                     Try::Text(text) => parse_instant(text).is_some(),
                     _ => false,
                 },
@@ -294,14 +294,14 @@ fn compare(domain: Domain, relation: Relation, literal: &Value, value: &Try) -> 
         // Some other text than those that are named.
         (Domain::String, Try::AnyText, _) if relation == Relation::Equals => Outcome::Is(false),
         (Domain::String, Try::AnyText, _) => Outcome::Either,
-        (Domain::String, Try::Instant(left), Value::String(right)) if relation == Relation::Equals => {
+        (Domain::String, Try::Time(left), Value::String(right)) if relation == Relation::Equals => {
             match parse_instant(right) {
                 Some(right) if right == *left => Outcome::Either,
                 _ => Outcome::Is(false),
             }
         }
-        (Domain::String, Try::Instant(_), _) => Outcome::Either,
-        (Domain::Timestamp, Try::Instant(left), Value::String(right)) => {
+        (Domain::String, Try::Time(_), _) => Outcome::Either,
+        (Domain::Timestamp, Try::Time(left), Value::String(right)) => {
             ordered(parse_instant(right).map(|right| left.cmp(&right)))
         }
         (Domain::Timestamp, Try::Text(left), Value::String(right)) => {

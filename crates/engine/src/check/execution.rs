@@ -26,7 +26,7 @@ use crate::{
     message::ExecutionRef,
     quarantine,
     secrets::short_hash,
-    turn::{CONTINUE, target, task_state},
+    turn::{CONTINUE, is_job, target, task_state},
 };
 
 /// The tables whose keys begin with an execution's, each at the same execution.
@@ -518,9 +518,12 @@ impl<'a> Check<'a> {
             let definition = subject.revision.as_ref().and_then(|revision| revision.definition.as_ref());
             let place = match (task.state, definition) {
                 (None, _) => Some(TaskTarget::Continue),
-                (Some(_), _) if task.submitted => Some(TaskTarget::Submitted),
                 (Some(state), Some(definition)) => {
-                    task_state(definition, StateId(state)).map(|state| target(&state.resource))
+                    task_state(definition, StateId(state)).map(|state| match task.submitted {
+                        true if is_job(&state.resource) => TaskTarget::Job,
+                        true => TaskTarget::Submitted,
+                        false => target(&state.resource),
+                    })
                 }
                 (Some(_), None) => None,
             };

@@ -10,9 +10,9 @@ use crate::{
     aws::Caller,
     error::{ServiceError, failure},
     metadata::{sdk_http_metadata, sdk_response_metadata},
-    model::{self, ServiceModel},
+    model::ServiceModel,
     protocol::{Blobs, Unknown},
-    service_client::{Answer, CallError, ServiceClient, Spelling, Telling},
+    service_client::{self, Answer, CallError, ServiceClient, Spelling, Telling},
 };
 
 /// What is particular to a service.
@@ -68,7 +68,7 @@ impl Optimized {
     async fn run(&self, integration: &Integration, task: &TaskCall) -> Result<TaskOutcome, ConnectorFailure> {
         let service = self.service;
         let telling = Telling { prefix: service.prefix, resource_type: service.resource_type };
-        let model = model::service(service.model);
+        let model = service_client::model(service.model).await;
         let operation = model.as_ref().and_then(|model| model.operation(&integration.action));
         let (Some(model), Some(operation)) = (&model, operation) else {
             return Err(failure("States.Runtime", &format!("The resource {} is not recognized.", integration.arn)));

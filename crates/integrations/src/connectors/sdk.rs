@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use stepwright_asl::resource::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, TaskCall, TaskOutcome};
 
 use crate::{
     aws::Caller,
     error::{ServiceError, failure},
-    model::{self, ServiceModel, names, pack::Pack},
+    model::{Operation, ServiceModel, names, pack::Pack},
     protocol::{Blobs, Unknown},
-    service_client::{CallError, ServiceClient, Spelling, Telling},
+    service_client::{self, CallError, ServiceClient, Spelling, Telling},
 };
 
 /// The connector of SDK integrations.
@@ -30,7 +31,7 @@ impl SdkConnector {
     async fn run(&self, integration: &Integration, task: &TaskCall) -> Result<TaskOutcome, ConnectorFailure> {
         let unknown = || failure("States.Runtime", &format!("The resource {} is not recognized.", integration.arn));
         let name = service_name(integration).ok_or_else(unknown)?;
-        let model: Arc<ServiceModel> = model::service(name).ok_or_else(unknown)?;
+        let model: Arc<ServiceModel> = service_client::model(name).await.ok_or_else(unknown)?;
         let operation = model.operation(&integration.action).filter(|operation| !operation.event_stream);
         let operation = operation.ok_or_else(unknown)?;
         let telling = Telling { prefix: &model.class, resource_type: &integration.resource_type };
@@ -43,7 +44,7 @@ impl SdkConnector {
         let spelling = Spelling { blobs, unknown: Unknown::Refused };
         match self.client.call(&model, operation, &parameters, spelling, Caller::of(task)).await {
             Ok(answer) => telling.outcome(task, answer.result),
-            Err(CallError::Refused(error)) => Err(refused(&model, &error)),
+            Err(CallError::Refused(error)) => Err(refused(&model, operation, &error)),
             Err(error) => Err(telling.failure(&error, task)),
         }
     }
@@ -56,9 +57,17 @@ fn service_name(integration: &Integration) -> Option<&str> {
 
 /// The failure of a call that the service refused: the exception by the name of its class, or the service's own for a
 /// code that its model does not have.
-fn refused(model: &ServiceModel, error: &ServiceError) -> ConnectorFailure {
-    let known =
-        error.exception.as_deref().into_iter().chain([error.code.as_str()]).find_map(|code| model.exception(code));
+fn refused(model: &ServiceModel, operation: &Operation, error: &ServiceError) -> ConnectorFailure {
+    let mut codes = error.exception.as_deref().into_iter().chain([error.code.as_str()]);
+    let known = codes.find_map(|code| model.exception(code)).or_else(|| {
+        // S3 answers HEAD without a body; what is missing follows from what was asked for, as in AWS's client.
+        let missing = match &*operation.name {
+            "HeadObject" => "NoSuchKey",
+            "HeadBucket" => "NoSuchBucket",
+            _ => return None,
+        };
+        (&*model.id == "S3" && error.status == StatusCode::NOT_FOUND).then(|| model.exception(missing)).flatten()
+    });
     let class = known.map_or_else(|| format!("{}Exception", model.class), |shape| names::exception(&shape.name));
     failure(&format!("{}.{class}", model.class), &error.sdk_cause(&model.class))
 }

@@ -11,7 +11,7 @@
 //! let operation = dynamodb.operation("getItem").expect("an action");
 //! let input = dynamodb.shape(operation.input.as_ref().expect("an input").shape);
 //! let Kind::Structure(input) = &input.kind else { panic!() };
-//! assert!(input.members.iter().any(|member| member.pascal == *"TableName" && member.required));
+//! assert!(input.members.iter().any(|member| &*member.pascal == "TableName" && member.required));
 //! ```
 
 pub mod names;
@@ -264,7 +264,7 @@ pub enum Kind {
     },
     /// Bytes.
     Blob {
-        /// Whether they are the body itself.
+        /// Whether they are the body itself, of any length.
         streaming: bool,
         /// Their number.
         bounds: Bounds,
@@ -374,6 +374,8 @@ pub struct Member {
     pub context_param: Option<Box<str>>,
     /// Whether it is JSON in a header.
     pub json_value: bool,
+    /// Whether it is the body itself, of any length.
+    pub streaming: bool,
 }
 
 impl Member {

@@ -133,6 +133,12 @@ impl Pack {
         Some(self.held(|held| held.keep(name, model)))
     }
 
+    /// The model of a service, if it is in memory.
+    #[must_use]
+    pub fn held_service(&self, name: &str) -> Option<Arc<ServiceModel>> {
+        self.held(|held| held.touch(name))
+    }
+
     /// The rules by which endpoints are found, JSON.
     #[must_use]
     pub fn rules(&self, number: usize) -> Option<Value> {

@@ -157,6 +157,8 @@ struct RawMember {
     context_param: Option<RawContext>,
     #[serde(default)]
     jsonvalue: bool,
+    #[serde(default)]
+    streaming: bool,
 }
 
 #[derive(Deserialize)]
@@ -338,5 +340,6 @@ fn member(raw: RawMember, required: &[Text]) -> Member {
         host_label: raw.host_label,
         context_param: raw.context_param.map(|context| context.name),
         json_value: raw.jsonvalue,
+        streaming: raw.streaming,
     }
 }

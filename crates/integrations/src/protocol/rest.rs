@@ -245,7 +245,7 @@ pub(super) fn read(reader: &Reader<'_>, shape: ShapeId, answer: &Response) -> Re
     match &reader.model.shape(payload.shape).kind {
         Kind::Blob { streaming, .. } => {
             let value = json::blob(reader.blobs, &answer.body);
-            if *streaming {
+            if *streaming || payload.streaming {
                 last = Some((payload.pascal.to_string(), value));
             } else if !answer.body.is_empty() {
                 members.push((payload.pascal.to_string(), value));

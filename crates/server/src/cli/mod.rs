@@ -115,7 +115,7 @@ Examples:
           format = \"json\"
 
 Use it:
-  export AWS_ENDPOINT_URL_SFN=http://127.0.0.1:8083
+  export AWS_ENDPOINT_URL_SFN=http://127.0.0.1:8083 AWS_DISABLE_HOST_PREFIX_INJECTION=true
   aws stepfunctions list-state-machines
 
 Lambda functions are called at AWS_ENDPOINT_URL_LAMBDA or AWS_ENDPOINT_URL if one is set, else at AWS, signed with \

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Failure, ServeArgs, print, runtime};
 use crate::{
     config::{self, Configuration, Durability, LogFormat, Setting, Settings},
+    host_prefix,
     http::Server,
     logging,
     service::{OpenError, Service},
@@ -35,6 +36,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     if let Some(file) = file {
         tracing::info!(file = %file.display(), "configuration read");
     }
+    let prefixed = host_prefix::ask(settings.listen.ip());
     // Before anything that a signal could interrupt half-way.
     let mut signals = Signals::new()?;
     let mut opening = settings.clone();
@@ -58,7 +60,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     let address = server.address();
     let opened_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if settings.log_format == LogFormat::Text {
-        print(&banner(&settings, address));
+        print(&banner(&settings, address, prefixed.answer()));
     }
     tracing::info!(
         endpoint = %format_args!("http://{address}"),
@@ -147,20 +149,24 @@ fn data(settings: &Settings) -> String {
     }
 }
 
-fn banner(settings: &Settings, address: SocketAddr) -> String {
+fn banner(settings: &Settings, address: SocketAddr, prefixed: Option<&str>) -> String {
     let Settings { account, region, .. } = settings;
     let data = data(settings);
+    let sync = prefixed.map_or_else(String::new, |host| {
+        let port = address.port();
+        format!("  sync       http://{host}:{port}, where SDKs can put \"sync-\" before the host for two operations\n")
+    });
     format!(
         "Stepwright {version}: the AWS Step Functions API
 
   endpoint   http://{address}
-  data       {data}
+{sync}  data       {data}
   account    {account} in {region}, for requests that name no other
 
 A first state machine, and an execution of it:
 
-  export AWS_ENDPOINT_URL_SFN=http://{address} AWS_REGION={region} \\
-         AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=any
+  export AWS_ENDPOINT_URL_SFN=http://{address} AWS_REGION={region} AWS_DEFAULT_REGION={region} \\
+         AWS_ACCESS_KEY_ID={account} AWS_SECRET_ACCESS_KEY=any AWS_DISABLE_HOST_PREFIX_INJECTION=true
   aws stepfunctions create-state-machine --name hello --role-arn arn:aws:iam::{account}:role/any \\
       --definition '{{\"StartAt\": \"Hello\", \"States\": {{\"Hello\": {{\"Type\": \"Pass\", \"Result\": \"world\", \"End\": true}}}}}}'
   aws stepfunctions start-execution --state-machine-arn {machine}

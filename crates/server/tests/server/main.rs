@@ -9,6 +9,7 @@ mod hostile;
 mod lint;
 mod map_runs;
 mod migrate;
+mod nested;
 mod openapi;
 mod operations;
 mod redrive;

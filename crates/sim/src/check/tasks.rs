@@ -47,7 +47,10 @@ pub(crate) fn rows(model: &Model, rows: &Rows) -> Checked {
                 Resource::Integration(integration) if integration.pattern == Pattern::RequestResponse => {
                     TaskTarget::Call
                 }
-                Resource::Integration(_) if open.stage == TaskStage::Submitted => TaskTarget::Submitted,
+                Resource::Integration(integration) if open.stage == TaskStage::Submitted => match integration.pattern {
+                    Pattern::Sync | Pattern::Sync2 => TaskTarget::Job,
+                    _ => TaskTarget::Submitted,
+                },
                 Resource::Integration(_) => TaskTarget::Submit,
             };
             expected.insert(open.task, (target, open.stage != TaskStage::Scheduled));

@@ -233,8 +233,8 @@ impl World {
         }
         let ledger = self.setup.ledger.lock();
         let rows = &ledger.rows;
-        let open = [Table::Head, Table::Quarantine, Table::Notice, Table::Express];
-        open.iter().all(|table| rows.all(*table).next().is_none())
+        let tables = [Table::Head, Table::Quarantine, Table::Notice, Table::Express];
+        tables.iter().all(|table| rows.all(*table).next().is_none())
     }
 
     fn faults(&self) -> u64 {

@@ -12,11 +12,10 @@ use stepwright_api::{
     types::{InspectionLevel, TestStateInput},
 };
 use stepwright_asl::{
-    Definition, Options, Parsed, Pattern, Resource, State, StateId, StateKind, invalid_definition_message, parse,
-    parse_state,
+    Definition, Parsed, Pattern, Resource, State, StateId, StateKind, invalid_definition_message, parse, parse_state,
 };
 use stepwright_engine::{
-    Engine,
+    Engine, MachineType,
     clock::{Clock as _, SeedSource as _, SystemClock, SystemSeeds},
 };
 use stepwright_machine::{
@@ -26,7 +25,7 @@ use stepwright_machine::{
 use stepwright_querylang::is_variable_name;
 
 use super::{context, mock::Mock};
-use crate::{errors::validation, ids::random_uuid, json_text};
+use crate::{definitions, errors::validation, ids::random_uuid, json_text};
 
 /// All expressions of a test together may take this many times what those of one field may.
 const FIELDS: u64 = 32;
@@ -119,10 +118,10 @@ fn find(text: &str, name: Option<&str>) -> Result<Found, ApiError> {
         parsed.definition.map(Arc::new).ok_or_else(refused)
     };
     let Some(name) = name else {
-        let lone = parse_state(text, &Options::default());
+        let lone = parse_state(text, &definitions::options(MachineType::Standard));
         return Ok((definition(lone.parsed)?, StateId(0), lone.elsewhere));
     };
-    let definition = definition(parse(text, &Options::default()))?;
+    let definition = definition(parse(text, &definitions::options(MachineType::Standard)))?;
     let found = definition.states.iter().find(|state| *state.name == *name).map(|state| state.id);
     let found = found.ok_or_else(|| validation("State not found in definition"))?;
     Ok((definition, found, Vec::new()))

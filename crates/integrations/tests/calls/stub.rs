@@ -213,6 +213,6 @@ async fn read(stream: &mut TcpStream) -> Option<Recorded> {
             return None;
         }
     }
-    let body = String::from_utf8(bytes[head_end + 4..].to_vec()).expect("a body of text");
+    let body = String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned();
     Some(Recorded { line, headers, body })
 }

@@ -1,9 +1,8 @@
 //! The Lambda connector against a scripted server on the loopback interface.
 
-mod stub;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::stub::{Act, Stub};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
@@ -19,7 +18,6 @@ use stepwright_integrations::{
     endpoint::{Endpoint, ServiceEndpoint},
     retry::Backoff,
 };
-use stub::{Act, Stub};
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:000000000000:function:f";
 
