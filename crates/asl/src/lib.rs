@@ -14,6 +14,8 @@
 //! );
 //! ```
 
+use std::sync::Arc;
+
 mod check;
 pub mod definition;
 mod diagnostic;
@@ -64,11 +66,17 @@ impl Default for Options {
     }
 }
 
-/// The services and actions that SDK integrations may call. Whoever has their models says it.
+/// The services that SDK integrations may call. Whoever has their models says it.
 pub trait SdkCatalog: std::fmt::Debug + Send + Sync {
+    /// A service by its name in resources; none: there is no such service. It is asked for once per definition.
+    fn service(&self, name: &str) -> Option<Arc<dyn SdkService>>;
+}
+
+/// A service of an [`SdkCatalog`].
+pub trait SdkService: std::fmt::Debug + Send + Sync {
     /// The parameters of an action by their names in definitions, each with whether it must be there; none: there is no
     /// such action.
-    fn parameters(&self, service: &str, action: &str) -> Option<Vec<(String, bool)>>;
+    fn parameters(&self, action: &str) -> Option<Vec<(&str, bool)>>;
 }
 
 /// What became of a definition's text.

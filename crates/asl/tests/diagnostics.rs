@@ -1,6 +1,8 @@
 //! What validation says about definitions: each case is a definition and the diagnostics it must get, in order.
 
-use stepwright_asl::{MachineType, Options, SdkCatalog, Severity, parse};
+use std::sync::Arc;
+
+use stepwright_asl::{MachineType, Options, SdkCatalog, SdkService, Severity, parse};
 
 fn diagnostics(text: &str, machine_type: MachineType) -> Vec<String> {
     let parsed = parse(text, &Options { machine_type, ..Options::default() });
@@ -274,9 +276,14 @@ fn languages() {
 struct OneAction;
 
 impl SdkCatalog for OneAction {
-    fn parameters(&self, service: &str, action: &str) -> Option<Vec<(String, bool)>> {
-        (service == "s3" && action == "getObject")
-            .then(|| vec![("Bucket".to_owned(), true), ("Range".to_owned(), false)])
+    fn service(&self, name: &str) -> Option<Arc<dyn SdkService>> {
+        (name == "s3").then(|| -> Arc<dyn SdkService> { Arc::new(Self) })
+    }
+}
+
+impl SdkService for OneAction {
+    fn parameters(&self, action: &str) -> Option<Vec<(&str, bool)>> {
+        (action == "getObject").then(|| vec![("Bucket", true), ("Range", false)])
     }
 }
 

@@ -24,7 +24,7 @@ use std::{
 use crate::definition::{Flow, FlowId, QueryLanguage, State, StateId};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::json::{Member, Node, NodeValue};
-use crate::{LONE_STATE, Options, Parsed, Unsupported};
+use crate::{LONE_STATE, Options, Parsed, SdkService, Unsupported};
 
 use fields::Fields;
 use graph::Walk;
@@ -55,6 +55,8 @@ pub(crate) struct Checker<'t> {
     state_location: usize,
     state_names: HashSet<&'t str>,
     labels: HashSet<&'t str>,
+    /// The services of SDK integrations that were looked up.
+    sdk_services: HashMap<String, Option<Arc<dyn SdkService>>>,
     states: Vec<Option<State>>,
     flows: Vec<Option<Flow>>,
     /// The flow being walked.
@@ -107,6 +109,7 @@ impl<'t> Checker<'t> {
             state_location: 0,
             state_names: HashSet::new(),
             labels: HashSet::new(),
+            sdk_services: HashMap::new(),
             walk: Walk::new(FlowId(0)),
             scope: Vec::new(),
             elsewhere: None,

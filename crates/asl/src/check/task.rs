@@ -1,14 +1,16 @@
 //! Task states: the resource and what depends on it.
 
+use std::sync::Arc;
+
 use stepwright_querylang::jsonata::Members;
 
 use super::data::Roots;
 use super::fields::Fields;
 use super::{Checker, Context, number_limits};
-use crate::MachineType;
 use crate::definition::{Credentials, NumberField, QueryLanguage, Task};
 use crate::json::Node;
 use crate::resource::{Integration, Pattern, Resource, ResourceError};
+use crate::{MachineType, SdkService};
 
 /// The optimized integrations that this version can call, besides `aws-sdk:*`. Of Step Functions itself, the server
 /// knows which operations.
@@ -73,18 +75,27 @@ impl<'t> Checker<'t> {
     }
 
     /// The resource, unless it is an action that its service doesn't have.
-    fn existing(&self, resource: Resource) -> Result<Resource, ResourceError> {
+    fn existing(&mut self, resource: Resource) -> Result<Resource, ResourceError> {
         match &resource {
-            Resource::Integration(integration) if self.sdk_known(integration).is_some_and(|known| known.is_none()) => {
-                Err(ResourceError::NotRecognized)
+            Resource::Integration(integration) if self.options.sdk.is_some() && integration.sdk_service().is_some() => {
+                let known = self
+                    .sdk_service(integration)
+                    .is_some_and(|service| service.parameters(&integration.action).is_some());
+                if known { Ok(resource) } else { Err(ResourceError::NotRecognized) }
             }
             _ => Ok(resource),
         }
     }
 
-    /// What the catalog knows of an SDK integration's action; none, where it isn't asked.
-    fn sdk_known(&self, integration: &Integration) -> Option<Option<Vec<(String, bool)>>> {
-        Some(self.options.sdk?.parameters(integration.sdk_service()?, &integration.action))
+    /// The service of an SDK integration, if there is a catalog and it is there.
+    fn sdk_service(&mut self, integration: &Integration) -> Option<Arc<dyn SdkService>> {
+        let (catalog, name) = (self.options.sdk?, integration.sdk_service()?);
+        if let Some(found) = self.sdk_services.get(name) {
+            return found.clone();
+        }
+        let found = catalog.service(name);
+        self.sdk_services.insert(name.to_owned(), found.clone());
+        found
     }
 
     /// The parameters of an SDK integration: those that must be there, and those that its action doesn't have.
@@ -93,7 +104,9 @@ impl<'t> Checker<'t> {
             QueryLanguage::JsonPath => "Parameters",
             QueryLanguage::Jsonata => "Arguments",
         };
-        let (Some(Some(known)), given) = (self.sdk_known(integration), fields.get(field)) else { return };
+        let service = self.sdk_service(integration);
+        let known = service.as_ref().and_then(|service| service.parameters(&integration.action));
+        let (Some(known), given) = (known, fields.get(field)) else { return };
         // One expression for everything: what it yields is known at run time. Wrong types are reported elsewhere.
         if given.is_some_and(|node| node.as_object().is_none()) {
             return;
@@ -110,7 +123,7 @@ impl<'t> Checker<'t> {
                 QueryLanguage::JsonPath => name.strip_suffix(".$").unwrap_or(name),
                 QueryLanguage::Jsonata => name,
             };
-            if !known.iter().any(|(known, _)| known == bare) {
+            if !known.iter().any(|(known, _)| *known == bare) {
                 let message = format!("The field '{bare}' is not supported by Step Functions");
                 self.invalid_member(field, message, given.unwrap_or(fields.node));
             }

@@ -40,14 +40,19 @@ pub fn has_action(service_name: &str, action: &str) -> bool {
 pub struct Catalog;
 
 impl stepwright_asl::SdkCatalog for Catalog {
-    fn parameters(&self, service_name: &str, action: &str) -> Option<Vec<(String, bool)>> {
-        let model = service(service_name)?;
-        let operation = model.operation(action).filter(|operation| !operation.event_stream)?;
-        let input = operation.input.as_ref().and_then(|body| model.structure(body.shape));
+    fn service(&self, name: &str) -> Option<Arc<dyn stepwright_asl::SdkService>> {
+        service(name).map(|model| -> Arc<dyn stepwright_asl::SdkService> { model })
+    }
+}
+
+impl stepwright_asl::SdkService for ServiceModel {
+    fn parameters(&self, action: &str) -> Option<Vec<(&str, bool)>> {
+        let operation = self.operation(action).filter(|operation| !operation.event_stream)?;
+        let input = operation.input.as_ref().and_then(|body| self.structure(body.shape));
         let members = input.map_or([].as_slice(), |input| input.members.as_slice());
         // A token is made where none is given.
         let required = |member: &Member| member.required && !member.idempotency_token;
-        Some(members.iter().map(|member| (member.pascal.to_string(), required(member))).collect())
+        Some(members.iter().map(|member| (&*member.pascal, required(member))).collect())
     }
 }
 

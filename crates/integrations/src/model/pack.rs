@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::{ServiceModel, names, read};
 
 /// Models that are kept after their last use. The largest takes some megabytes, most take less than one.
-pub const KEPT: usize = 24;
+pub const KEPT: usize = 32;
 
 const MAGIC: &[u8; 8] = b"SWPACK01";
 

@@ -150,3 +150,70 @@ fn sorted(mut members: Vec<(String, Value)>) -> Map<String, Value> {
     members.sort_by(|a, b| a.0.cmp(&b.0));
     members.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+    use crate::model;
+
+    /// Numbers that look random and are the same in every run.
+    fn next(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn no_answer_makes_reading_panic() {
+        let json = br#"{"Item":{"a":{"M":{"b":{"L":[{"B":"AA=="},{"N":"1"},{"BOOL":true}]}}}},"ConsumedCapacity":{"CapacityUnits":1.5}}"#;
+        let s3 =
+            b"<ListBucketResult xmlns=\"x\"><IsTruncated>true</IsTruncated><Contents><Key>a&amp;b</Key><Size>1</Size>\
+            <LastModified>2024-01-01T00:00:00.000Z</LastModified></Contents></ListBucketResult>";
+        let iam =
+            b"<ListUsersResponse><ListUsersResult><Users><member><UserName>u</UserName><Tags><member><Key>k</Key>\
+            <Value>v</Value></member></Tags></member></Users></ListUsersResult></ListUsersResponse>";
+        let ec2 =
+            b"<DescribeVpcsResponse><requestId>r</requestId><vpcSet><item><vpcId>v</vpcId><isDefault>true</isDefault>\
+            </item></vpcSet></DescribeVpcsResponse>";
+        let cbor = b"\xbf\x6aEventBuses\x81\xbf\x64Name\x61a\x6cCreationTime\xc1\x1a\x65\x00\x00\x00\xff\xff";
+        let samples: [(&str, &str, &[u8]); 5] = [
+            ("dynamodb", "getItem", json),
+            ("s3", "listObjectsV2", s3),
+            ("iam", "listUsers", iam),
+            ("ec2", "describeVpcs", ec2),
+            ("eventbridgev2", "listEventBuses", cbor),
+        ];
+        let mut state = 0x9E37_79B9_7F4A_7C15;
+        for (service, action, sample) in samples {
+            let model = model::service(service).expect(service);
+            let operation = model.operation(action).expect(action);
+            let answer = |body: &[u8]| Response {
+                status: StatusCode::OK,
+                headers: HeaderMap::new(),
+                body: Bytes::copy_from_slice(body),
+            };
+            let whole = decode(&model, operation, Blobs::Text, &answer(sample)).expect(service);
+            assert!(!whole.is_empty(), "{service}");
+            let mut refused = 0;
+            for _ in 0..4_000 {
+                let mut body = sample.to_vec();
+                for _ in 0..=next(&mut state) % 4 {
+                    let place = usize::try_from(next(&mut state)).unwrap_or(0) % body.len().max(1);
+                    match next(&mut state) % 4 {
+                        0 => body.truncate(place),
+                        1 if place < body.len() => body[place] = next(&mut state).to_le_bytes()[0],
+                        2 if place < body.len() => drop(body.remove(place)),
+                        _ => body.insert(place.min(body.len()), next(&mut state).to_le_bytes()[0]),
+                    }
+                }
+                refused += usize::from(decode(&model, operation, Blobs::Text, &answer(&body)).is_err());
+                let error = read_error(model.protocol, StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
+                assert!(!error.code.is_empty());
+            }
+            assert!(refused > 100, "{service}: {refused}");
+        }
+    }
+}
