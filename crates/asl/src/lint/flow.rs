@@ -1,7 +1,7 @@
 //! The graph of each flow without the transitions that never happen: states that are never reached, and states from
 //! which no way leads to an end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Linter, Rule, listed};
 use crate::definition::{FlowId, State, StateId, StateKind, Transition};
@@ -12,6 +12,7 @@ impl Linter<'_> {
             let flow = FlowId(u32::try_from(number).expect("numbers of flows are small"));
             let reached = self.reached(self.definition.flow(flow).start_at);
             let states: Vec<&State> = self.definition.states.iter().filter(|state| state.flow == flow).collect();
+            let ending = self.ending(&states);
             let mut caught = Vec::new();
             for &state in &states {
                 if !reached.contains(&state.id) {
@@ -23,7 +24,7 @@ impl Linter<'_> {
                     };
                     let message = format!("{what}: only rules and catchers that never match lead to it.");
                     self.find(Rule::StateNeverReached, state, "", message, format!("{help}, or remove the state."));
-                } else if !self.can_end(state.id) {
+                } else if !ending.contains(&state.id) {
                     caught.push(state);
                 }
             }
@@ -53,12 +54,26 @@ impl Linter<'_> {
         seen
     }
 
-    fn can_end(&self, id: StateId) -> bool {
-        self.reached(id).into_iter().any(|id| match &self.definition.state(id).kind {
+    /// The states of a flow from which a way leads to its end: followed backwards, so that each is looked at once.
+    fn ending(&self, states: &[&State]) -> BTreeSet<StateId> {
+        let ends = |state: &State| match &state.kind {
             StateKind::Succeed | StateKind::Fail(_) => true,
             StateKind::Choice(_) => false,
             kind => transition(kind) == Some(Transition::End),
-        })
+        };
+        let mut before: BTreeMap<StateId, Vec<StateId>> = BTreeMap::new();
+        for state in states {
+            for target in self.targets(state.id) {
+                before.entry(target).or_default().push(state.id);
+            }
+        }
+        let mut open: Vec<StateId> = states.iter().filter(|state| ends(state)).map(|state| state.id).collect();
+        let mut ending: BTreeSet<StateId> = open.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let earlier = before.get(&id).into_iter().flatten();
+            open.extend(earlier.filter(|&&id| ending.insert(id)));
+        }
+        ending
     }
 
     /// Where a state can lead.

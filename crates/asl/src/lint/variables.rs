@@ -4,60 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Linter, Rule};
 use crate::check::variable_name;
-use crate::definition::{FlowId, MapMode, StateId, StateKind};
+use crate::definition::{FlowId, MapMode, State, StateKind};
 use crate::json::Node;
 use crate::variables::variable_references;
 
 impl Linter<'_> {
     pub(super) fn variables(&mut self) {
         let reads = variable_references(self.definition);
-        let nothing = BTreeSet::new();
-        let read_by = |id: StateId| reads.get(&*self.definition.state(id).name).unwrap_or(&nothing);
-        // What each state assigns, and where.
-        let mut assigned: BTreeMap<StateId, Vec<(String, String)>> = BTreeMap::new();
+        // By variable: the flows in which it is read, and those in which it is assigned.
+        let mut readers: BTreeMap<&str, BTreeSet<FlowId>> = BTreeMap::new();
+        let mut writers: BTreeMap<String, BTreeSet<FlowId>> = BTreeMap::new();
+        let mut assigned = Vec::new();
         for state in &self.definition.states {
-            let node = self.node(state);
-            let mut found = assignments(node, "");
-            for field in ["Choices", "Catch"] {
-                for (index, part) in node.get(field).and_then(Node::as_array).unwrap_or_default().iter().enumerate() {
-                    found.extend(assignments(part, &format!("{field}[{index}]/")));
-                }
+            for name in reads.get(&*state.name).into_iter().flatten() {
+                readers.entry(name).or_default().insert(state.flow);
             }
-            assigned.insert(state.id, found);
-        }
-        let mut findings = Vec::new();
-        for state in &self.definition.states {
-            for (name, at) in &assigned[&state.id] {
-                let sees = |other: StateId| self.sees(other, state.flow);
-                let is_read =
-                    self.definition.states.iter().any(|other| sees(other.id) && read_by(other.id).contains(name));
-                if !is_read {
-                    findings.push((Rule::VariableNeverRead, state, at.clone(), name.clone()));
-                }
-            }
-            for name in read_by(state.id) {
-                let assigns = |other: &StateId| assigned[other].iter().any(|(assigned, _)| assigned == name);
-                let mut others = self.definition.states.iter().filter(|other| self.sees(state.id, other.flow));
-                if !others.any(|other| assigns(&other.id)) {
-                    findings.push((Rule::VariableNeverAssigned, state, String::new(), name.clone()));
-                }
+            for (name, at) in self.assigned(state) {
+                writers.entry(name.clone()).or_default().insert(state.flow);
+                assigned.push((state, name, at));
             }
         }
-        for (rule, state, at, name) in findings {
-            if rule == Rule::VariableNeverRead {
+        for (state, name, at) in assigned {
+            let is_read = readers.get(name.as_str()).into_iter().flatten().any(|&reader| self.sees(reader, state.flow));
+            if !is_read {
                 let message = format!("The variable '{name}' is never read where it can be seen.");
-                self.find(rule, state, &at, message, "Remove it, or read it.");
-            } else {
-                let message =
-                    format!("The variable '{name}' is read, but no state that could be seen from here assigns it.");
-                self.find(rule, state, &at, message, "Assign it in an earlier state of this flow or of one around it.");
+                self.find(Rule::VariableNeverRead, state, &at, message, "Remove it, or read it.");
+            }
+        }
+        for state in &self.definition.states {
+            for name in reads.get(&*state.name).into_iter().flatten() {
+                let is_assigned = writers.get(name).into_iter().flatten().any(|&writer| self.sees(state.flow, writer));
+                if !is_assigned {
+                    let message =
+                        format!("The variable '{name}' is read, but no state that could be seen from here assigns it.");
+                    let help = "Assign it in an earlier state of this flow or of one around it.";
+                    self.find(Rule::VariableNeverAssigned, state, "", message, help);
+                }
             }
         }
     }
 
-    /// Whether a state sees the variables of a flow: its own, and those around it up to a child execution.
-    fn sees(&self, state: StateId, flow: FlowId) -> bool {
-        let mut inner = self.definition.state(state).flow;
+    /// What a state, its rules and its catchers assign, and where.
+    fn assigned(&self, state: &State) -> Vec<(String, String)> {
+        let node = self.node(state);
+        let mut found = assignments(node, "");
+        for field in ["Choices", "Catch"] {
+            for (index, part) in node.get(field).and_then(Node::as_array).unwrap_or_default().iter().enumerate() {
+                found.extend(assignments(part, &format!("{field}[{index}]/")));
+            }
+        }
+        found
+    }
+
+    /// Whether the states of a flow see the variables of another: their own, and those around them up to a child
+    /// execution.
+    fn sees(&self, mut inner: FlowId, flow: FlowId) -> bool {
         loop {
             if inner == flow {
                 return true;
