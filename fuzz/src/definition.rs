@@ -1,7 +1,8 @@
 //! The parser of definitions. A definition or errors, never both, never neither, and everything within bounds.
 
 use stepwright_asl::{
-    Definition, MachineType, Options, Severity, invalid_definition_message, json, parse, variable_references,
+    Definition, MachineType, Options, Severity, invalid_definition_message, json, lint::lint, parse,
+    variable_references,
 };
 
 pub(crate) const PIECES: &[&str] = &[
@@ -72,6 +73,12 @@ pub(crate) fn run(bytes: &[u8]) {
             // What is accepted is JSON to everybody else as well.
             let value: Result<serde_json::Value, _> = serde_json::from_str(text);
             assert!(value.is_ok_and(|value| value.is_object()), "a definition that is no JSON object");
+        }
+        let findings = lint(text, &options, Some(0));
+        assert!(findings.is_empty() || parsed.definition.is_some(), "advice on what is wrong");
+        assert!(findings.len() <= 1_000, "{} findings", findings.len());
+        for span in findings.iter().map(|finding| finding.span) {
+            assert!(text.get(span.start..span.end).is_some() && span.line > 0 && span.column > 0, "{span:?}");
         }
         let again = parse(text, &options);
         assert_eq!(again.diagnostics, parsed.diagnostics, "the same text, the same diagnostics");

@@ -51,6 +51,16 @@ def test_boto3_is_told_by_the_environment(server, names, monkeypatch):
     assert not [name for name in names[1] if name.startswith("sync-")]
 
 
+def test_boto3_is_told_by_its_profile(server, names, monkeypatch, tmp_path):
+    file = tmp_path / "config"
+    file.write_text("[profile local]\ndisable_host_prefix_injection = true\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    session = boto3.Session(profile_name="local")
+    sfn = session.client("stepfunctions", endpoint_url=server.endpoint, **KEYS)
+    assert sfn.test_state(definition=STATE)["output"] == '"world"'
+    assert not [name for name in names[1] if name.startswith("sync-")]
+
+
 def test_boto3_is_told_by_its_configuration(server, names):
     assert client_of(server).test_state(definition=STATE)["output"] == '"world"'
     assert not [name for name in names[1] if name.startswith("sync-")]

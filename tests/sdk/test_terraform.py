@@ -234,6 +234,20 @@ def test_state_machines_are_found_by_name(sfn, machine, name):
     machine.delete()
 
 
+def test_versions_are_listed_page_by_page(sfn, machine, name):
+    """The data source aws_sfn_state_machine_versions: every version, by the tokens of the pages."""
+    config = {"name": name, "definition": json.dumps(PASS), "role_arn": ROLE, "publish": True}
+    for definition in (PASS, WAIT, PASS):
+        applied(machine, config | {"definition": json.dumps(definition)})
+    read, token = [], {}
+    while token is not None:
+        page = sfn.list_state_machine_versions(stateMachineArn=machine.id, maxResults=1, **token)
+        read += [one["stateMachineVersionArn"] for one in page["stateMachineVersions"]]
+        token = {"nextToken": page["nextToken"]} if "nextToken" in page else None
+    assert read == [f"{machine.id}:{n}" for n in (3, 2, 1)]
+    machine.delete()
+
+
 class Alias:
     """aws_sfn_alias. Tags are not its own."""
 
@@ -343,6 +357,9 @@ def test_activity(sfn, name):
     applied(activity, {"name": name, "tags": {"team": "orders"}})
     applied(activity, {"name": name, "tags": {"team": "billing", "stage": "test"}})
     applied(activity, {"name": name})
+    # The data source: pages through all activities for the one of this name, and describes it.
+    pages = sfn.get_paginator("list_activities").paginate()
+    assert [one["activityArn"] for page in pages for one in page["activities"] if one["name"] == name] == [activity.id]
     activity.delete()
     activity.refresh()
     assert activity.state is None

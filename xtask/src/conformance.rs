@@ -26,6 +26,7 @@ const AREAS: &[&str] = &[
     "context_object",
     "error_handling",
     "evaluate_jsonata",
+    "express",
     "intrinsic_functions",
     "logs",
     "outputdecl",
@@ -67,6 +68,7 @@ const SERVED: &[&str] = &[
     "SendTaskHeartbeat",
     "SendTaskSuccess",
     "StartExecution",
+    "StartSyncExecution",
     "StopExecution",
     "TagResource",
     "TestState",
@@ -141,17 +143,12 @@ fn scope(case: &Value) -> Scope {
     if let Some(missing) = steps.iter().map(|step| operation(step)).find(|op| !SERVED.contains(&op.as_str())) {
         return Scope::Later(format!("operation {missing}"));
     }
-    let starts = steps.iter().any(|step| operation(step) == "StartExecution");
     for step in &steps {
         let request = &step["request"];
         let definition = request["definition"].as_str().unwrap_or_default();
         // Of what such a definition calls or runs, only one state is tested, mostly with a mock.
         if operation(step) == "TestState" {
             continue;
-        }
-        // Creating, describing and refusing Express machines is served; running them is not.
-        if starts && request["type"] == "EXPRESS" {
-            return Scope::Later("running Express executions".to_string());
         }
         if definition.contains("\"DISTRIBUTED\"") {
             return Scope::Later("distributed Maps".to_string());
@@ -464,8 +461,8 @@ mod tests {
         let jsonata = step("CreateStateMachine", json!({"definition": "{\"QueryLanguage\": \"JSONata\"}"}));
         check(json!({"steps": [jsonata]}), Scope::In);
         let express = step("CreateStateMachine", json!({"type": "EXPRESS"}));
-        check(json!({"steps": [express]}), Scope::In);
-        check(json!({"steps": [express, step("StartExecution", json!({}))]}), later("running Express executions"));
+        check(json!({"steps": [express.clone()]}), Scope::In);
+        check(json!({"steps": [express, step("StartSyncExecution", json!({}))]}), Scope::In);
         let map = step("CreateStateMachine", json!({"definition": "{\"Mode\": \"DISTRIBUTED\"}"}));
         check(json!({"steps": [map]}), later("distributed Maps"));
         let calls = |resource: &str| {

@@ -21,10 +21,10 @@ const CLIENTS: [(&str, &str, &str); 5] = [
 
 /// What the table says beside the marks: where an operation knowingly differs.
 const DIFFERENCES: [(&str, &str); 5] = [
+    ("CreateStateMachine", "definitions with parts that are not run yet are refused"),
     ("DeleteStateMachine", "running executions are aborted at once, in the background"),
     ("DescribeStateMachine", "`encryptionConfiguration` only for machines with a key or variables"),
     ("GetActivityTask", "an answer that cannot be delivered puts the task back"),
-    ("StartExecution", "definitions with parts that are not run yet are refused"),
     ("ValidateStateMachineDefinition", "parts that are not run yet are warnings with the code `NOT_SERVED`"),
 ];
 

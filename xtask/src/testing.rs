@@ -142,6 +142,7 @@ fn shown(time: Duration) -> String {
 
 fn format() -> Result<Outcome> {
     check(cargo().args(["fmt", "--all", "--check"]))?;
+    check(cargo().args(["fmt", "--manifest-path", "tests/sdk-rust/Cargo.toml", "--check"]))?;
     Ok(Outcome::Passed)
 }
 

@@ -68,6 +68,12 @@ pub(crate) fn execution(machine_arn: &str, name: &str) -> Arc<str> {
     format!("{}:{name}", machine_arn.replacen(":stateMachine:", ":execution:", 1)).into()
 }
 
+/// The ARN of an Express machine's execution.
+pub(crate) fn express(machine_arn: &str, name: &str, uuid: [u8; 16]) -> Arc<str> {
+    let uuid = uuid::Uuid::from_bytes(uuid);
+    format!("{}:{name}:{uuid}", machine_arn.replacen(":stateMachine:", ":express:", 1)).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +87,11 @@ mod tests {
         assert_eq!(name_of(machine, &Scope::new("123456789012", "eu-west-2"), "stateMachine"), None);
         assert_eq!(name_of(&format!("{machine}:1"), &scope, "stateMachine"), None);
         assert_eq!(name_of("nonsense", &scope, "stateMachine"), None);
+        let uuid = 0x0123_4567_89ab_4def_8123_4567_89ab_cdef_u128.to_be_bytes();
+        assert_eq!(
+            &*express(machine, "e", uuid),
+            "arn:aws:states:eu-west-1:123456789012:express:m:e:01234567-89ab-4def-8123-456789abcdef"
+        );
         let execution = execution(machine, "e");
         assert_eq!(&*execution, "arn:aws:states:eu-west-1:123456789012:execution:m:e");
         assert_eq!(execution_names(&execution, &scope), Some(("m", "e")));

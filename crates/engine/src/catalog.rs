@@ -19,6 +19,7 @@ use stepwright_store::{
 use crate::{
     arn::Qualifier,
     error::{Error, Result},
+    event_sink::EventSink,
     log_level::LogLevel,
     model::Scope,
     options::Compile,
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) struct Machine {
     pub(crate) row: MachineRow,
     pub(crate) published: Published,
-    /// Starts under way: the machine is not gone before they are over.
+    /// Starts under way and Express executions that are open: the machine is not gone before they are over.
     starts: Arc<AtomicUsize>,
 }
 
@@ -90,7 +91,7 @@ impl Machine {
     }
 }
 
-/// A start that is under way.
+/// A start that is under way, or an Express execution that is open.
 #[derive(Debug)]
 pub(crate) struct StartPermit {
     starts: Arc<AtomicUsize>,
@@ -111,13 +112,28 @@ pub(crate) struct Revision {
     pub(crate) compiled: Arc<Definition>,
     /// Whether the expressions of the last turn that was computed aside took long: the next will be at once.
     slow: AtomicBool,
+    /// Whether the events of its Express executions are told, once somebody asked.
+    is_told: OnceLock<bool>,
     /// How much it logs, once somebody asked.
     log_level: OnceLock<LogLevel>,
 }
 
 impl Revision {
     pub(crate) fn new(machine: MachineNumber, number: u32, row: RevisionRow, compiled: Arc<Definition>) -> Self {
-        Self { machine, number, row, compiled, slow: AtomicBool::new(false), log_level: OnceLock::new() }
+        Self {
+            machine,
+            number,
+            row,
+            compiled,
+            slow: AtomicBool::new(false),
+            log_level: OnceLock::new(),
+            is_told: OnceLock::new(),
+        }
+    }
+
+    /// Whether this sink wants the events of its Express executions.
+    pub(crate) fn is_told(&self, sink: &dyn EventSink) -> bool {
+        *self.is_told.get_or_init(|| sink.wants(&self.row.logging))
     }
 
     /// Whether its turns take long, as far as one can tell. Wrong either way costs time and nothing else.
@@ -303,6 +319,22 @@ impl Catalog {
         // Counted under the lock under which a deletion is entered: none is missed.
         machine.starts.fetch_add(1, Ordering::SeqCst);
         Ok((machine.row.clone(), resolved, StartPermit { starts: machine.starts.clone() }))
+    }
+
+    /// The names of all machines, by scope and number.
+    pub(crate) fn machine_names(&self) -> HashMap<(ScopeNumber, MachineNumber), Arc<str>> {
+        let state = self.read();
+        let machines = state.machines.iter();
+        machines.map(|((scope, name), machine)| ((*scope, machine.row.number), name.clone())).collect()
+    }
+
+    /// The permission for an Express execution that a crash interrupted, be its machine taking new ones or not. None:
+    /// the machine is gone.
+    pub(crate) fn permit_again(&self, scope: ScopeNumber, name: &str) -> Option<StartPermit> {
+        let state = self.read();
+        let machine = state.machines.get(&(scope, name.into()))?;
+        machine.starts.fetch_add(1, Ordering::SeqCst);
+        Some(StartPermit { starts: machine.starts.clone() })
     }
 
     /// Machines that are being deleted, and whether no start of theirs is under way.

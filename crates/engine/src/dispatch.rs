@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use crate::{
     connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
+    express::Run,
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
     shared::Shared,
 };
@@ -39,9 +40,50 @@ impl Drop for Slot {
     }
 }
 
+/// A task that waits for a slot.
+enum Waiting {
+    /// Its shard is told.
+    Shard(QueuedTask),
+    /// Its Express execution is told.
+    Express(TaskRef, Arc<Run>),
+}
+
+impl Waiting {
+    fn task(&self) -> TaskRef {
+        match self {
+            Waiting::Shard(queued) => queued.task,
+            Waiting::Express(task, _) => *task,
+        }
+    }
+}
+
 struct Lane {
     free: usize,
-    queue: BTreeMap<u64, QueuedTask>,
+    queue: BTreeMap<u64, Waiting>,
+}
+
+impl Lane {
+    /// The oldest task that may still be sent.
+    fn next(&mut self, open: Open) -> Option<Waiting> {
+        match open {
+            Open::All => self.queue.pop_first().map(|(_, waiting)| waiting),
+            Open::Express => {
+                let mut queue = self.queue.iter();
+                let place = queue.find(|(_, waiting)| matches!(waiting, Waiting::Express(..))).map(|(place, _)| *place);
+                self.queue.remove(&place?)
+            }
+            Open::Nothing => None,
+        }
+    }
+}
+
+/// What may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    All,
+    /// Tasks of Express executions: theirs is only in memory, so they come to their end while an engine stops.
+    Express,
+    Nothing,
 }
 
 struct State {
@@ -49,7 +91,7 @@ struct State {
     places: HashMap<TaskRef, (usize, u64)>,
     calls: HashMap<TaskRef, AbortHandle>,
     jobs: HashMap<TaskRef, Job>,
-    closed: bool,
+    open: Open,
 }
 
 /// A job that is followed.
@@ -71,7 +113,8 @@ impl Dispatch {
             .iter()
             .map(|connector| Lane { free: connector.limits().concurrency.max(1), queue: BTreeMap::new() })
             .collect();
-        let state = State { lanes, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), closed: false };
+        let state =
+            State { lanes, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
         Self { connectors, state: Mutex::new(state) }
     }
 
@@ -99,9 +142,13 @@ impl Dispatch {
     }
 
     /// A slot for a task that is being scheduled, if one is free and no older task waits.
-    pub(crate) fn reserve(&self, shared: &Shared, connector: usize) -> Option<Slot> {
+    pub(crate) fn reserve(&self, shared: &Shared, connector: usize, express: bool) -> Option<Slot> {
         let mut state = self.lock();
-        let closed = state.closed;
+        let closed = match state.open {
+            Open::All => false,
+            Open::Express => !express,
+            Open::Nothing => true,
+        };
         let lane = &mut state.lanes[connector];
         if closed || lane.free == 0 || !lane.queue.is_empty() {
             return None;
@@ -117,10 +164,19 @@ impl Dispatch {
 
     /// A task waits for a slot; its sequence is its place.
     pub(crate) fn queue(&self, shared: &Shared, connector: usize, queued: QueuedTask) {
+        self.wait(shared, connector, queued.sequence, Waiting::Shard(queued));
+    }
+
+    /// The same, of an Express execution.
+    pub(crate) fn queue_express(&self, shared: &Shared, connector: usize, task: TaskRef, run: Arc<Run>) {
+        self.wait(shared, connector, shared.next_sequence(), Waiting::Express(task, run));
+    }
+
+    fn wait(&self, shared: &Shared, connector: usize, sequence: u64, waiting: Waiting) {
         {
             let mut state = self.lock();
-            state.places.insert(queued.task, (connector, queued.sequence));
-            state.lanes[connector].queue.insert(queued.sequence, queued);
+            state.places.insert(waiting.task(), (connector, sequence));
+            state.lanes[connector].queue.insert(sequence, waiting);
         }
         self.pump(shared, connector);
     }
@@ -128,19 +184,26 @@ impl Dispatch {
     /// Gives free slots to waiting tasks.
     fn pump(&self, shared: &Shared, connector: usize) {
         loop {
-            let queued = {
+            let waiting = {
                 let mut state = self.lock();
-                let closed = state.closed;
+                let open = state.open;
                 let lane = &mut state.lanes[connector];
-                if closed || lane.free == 0 {
+                if lane.free == 0 {
                     return;
                 }
-                let Some((_, queued)) = lane.queue.pop_first() else { return };
+                let Some(waiting) = lane.next(open) else { return };
                 lane.free -= 1;
-                state.places.remove(&queued.task);
-                queued
+                state.places.remove(&waiting.task());
+                waiting
             };
             let slot = Slot { connector, engine: shared.weak() };
+            let queued = match waiting {
+                Waiting::Shard(queued) => queued,
+                Waiting::Express(task, run) => {
+                    shared.express.slot_free(&run, task.task, slot);
+                    continue;
+                }
+            };
             let execution = queued.task.execution;
             let message = if queued.started {
                 ShardMessage::Resend { queued, slot }
@@ -166,7 +229,7 @@ impl Dispatch {
         let connector = self.connectors[place].clone();
         let (inner_connector, asked) = (connector.clone(), call.clone());
         let mut state = self.lock();
-        if state.closed || state.jobs.contains_key(&task) {
+        if state.open != Open::All || state.jobs.contains_key(&task) {
             return;
         }
         // What the connector does may panic in building the future, too.
@@ -218,8 +281,15 @@ impl Dispatch {
         state.places.contains_key(&task) || state.calls.contains_key(&task)
     }
 
-    /// Makes a call; what comes of it is an input.
-    pub(crate) fn call(&self, shared: &Arc<Shared>, slot: Slot, task: TaskRef, call: TaskCall) {
+    /// Makes a call; what comes of it is an input of its execution: the Express one, if there is one.
+    pub(crate) fn call(
+        &self,
+        shared: &Arc<Shared>,
+        slot: Slot,
+        task: TaskRef,
+        call: TaskCall,
+        express: Option<Arc<Run>>,
+    ) {
         let connector = self.connectors[slot.connector].clone();
         let resource = call.resource.clone();
         let mut state = self.lock();
@@ -248,14 +318,14 @@ impl Dispatch {
                 Err(_) => return,
             };
             if known {
-                shared.send(
-                    task.execution.id,
-                    ShardMessage::Input {
-                        execution: task.execution,
-                        kind: input(task, &resource, outcome),
-                        origin: Origin::Call,
-                    },
-                );
+                let kind = input(task, &resource, outcome);
+                match express {
+                    Some(run) => shared.express.happened(&run, kind),
+                    None => {
+                        let message = ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call };
+                        shared.send(task.execution.id, message);
+                    }
+                }
             }
             // Only now: whoever waits for the calls to end must find their inputs already submitted.
             shared.dispatch.lock().calls.remove(&task);
@@ -265,7 +335,15 @@ impl Dispatch {
 
     /// Sends nothing from now on.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().open = Open::Nothing;
+    }
+
+    /// Sends only what Express executions want from now on.
+    pub(crate) fn close_to_shards(&self) {
+        let mut state = self.lock();
+        if state.open == Open::All {
+            state.open = Open::Express;
+        }
     }
 
     /// Gives up every call.

@@ -10,7 +10,8 @@ use std::{
 
 use stepwright_asl::Resource;
 use stepwright_machine::{
-    Command, Effects, Execution, ExecutionId, Input, InputKind, Millis, Outcome, ScheduleTask, TaskId,
+    Command, Definition, Effects, Execution, ExecutionId, Input, InputKind, Millis, Outcome, ScheduleTask, TaskId,
+    Workflow,
 };
 use stepwright_store::{Commit, Table, keys};
 
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// Who gets a task that is being started in this turn.
-enum Receiver {
+pub(crate) enum Receiver {
     Worker { poller: Poller, requeue: Option<QueuedTask> },
     Slot { slot: Slot, requeue: Option<QueuedTask> },
 }
@@ -45,7 +46,7 @@ impl Receiver {
 }
 
 /// In the tasks' order: so they are sent.
-type Receivers = BTreeMap<TaskId, Receiver>;
+pub(crate) type Receivers = BTreeMap<TaskId, Receiver>;
 
 /// A turn as the interpreter computed it.
 pub(crate) struct Stepped {
@@ -464,7 +465,7 @@ impl Shard {
 }
 
 /// Workers and slots that got nothing after all.
-fn give_back(shared: &Shared, receivers: Receivers) {
+pub(crate) fn give_back(shared: &Shared, receivers: Receivers) {
     for receiver in receivers.into_values() {
         match receiver {
             Receiver::Worker { poller, .. } => shared.activities.put_back_poller(shared, poller),
@@ -487,7 +488,9 @@ pub(crate) fn attempt(
     let before = Before::of(hot);
     let at = inputs.first().map_or(0, |input| input.at);
     let mut receivers = Receivers::new();
-    match catch_unwind(AssertUnwindSafe(|| step(shared, hot, inputs, steps, &mut receivers))) {
+    let Hot { execution, revision, .. } = hot;
+    match catch_unwind(AssertUnwindSafe(|| step(shared, execution, &revision.compiled, inputs, steps, &mut receivers)))
+    {
         Ok(Some(effects)) => Ok(Some(Stepped { before, inputs: inputs.len(), effects, receivers, at })),
         Ok(None) => {
             give_back(shared, receivers);
@@ -501,17 +504,25 @@ pub(crate) fn attempt(
 }
 
 /// The interpreter's turn, with all that can be joined to it.
-fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], steps: u64, receivers: &mut Receivers) -> Option<Effects> {
+pub(crate) fn step(
+    shared: &Shared,
+    execution: &mut Execution,
+    definition: &Definition,
+    inputs: &[Input],
+    steps: u64,
+    receivers: &mut Receivers,
+) -> Option<Effects> {
     let functions = shared.options.step;
-    let revision = hot.revision.clone();
-    let mut effects = (functions.begin)(&revision.compiled, &mut hot.execution, inputs, steps)?;
+    // Refused when its machine is created; here only because nothing would ever answer such a task.
+    let express = matches!(execution.info.workflow, Workflow::Express { .. });
+    let mut effects = (functions.begin)(definition, execution, inputs, steps)?;
     let mut seen = 0;
     loop {
         let mut joined = Vec::new();
         for (at, command) in effects.commands.iter().enumerate().skip(seen) {
             match command {
                 Command::FindActivity { task, arn } => {
-                    let kind = if shared.has_activity(hot.execution.info.scope, arn) {
+                    let kind = if !express && shared.has_activity(execution.info.scope, arn) {
                         InputKind::ActivityFound { task: *task }
                     } else {
                         InputKind::ActivityMissing { task: *task }
@@ -519,7 +530,7 @@ fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], steps: u64, receivers:
                     joined.push(kind);
                 }
                 Command::ScheduleTask(scheduled) if !closes(&effects.commands[at..], scheduled.task) => {
-                    joined.extend(join_task(shared, hot, scheduled, receivers));
+                    joined.extend(join_task(shared, execution, definition, scheduled, receivers));
                 }
                 _ => {}
             }
@@ -530,7 +541,7 @@ fn step(shared: &Shared, hot: &mut Hot, inputs: &[Input], steps: u64, receivers:
         seen = effects.commands.len();
         let at = effects.at;
         let joined: Vec<Input> = joined.into_iter().map(|kind| shared.input(kind, at)).collect();
-        effects.absorb((functions.more)(&revision.compiled, &mut hot.execution, &joined, steps)?);
+        effects.absorb((functions.more)(definition, execution, &joined, steps)?);
     }
 }
 
@@ -539,8 +550,15 @@ fn closes(commands: &[Command], task: TaskId) -> bool {
 }
 
 /// A task that can start at once does so in the turn that schedules it.
-fn join_task(shared: &Shared, hot: &Hot, scheduled: &ScheduleTask, receivers: &mut Receivers) -> Vec<InputKind> {
-    let Some(task_state) = task_state(hot.definition(), scheduled.state) else { return Vec::new() };
+fn join_task(
+    shared: &Shared,
+    execution: &Execution,
+    definition: &Definition,
+    scheduled: &ScheduleTask,
+    receivers: &mut Receivers,
+) -> Vec<InputKind> {
+    let Some(task_state) = task_state(definition, scheduled.state) else { return Vec::new() };
+    let express = matches!(execution.info.workflow, Workflow::Express { .. });
     let task = scheduled.task;
     match &task_state.resource {
         Resource::Activity { arn } => match shared.activities.reserve(arn) {
@@ -556,7 +574,7 @@ fn join_task(shared: &Shared, hot: &Hot, scheduled: &ScheduleTask, receivers: &m
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));
                 vec![InputKind::TaskStarted { task, worker_name: None }, failed]
             }
-            Some(connector) => match shared.dispatch.reserve(shared, connector) {
+            Some(connector) => match shared.dispatch.reserve(shared, connector, express) {
                 Some(slot) => {
                     receivers.insert(task, Receiver::Slot { slot, requeue: None });
                     vec![InputKind::TaskStarted { task, worker_name: None }]

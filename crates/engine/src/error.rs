@@ -208,6 +208,21 @@ pub enum Error {
         /// Why.
         reason: Arc<str>,
     },
+    /// As many Express executions are open as may be. Nothing was started; the same call may be made again later.
+    #[error("{limit} Express executions are open, the most there may be")]
+    TooManyExpress {
+        /// How many may be open.
+        limit: usize,
+    },
+    /// Open Express executions hold as much memory as they may. Nothing was started; the same call may be made again
+    /// later.
+    #[error("open Express executions hold {held} bytes of memory, and may hold {limit}")]
+    ExpressMemory {
+        /// What they hold, about.
+        held: usize,
+        /// What they may hold.
+        limit: usize,
+    },
     /// Stored data could not be read as what it should be.
     #[error("stored data could not be read: {reason}")]
     Corrupt {
@@ -224,7 +239,10 @@ impl Error {
     /// Whether the same call may succeed when it is made again, without anything else changing: HTTP 503.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Unavailable { .. })
+        matches!(
+            self,
+            Self::Full { .. } | Self::Unavailable { .. } | Self::TooManyExpress { .. } | Self::ExpressMemory { .. }
+        )
     }
 }
 

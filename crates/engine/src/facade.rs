@@ -20,9 +20,9 @@ use crate::{
     error::{Error, Result},
     message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, HistoryPage, NewActivity, NewAlias,
-        NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication, QuarantinedExecution, Scope, Started,
-        StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
+        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
+        NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
+        QuarantinedExecution, Scope, Started, StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
     reads::Found,
@@ -57,8 +57,9 @@ impl Engine {
         self.shared().failed.load(Ordering::SeqCst)
     }
 
-    /// Stops: takes no new work, sends no task, waits up to `deadline` for calls in flight and commits what they
-    /// bring, then closes the store.
+    /// Stops: sends no task of Standard executions, lets Express executions end, takes no new work, waits for calls in
+    /// flight and commits what they bring, then closes the store. All waiting together takes up to `deadline`.
+    /// Asynchronous Express executions that are left run again when the store is opened.
     ///
     /// # Errors
     /// When the store cannot be closed cleanly. No commit is lost by that.
@@ -74,6 +75,7 @@ impl Engine {
         let sum = |parts: &[AtomicU64]| parts.iter().map(|part| part.load(Ordering::Relaxed)).sum();
         let (queued_activity_tasks, pollers) = shared.activities.counts();
         let (queued_connector_tasks, calls_in_flight) = shared.dispatch.counts();
+        let (express_open, express_bytes, express_waiting) = shared.express.counts();
         Stats {
             turns: counters.turns.load(Ordering::Relaxed),
             started: counters.started.load(Ordering::Relaxed),
@@ -86,6 +88,9 @@ impl Engine {
             calls_in_flight,
             long_turns: shared.lane.away.load(Ordering::Relaxed) as u64,
             quarantined: counters.quarantined.load(Ordering::Relaxed),
+            express_open,
+            express_bytes,
+            express_waiting,
             store: shared.store.stats(),
         }
     }
@@ -239,32 +244,29 @@ impl Engine {
 
     // Executions
 
-    /// StartExecution. The same name and input as a running execution: that one.
+    /// StartExecution. The same name and input as a running execution: that one. Of an EXPRESS machine, each start is
+    /// another execution, which runs at least once.
     ///
     /// # Errors
-    /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `StateMachineTypeNotSupported`, `ExecutionAlreadyExists`.
+    /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `ExecutionAlreadyExists`, `TooManyExpress`, `ExpressMemory`.
     pub async fn start_execution(&self, scope: &Scope, new: NewExecution) -> Result<Started> {
         let shared = self.shared();
         shared.check_new()?;
-        let missing = || Error::StateMachineDoesNotExist { arn: new.state_machine_arn.clone() };
-        let number = shared.catalog.scope_number(scope).ok_or_else(missing)?;
-        let (name, qualifier) = arn::machine_of(&new.state_machine_arn, scope).ok_or_else(missing)?;
-        let (machine, resolved, permit) =
-            shared.catalog.permit_start(number, name, qualifier, shared.seed(), &new.state_machine_arn)?;
-        if machine.express {
-            return Err(Error::StateMachineTypeNotSupported { arn: machine.arn });
+        let chosen = shared.choose(scope, &new.state_machine_arn)?;
+        if chosen.is_express() {
+            return shared.start_express(chosen, new).await;
         }
-        shared.open.check(number)?;
-        let revision = shared.catalog.revision(number, machine.number, resolved.revision)?;
+        shared.open.check(chosen.scope)?;
         let (reply, answer) = oneshot::channel();
-        let shard = usize::from(partition(&machine.arn, &new.name)) % shared.shards.len();
+        let machine_arn = chosen.revision.row.machine_arn.clone();
+        let shard = usize::from(partition(&machine_arn, &new.name)) % shared.shards.len();
         let request = StartRequest {
-            scope: number,
-            revision,
-            version: resolved.version,
-            alias: resolved.alias,
-            permit,
-            arn: arn::execution(&machine.arn, &new.name),
+            scope: chosen.scope,
+            revision: chosen.revision,
+            version: chosen.version,
+            alias: chosen.alias,
+            permit: chosen.permit,
+            arn: arn::execution(&machine_arn, &new.name),
             name: new.name,
             input: new.input,
             trace_header: new.trace_header,
@@ -272,6 +274,16 @@ impl Engine {
         };
         drop(shared.shards[shard].send(ShardMessage::Start(Box::new(request))));
         answered(answer).await
+    }
+
+    /// StartSyncExecution: runs an execution of an EXPRESS machine, at most once, and tells how it ended. It goes on
+    /// when the future is dropped.
+    ///
+    /// # Errors
+    /// `StateMachineDoesNotExist`, `StateMachineDeleting`, `StateMachineTypeNotSupported`, `TooManyExpress`,
+    /// `ExpressMemory`; `Unavailable` when the engine ended before it did.
+    pub async fn start_sync_execution(&self, scope: &Scope, new: NewExecution) -> Result<ExpressEnd> {
+        self.shared().start_sync(scope, new).await
     }
 
     /// DescribeExecution.

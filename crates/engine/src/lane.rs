@@ -24,13 +24,6 @@ use crate::{
 /// How much nicer than the other threads those of the lane are: they get a tenth of what a busy one gets.
 const NICE: i32 = 10;
 
-/// The calling thread gets only a part of a core from now on, where others want it too.
-pub(crate) fn lower_priority() {
-    // Of this thread alone on Linux, of the whole process elsewhere. Slower for the others if it fails, and nothing worse.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(NICE);
-}
-
 /// A turn to compute.
 pub(crate) struct Job {
     pub(crate) execution: ExecutionRef,
@@ -135,6 +128,13 @@ impl Lane {
         shared.send(job.execution.id, ShardMessage::Back(Box::new((job, ran))));
         true
     }
+}
+
+/// Lets other threads go first. Only this thread, on Linux; elsewhere priority is a matter of whole processes, and nothing
+/// is done. Slower for the others if it fails, and nothing worse.
+pub(crate) fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(NICE);
 }
 
 fn run(shared: &Shared, job: &Job) -> Ran {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stepwright_machine::{Execution, ExecutionInfo, Frame, FrameId, Head};
+use stepwright_machine::{Execution, ExecutionInfo, Frame, FrameId, Head, Workflow};
 use stepwright_store::{
     Store, Table, keys,
     records::{self, ExecutionRow},
@@ -42,6 +42,7 @@ impl Shared {
             semantics: row.semantics,
             scope: execution.scope,
             token_key: self.secrets.token_key(execution.id),
+            workflow: Workflow::Standard,
         }
     }
 

@@ -133,6 +133,9 @@ pub(crate) fn delete_machines(shared: &Shared) -> Result<bool> {
         let rows =
             shared.store.scan(Table::List, Bound::Included(&list), Bound::Excluded(&end), Order::Ascending, PAGE)?;
         let any = !rows.is_empty();
+        if row.express {
+            shared.express.stop_machine(scope, row.number);
+        }
         for (key, _) in rows {
             let id = keys::parse_list_entry(&key).ok_or_else(|| corrupt("the key of a list"))?;
             let execution = ExecutionRef { scope, id };

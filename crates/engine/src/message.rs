@@ -15,6 +15,7 @@ use crate::{
     connector::TaskCall,
     dispatch::Slot,
     error::Result,
+    express::{Accepted, Ended},
     lane::{Job, Ran},
     model::Started,
     notices::{Channel, Notice},
@@ -254,6 +255,10 @@ pub(crate) enum After {
     RecoverTasks(ExecutionRef),
     /// Take an execution out of quarantine as is asked, now that everything about it is durable.
     Leave(Leave),
+    /// An Express execution was started asynchronously: it begins.
+    ExpressStarted(Box<Accepted>),
+    /// Rows of Express executions that ended are gone.
+    ExpressEnded(Vec<Ended>),
 }
 
 /// A commit to make.

@@ -248,6 +248,35 @@ pub struct Started {
     pub started_at: Millis,
 }
 
+/// The end of an Express execution that somebody waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpressEnd {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// The unqualified ARN of its state machine.
+    pub state_machine_arn: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// How it ended.
+    pub status: Status,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub stopped_at: Millis,
+    /// Its input.
+    pub input: Arc<str>,
+    /// Its output, of a success.
+    pub output: Option<Arc<str>>,
+    /// Error name.
+    pub error: Option<Arc<str>>,
+    /// Cause.
+    pub cause: Option<Arc<str>>,
+    /// X-Ray trace header.
+    pub trace_header: Option<Arc<str>>,
+    /// The most bytes of memory that it held at once, about.
+    pub memory_bytes: usize,
+}
+
 /// An execution.
 #[derive(Clone, Debug)]
 pub struct ExecutionDescription {
@@ -441,6 +470,12 @@ pub struct Stats {
     pub long_turns: u64,
     /// Executions in quarantine, put there since the engine was opened.
     pub quarantined: u64,
+    /// Express executions that are open.
+    pub express_open: u64,
+    /// Approximate bytes of memory that they hold.
+    pub express_bytes: u64,
+    /// Express executions that a crash interrupted and that wait for room to run again.
+    pub express_waiting: u64,
     /// What the store says of itself.
     pub store: stepwright_store::Stats,
 }

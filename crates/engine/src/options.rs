@@ -85,6 +85,29 @@ pub struct EngineOptions {
     pub notices: NoticeOptions,
     /// Who is told the events of Express executions.
     pub event_sink: Option<Arc<dyn EventSink>>,
+    /// What Express executions may take.
+    pub express: ExpressOptions,
+}
+
+/// What Express executions may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpressOptions {
+    /// Open at once; more are refused.
+    pub executions: usize,
+    /// Approximate bytes of memory that open ones may hold when another is started. Those that are open may grow to
+    /// twice as much together; beyond that, whichever grows fails.
+    pub memory_bytes: usize,
+    /// How long one may last, in seconds.
+    pub lasts_seconds: u64,
+    /// Whether the first turn of a synchronous one is computed on the caller's thread, if it is short. Those threads
+    /// must then have a stack of [`STACK_BYTES`](stepwright_machine::STACK_BYTES).
+    pub at_once: bool,
+}
+
+impl Default for ExpressOptions {
+    fn default() -> Self {
+        Self { executions: 10_000, memory_bytes: 512 << 20, lasts_seconds: 300, at_once: false }
+    }
 }
 
 /// A few milliseconds: twice what cuts a turn off.
@@ -121,6 +144,7 @@ impl EngineOptions {
             open_ms: OPEN_MS,
             notices: NoticeOptions::default(),
             event_sink: None,
+            express: ExpressOptions::default(),
         }
     }
 }

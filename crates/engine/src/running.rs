@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use stepwright_machine::{ExecutionId, STACK_BYTES};
+use stepwright_machine::{ExecutionId, Millis, STACK_BYTES};
 use stepwright_store::{Store, records::QuarantineRow};
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -23,6 +23,7 @@ use crate::{
     connector::Connector,
     dispatch::Dispatch,
     error::{Error, Result},
+    express::{self, Express, Queue, Threads},
     lane::Lane,
     mailbox::{Receiver, mailbox},
     maintenance::Maintenance,
@@ -47,11 +48,12 @@ const LOOK: Duration = Duration::from_millis(10);
 /// lost, and nothing else.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
-    threads: Mutex<Option<Threads>>,
+    threads: Mutex<Option<EngineThreads>>,
 }
 
-struct Threads {
+struct EngineThreads {
     lane: Vec<JoinHandle<()>>,
+    express: Vec<JoinHandle<()>>,
     shards: Vec<JoinHandle<()>>,
     committer: JoinHandle<()>,
     /// Timers and maintenance.
@@ -132,6 +134,7 @@ impl Running {
             committer,
             pace: Pace::new(count),
             lane: Lane::default(),
+            express: Express::default(),
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             opened_at,
@@ -144,11 +147,13 @@ impl Running {
         shared.options.clock.on_jump(Box::new(move || {
             if let Some(shared) = watching.upgrade() {
                 shared.timers.wake();
+                shared.express.timers.wake();
                 shared.maintenance.wake();
             }
         }));
         shared.look_at_space();
         recovery::recover_tasks(&shared, &quarantined)?;
+        express::recover(&shared)?;
         Ok(Prepared { shared, inboxes, commits, quarantines })
     }
 
@@ -156,6 +161,19 @@ impl Running {
     pub(crate) async fn drain(&self, deadline: Duration) -> Result<()> {
         let shared = &self.shared;
         let end = tokio::time::Instant::now() + deadline;
+        // Express executions are in memory alone: they may end. What they call for that is called, this engine included,
+        // so new work is taken until then.
+        shared.dispatch.close_to_shards();
+        let last = shared.now().saturating_add(Millis::try_from(deadline.as_millis()).unwrap_or(Millis::MAX));
+        if tokio::time::timeout_at(end, shared.express.settle(last)).await.is_err() {
+            tracing::warn!(
+                open = shared.express.counts().0,
+                "Express executions were still open at the end of the drain; asynchronous ones will run again"
+            );
+        }
+        // What is left does not see that nothing is taken any more: it would take that for failures.
+        shared.express.close();
+        shared.express.flush(shared);
         shared.draining.store(true, Ordering::SeqCst);
         shared.activities.close();
         shared.dispatch.close();
@@ -207,7 +225,7 @@ impl Running {
         }
     }
 
-    fn take_threads(&self) -> Option<Threads> {
+    fn take_threads(&self) -> Option<EngineThreads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -228,7 +246,7 @@ fn start(
     inboxes: Vec<Receiver<ShardMessage>>,
     commits: Receiver<CommitMessage>,
     quarantines: Vec<HashMap<ExecutionId, QuarantineRow>>,
-) -> std::io::Result<Threads> {
+) -> std::io::Result<EngineThreads> {
     let spawn = |name: String, body: Box<dyn FnOnce() + Send>| {
         let shared = shared.clone();
         let guarded = move || {
@@ -252,24 +270,36 @@ fn start(
         let shared = shared.clone();
         lane.push(spawn(format!("lane-{index}"), Box::new(move || shared.lane.run(&shared)))?);
     }
+    let mut express = Vec::new();
+    for (threads, name) in [(Threads::Quick, "express"), (Threads::Slow, "express-slow")] {
+        for index in 0..Queue::threads(threads) {
+            let shared = shared.clone();
+            express.push(spawn(format!("{name}-{index}"), Box::new(move || express::work(&shared, threads)))?);
+        }
+    }
+    let ticking = shared.clone();
+    express.push(spawn("express-timers".into(), Box::new(move || ticking.express.timers.run(&ticking)))?);
     let (timers, maintenance) = (shared.clone(), shared.clone());
     let others = vec![
         spawn("timers".into(), Box::new(move || timers.timers.run(&timers)))?,
         spawn("maintenance".into(), Box::new(move || maintenance.maintenance.run(&maintenance)))?,
     ];
-    Ok(Threads { lane, shards, committer, others })
+    Ok(EngineThreads { lane, express, shards, committer, others })
 }
 
 /// Ends the threads, from those that ask to the one that commits.
-fn stop(shared: &Shared, threads: Threads) {
+fn stop(shared: &Shared, threads: EngineThreads) {
     let join = |thread: JoinHandle<()>| {
         if thread.join().is_err() {
             tracing::error!("a thread of the engine had panicked");
         }
     };
+    // Before Express executions are forgotten: with them go the permissions that keep their machines.
     shared.timers.stop();
     shared.maintenance.stop();
     threads.others.into_iter().for_each(join);
+    shared.express.close();
+    threads.express.into_iter().for_each(join);
     shared.lane.stop();
     threads.lane.into_iter().for_each(join);
     for shard in &shared.shards {

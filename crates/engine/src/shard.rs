@@ -9,7 +9,8 @@ use std::{
 
 use stepwright_asl::Resource;
 use stepwright_machine::{
-    Closing, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS, TaskId, token,
+    Closing, Definition, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS,
+    TaskId, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -536,21 +537,33 @@ pub(crate) fn token_of(hot: &Hot, task: TaskId) -> Arc<str> {
 
 /// The call of an open task.
 pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<crate::connector::TaskCall> {
-    let (visit, open) = hot.open_task(task)?;
+    call(&hot.execution, hot.definition(), task, now, resent)
+}
+
+/// The call of an open task of any execution.
+pub(crate) fn call(
+    execution: &Execution,
+    definition: &Definition,
+    task: TaskId,
+    now: Millis,
+    resent: bool,
+) -> Option<crate::connector::TaskCall> {
+    let (visit, open) = crate::turn::open_task(execution, task)?;
+    let info = &execution.info;
     let id = stepwright_asl::StateId(visit.state);
-    let state = hot.definition().state(id);
-    let parts = crate::arn::parts(&hot.execution.info.arn);
+    let state = definition.state(id);
+    let parts = crate::arn::parts(&info.arn);
     Some(crate::connector::TaskCall {
-        resource: task_state(hot.definition(), id)?.resource.clone(),
+        resource: task_state(definition, id)?.resource.clone(),
         input: open.input.text().clone(),
         task_role_arn: open.role_arn.clone(),
-        role_arn: hot.execution.info.role_arn.clone(),
+        role_arn: info.role_arn.clone(),
         account: parts.as_ref().map_or("", |parts| parts.account).into(),
         region: parts.as_ref().map_or("", |parts| parts.region).into(),
-        execution_arn: hot.execution.info.arn.clone(),
-        state_machine_arn: hot.execution.info.state_machine_arn.clone(),
+        execution_arn: info.arn.clone(),
+        state_machine_arn: info.state_machine_arn.clone(),
         state_name: state.name.clone(),
-        token: token_of(hot, task),
+        token: token::issue(info, task).into(),
         timeout_seconds: open.timeout_seconds,
         retry_count: visit.retry_count(),
         started_at: now,

@@ -18,6 +18,7 @@ use crate::{
     delivery::Delivery,
     dispatch::Dispatch,
     error::{Error, Result},
+    express::Express,
     lane::Lane,
     mailbox::Sender,
     maintenance::Maintenance,
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) committer: Sender<CommitMessage>,
     pub(crate) pace: Pace,
     pub(crate) lane: Lane,
+    pub(crate) express: Express,
     /// The next place in the queues.
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,
@@ -187,6 +189,7 @@ impl Shared {
         self.failed.store(true, Ordering::SeqCst);
         self.activities.close();
         self.dispatch.close();
+        self.express.close();
         self.watchers.all();
         self.notices.wake();
     }
@@ -210,7 +213,7 @@ impl Shared {
             }
             After::Call { slot, queued, call, .. } => {
                 if let Some(shared) = self.arc() {
-                    self.dispatch.call(&shared, slot, queued.task, *call);
+                    self.dispatch.call(&shared, slot, queued.task, *call, None);
                 }
             }
             After::Follow { task, call } => {
@@ -238,6 +241,12 @@ impl Shared {
             }
             After::RecoverTasks(execution) => recovery::recover_tasks_of(self, execution),
             After::Leave(leave) => self.send(leave.execution.id, ShardMessage::Leave(leave)),
+            After::ExpressStarted(accepted) => {
+                self.counters.started.fetch_add(1, Ordering::Relaxed);
+                self.express.accepted(*accepted);
+            }
+            // With them goes the permission that kept their machines.
+            After::ExpressEnded(ended) => drop(ended),
         }
     }
 
@@ -265,6 +274,8 @@ impl Shared {
                 }
                 drop(slot);
             }
+            After::ExpressStarted(accepted) => accepted.refuse(error),
+            After::ExpressEnded(ended) => self.express.not_gone(ended),
             After::Otherwise(later) => self.timers.later(self.now() + RETRY_MS, later),
             After::TimerSet(_)
             | After::QueueForWorker { .. }

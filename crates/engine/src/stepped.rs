@@ -11,6 +11,7 @@ use crate::{
     committer::Committer,
     connector::Connector,
     error::Result,
+    express::Threads,
     mailbox::{Receiver, at_most as most},
     maintenance,
     message::{CommitMessage, ShardMessage},
@@ -148,6 +149,35 @@ impl Stepper {
     /// Lets the lane compute one turn; false if none waits.
     pub fn run_lane(&mut self) -> bool {
         self.shared.lane.run_one(&self.shared)
+    }
+
+    /// Turns of Express executions that wait for a thread.
+    #[must_use]
+    pub fn express_waiting(&self) -> usize {
+        let queue = &self.shared.express.queue;
+        queue.len(Threads::Quick) + queue.len(Threads::Slow)
+    }
+
+    /// Computes one turn of an Express execution, of those that take long if `slow`; false if none waits.
+    pub fn run_express(&mut self, slow: bool) -> bool {
+        let threads = if slow { Threads::Slow } else { Threads::Quick };
+        match self.shared.express.queue.take(threads) {
+            Some(run) => run.advance(&self.shared, threads),
+            None => return false,
+        }
+        true
+    }
+
+    /// When the next timer of an Express execution is due.
+    #[must_use]
+    pub fn express_due(&self) -> Option<Millis> {
+        self.shared.express.timers.next_due()
+    }
+
+    /// Fires timers of Express executions that are due, lets those run that wait for room, and deletes rows of those
+    /// that ended. Whether such rows are left.
+    pub fn tick_express(&mut self) -> bool {
+        self.shared.express.tick(&self.shared, self.shared.now()).is_some()
     }
 
     /// Fires what is due.

@@ -58,13 +58,7 @@ impl Hot {
 
     /// An open task with the visit it belongs to.
     pub(crate) fn open_task(&self, task: TaskId) -> Option<(&Visit, &OpenTask)> {
-        match &self.execution.frames.get(&task.frame)?.position {
-            Position::In(visit) => match &visit.work {
-                Work::Task(open) if open.task == task => Some((visit, open)),
-                _ => None,
-            },
-            _ => None,
-        }
+        open_task(&self.execution, task)
     }
 
     /// When the heartbeat period that this timer ends began; none if it ends no such period.
@@ -97,6 +91,17 @@ impl Before {
     /// Whether a frame is known to have no row.
     fn is_without(&self, frame: u32) -> bool {
         self.few_frames.as_ref().is_some_and(|few| !few.contains(&frame))
+    }
+}
+
+/// An open task with the visit it belongs to.
+pub(crate) fn open_task(execution: &Execution, task: TaskId) -> Option<(&Visit, &OpenTask)> {
+    match &execution.frames.get(&task.frame)?.position {
+        Position::In(visit) => match &visit.work {
+            Work::Task(open) if open.task == task => Some((visit, open)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

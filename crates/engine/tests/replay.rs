@@ -33,6 +33,7 @@ fn check(world: &World, definition: &stepwright_machine::Definition, key: &[u8],
         semantics: row.semantics,
         scope,
         token_key: [0; 32],
+        workflow: stepwright_machine::Workflow::Standard,
     };
     let mut execution = Execution::new(info);
     let mut events = 0;

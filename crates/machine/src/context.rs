@@ -8,7 +8,7 @@ use stepwright_asl::{Definition, LONE_STATE, StateId, StateKind};
 use stepwright_querylang::jsonata::Limits;
 
 use crate::{
-    execution::Execution,
+    execution::{Execution, Workflow},
     frame::{Position, Work},
     id::{FrameId, Millis, TaskId},
     inspect::Inspector,
@@ -163,6 +163,9 @@ impl<'a> Environment<'a> {
                 }
             }
             let members = context.as_object_mut().expect("an object");
+            if matches!(info.workflow, Workflow::Express { synchronous: true, .. }) {
+                members["Execution"].as_object_mut().expect("an object").shift_remove("RedriveCount");
+            }
             if let Position::In(visit) = &self.execution.frames[&self.frame].position {
                 let state = self.definition.state(StateId(visit.state));
                 // As recorded: under test, a state of a machine has the name of one that stands alone.

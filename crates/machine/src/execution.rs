@@ -1,7 +1,10 @@
 //! An execution in memory: what never changes, its head, and its frames. The shell stores each part as a row of its
 //! own and gives them back; only [`step`](crate::step) changes head and frames.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +62,23 @@ impl Limits {
     };
 }
 
+/// The kind of workflow that an execution belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workflow {
+    /// Durable, with a history.
+    #[default]
+    Standard,
+    /// Short, in memory.
+    Express {
+        /// When it began: later than it started if a crash made it begin again.
+        began_at: Millis,
+        /// How long it may last from then, in seconds. AWS: 300.
+        lasts_seconds: u64,
+        /// Somebody waits for its result: then its context object has no `RedriveCount` (AWS: recorded).
+        synchronous: bool,
+    },
+}
+
 /// What is fixed when an execution starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionInfo {
@@ -95,6 +115,9 @@ pub struct ExecutionInfo {
     /// Key of this execution's task tokens; derived by the engine, never stored.
     #[serde(skip)]
     pub token_key: [u8; 32],
+    /// Its kind. What is stored is Standard.
+    #[serde(skip)]
+    pub workflow: Workflow,
 }
 
 impl ExecutionInfo {
@@ -119,6 +142,7 @@ impl ExecutionInfo {
             semantics: SEMANTICS,
             scope: 0,
             token_key: [0; 32],
+            workflow: Workflow::Standard,
         }
     }
 }
@@ -190,6 +214,24 @@ pub struct Execution {
     pub(crate) length: TurnLength,
 }
 
+/// What a frame takes beside its texts, about.
+const FRAME_BYTES: usize = 256;
+
+/// Payloads that were counted.
+#[derive(Default)]
+struct Held {
+    seen: BTreeSet<PayloadId>,
+    bytes: usize,
+}
+
+impl Held {
+    fn add(&mut self, payload: &Payload) {
+        if self.seen.insert(payload.id()) {
+            self.bytes += payload.text_if_hydrated().map_or(0, |text| text.len());
+        }
+    }
+}
+
 /// What ends a turn when it grows too long. It goes on counting when inputs join the turn: the fold of a turn's inputs
 /// knows nothing of when each of them came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -228,6 +270,21 @@ impl Execution {
         self.head.turn_payloads = 0;
         self.head.last_at = at;
         self.length = TurnLength::default();
+    }
+
+    /// Bytes of the texts that it holds, each counted once, and about what its frames take. Walks all of it.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let mut held = Held::default();
+        held.add(&self.head.input);
+        if let Some(output) = self.head.closing.as_ref().and_then(|closing| closing.output.as_ref()) {
+            held.add(output);
+        }
+        for frame in self.frames.values() {
+            held.bytes += FRAME_BYTES;
+            frame.payloads(&mut |payload| held.add(payload));
+        }
+        held.bytes
     }
 
     /// Its status.

@@ -181,6 +181,26 @@ pub struct OpenMap {
 }
 
 impl Frame {
+    /// Shows every payload that it names.
+    pub(crate) fn payloads(&self, show: &mut impl FnMut(&Payload)) {
+        self.variables.values().for_each(&mut *show);
+        match &self.position {
+            Position::Entering { input, .. } => show(input),
+            Position::Ended { output } => show(output),
+            Position::In(visit) => {
+                show(&visit.input);
+                match &visit.work {
+                    Work::Task(task) => show(&task.input),
+                    Work::Map(map) => {
+                        show(&map.input);
+                        show(&map.items);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     pub(crate) fn hydrate_from(
         &mut self,
         source: &mut impl FnMut(PayloadId) -> Option<Payload>,

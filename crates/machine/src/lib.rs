@@ -21,7 +21,7 @@ mod step;
 pub mod token;
 
 pub use effects::{Command, Effects, Outcome, ScheduleTask, TimerKind};
-pub use execution::{Closing, EvaluationLimits, Execution, ExecutionInfo, Head, Limits, SEMANTICS, Status};
+pub use execution::{Closing, EvaluationLimits, Execution, ExecutionInfo, Head, Limits, SEMANTICS, Status, Workflow};
 pub use frame::Frame;
 pub use history::{EventKind, Failure, HistoryEvent};
 pub use id::{EventId, ExecutionId, FrameId, Millis, TaskId, TimerId, TurnId};

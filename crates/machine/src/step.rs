@@ -12,7 +12,7 @@ use crate::{
     context::{Budget, Environment},
     effects::{Command, Effects, Outcome, TimerKind},
     error_handling::Raised,
-    execution::{Closing, Execution, Status},
+    execution::{Closing, Execution, Status, Workflow},
     frame::{Frame, Position, SetTimer, Visit, Work},
     history::{EventKind, Failure, HistoryEvent},
     id::{EventId, FrameId, Millis, TaskId, TimerId},
@@ -277,8 +277,12 @@ impl Turn<'_> {
 
     fn start(&mut self, input: Payload) -> Run {
         self.execution.head.input = input.clone();
-        if let Some(seconds) = self.definition.timeout_seconds {
-            let due = self.now() + seconds_to_millis(seconds);
+        let (from, lifetime) = match self.execution.info.workflow {
+            Workflow::Standard => (self.now(), None),
+            Workflow::Express { began_at, lasts_seconds, .. } => (began_at, Some(lasts_seconds)),
+        };
+        if let Some(seconds) = self.definition.timeout_seconds.into_iter().chain(lifetime).min() {
+            let due = from.saturating_add(seconds_to_millis(seconds));
             self.execution.head.timeout = Some(self.set_timer(FrameId::ROOT, due, TimerKind::ExecutionTimeout));
         }
         self.emit(0, EventKind::ExecutionStarted { input: input.clone() })?;
@@ -432,7 +436,7 @@ impl Turn<'_> {
         match kind {
             TimerKind::ExecutionTimeout => {
                 self.execution.head.timeout = None;
-                let failure = Failure { error: Some("States.Timeout".into()), cause: None };
+                let failure = Failure { error: Some("States.Timeout".into()), cause: self.outlived() };
                 let tip = self.frame(FrameId::ROOT).tip;
                 self.write(tip, EventKind::ExecutionTimedOut(failure.clone()));
                 Err(self.close_at(Status::TimedOut, due, None, failure))
@@ -449,6 +453,20 @@ impl Turn<'_> {
             }
             TimerKind::TaskTimeout | TimerKind::Heartbeat => self.task_timed_out(id, kind),
         }
+    }
+
+    /// What an execution whose time is up is told if it was not its definition that set the time.
+    fn outlived(&self) -> Option<Arc<str>> {
+        let Workflow::Express { lasts_seconds, .. } = self.execution.info.workflow else { return None };
+        if self.definition.timeout_seconds.is_some_and(|own| own <= lasts_seconds) {
+            return None;
+        }
+        let time = match lasts_seconds {
+            60 => "1 minute".to_owned(),
+            minutes if minutes % 60 == 0 => format!("{} minutes", minutes / 60),
+            seconds => format!("{seconds} seconds"),
+        };
+        Some(format!("Execution has exceeded its maximum lifetime of {time}.").into())
     }
 
     /// What a timer is for and when it is due, if it is set.

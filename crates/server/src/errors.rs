@@ -94,6 +94,13 @@ pub(crate) fn to_api(error: Error) -> ApiError {
             ErrorCode::ConflictException,
             format!("The execution '{arn}' is in quarantine: `stepwright quarantine show {arn}` tells why"),
         ),
+        E::TooManyExpress { limit } => unavailable(&format!(
+            "{limit} Express executions are open, the most that express.executions allows: try again in a moment"
+        )),
+        E::ExpressMemory { held, limit } => unavailable(&format!(
+            "Open Express executions hold {held} bytes of memory, and one more would be over the {limit} that \
+             express.memory_bytes allows: try again in a moment"
+        )),
         E::Full { reason } => unavailable(&format!("No room for new data: {reason}")),
         E::Unavailable { reason } => unavailable(&format!("Not available at the moment: {reason}")),
         E::Corrupt { reason } => {
@@ -153,10 +160,4 @@ pub(crate) fn missing_update() -> ApiError {
 
 pub(crate) fn validation(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::ValidationException, message)
-}
-
-/// Something of the API that this version of Stepwright does not do yet, said so that nobody takes it for a mistake
-/// of theirs.
-pub(crate) fn not_served_yet(what: &str) -> ApiError {
-    validation(format!("{what} is not served by this version of Stepwright yet"))
 }

@@ -36,6 +36,7 @@ const SERVED: &[Operation] = &[
     Operation::SendTaskHeartbeat,
     Operation::SendTaskSuccess,
     Operation::StartExecution,
+    Operation::StartSyncExecution,
     Operation::StopExecution,
     Operation::TagResource,
     Operation::TestState,

@@ -10,8 +10,8 @@ use std::{
 
 use stepwright_api::{ApiError, RequestContext};
 use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, Quotas, Scope, TaskCall,
-    TaskOutcome,
+    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, ExpressOptions, Quotas, Scope,
+    TaskCall, TaskOutcome,
 };
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
@@ -242,6 +242,13 @@ fn engine_options(settings: &Settings) -> EngineOptions {
     options.open_ms = match settings.open_days {
         0 => FOR_EVER_MS,
         days => i64::from(days) * DAY_MS,
+    };
+    options.express = ExpressOptions {
+        executions: settings.express_executions,
+        memory_bytes: settings.express_memory_bytes,
+        lasts_seconds: settings.express_seconds,
+        // The runtime's threads have the stack that it takes.
+        at_once: true,
     };
     options.tasks_on_lost = match settings.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,

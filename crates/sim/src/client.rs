@@ -11,7 +11,7 @@ use std::{
 };
 
 use stepwright_engine::{
-    Configurations, Delivery, Engine, Error, ExecutionDescription, ExecutionItem, HistoryPage, MachineType,
+    Configurations, Delivery, Engine, Error, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage, MachineType,
     NewActivity, NewExecution, NewStateMachine, Page, PageRequest, Scope, Started, StateMachineUpdate, ValidDefinition,
 };
 use stepwright_machine::{Millis, Status};
@@ -36,6 +36,13 @@ pub(crate) enum Call {
         machine: String,
         name: Arc<str>,
         input: Arc<str>,
+    },
+    /// Start an Express execution, and wait for its end or not.
+    Express {
+        machine: String,
+        name: Arc<str>,
+        input: Arc<str>,
+        wait: bool,
     },
     Stop {
         arn: Arc<str>,
@@ -90,6 +97,8 @@ impl Call {
             Call::DeleteMachine { .. } => "DeleteStateMachine",
             Call::CreateActivity(_) => "CreateActivity",
             Call::Start { .. } => "StartExecution",
+            Call::Express { wait: true, .. } => "StartSyncExecution",
+            Call::Express { wait: false, .. } => "StartExecution of EXPRESS",
             Call::Stop { .. } => "StopExecution",
             Call::Redrive { .. } => "RedriveExecution",
             Call::Describe { .. } => "DescribeExecution",
@@ -123,6 +132,8 @@ impl Call {
             "DeleteStateMachine",
             "CreateActivity",
             "StartExecution",
+            "StartExecution of EXPRESS",
+            "StartSyncExecution",
             "StopExecution",
             "RedriveExecution",
             "DescribeExecution",
@@ -144,6 +155,7 @@ impl Call {
 pub(crate) enum Answer {
     Done,
     Started(Started),
+    Ended(Box<ExpressEnd>),
     Stopped(Millis),
     Redriven(Millis),
     Described(Box<ExecutionDescription>),
@@ -207,7 +219,7 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
                 name: machine.name.as_str().into(),
                 definition: valid(&machine.definition),
                 role_arn: "arn:aws:iam::000000000000:role/simulated".into(),
-                machine_type: MachineType::Standard,
+                machine_type: if machine.express { MachineType::Express } else { MachineType::Standard },
                 configurations: Configurations { logging: "{}".into(), tracing: "{}".into(), encryption: "{}".into() },
                 tags: Vec::new(),
             };
@@ -237,6 +249,14 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
         Call::Start { machine, name, input, .. } => {
             let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
             Answer::Started(engine.start_execution(&scope, new).await?)
+        }
+        Call::Express { machine, name, input, wait } => {
+            let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
+            if wait {
+                Answer::Ended(Box::new(engine.start_sync_execution(&scope, new).await?))
+            } else {
+                Answer::Started(engine.start_execution(&scope, new).await?)
+            }
         }
         Call::Stop { arn } => Answer::Stopped(engine.stop_execution(&scope, &arn, Some("Stopped".into()), None).await?),
         Call::Redrive { arn, token } => Answer::Redriven(engine.redrive_execution(&scope, &arn, token).await?),

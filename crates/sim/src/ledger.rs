@@ -10,7 +10,7 @@ use stepwright_store::{
 };
 
 use crate::{
-    check::{Checked, Complaint, fold, history, names, store, tasks, timers, told, turns},
+    check::{Checked, Complaint, express::SharedBook, fold, history, names, store, tasks, timers, told, turns},
     model::{self, Model},
     report::{Hash, Tally},
     rows::Rows,
@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     pub(crate) latest: Millis,
     /// How often executions left quarantine, less the times that this was acknowledged.
     pub(crate) left_quarantine: BTreeMap<ExecutionId, u64>,
+    /// What Express executions told, and their rows.
+    pub(crate) express: SharedBook,
     /// A batch whose outcome is unknown.
     in_doubt: Vec<Commit>,
     timers: BTreeMap<ExecutionId, BTreeMap<TimerId, Millis>>,
@@ -85,6 +87,7 @@ impl Ledger {
         let mut inserts = Ok(());
         for mutation in commit.mutations() {
             inserts = inserts.and(store::insert(&self.rows, &mutation));
+            inserts = inserts.and(self.express.committed(&self.rows, &mutation));
             self.rows.change(&mutation);
         }
         let mut turns = Vec::new();

@@ -110,6 +110,7 @@ impl Model {
             semantics: row.semantics,
             scope,
             token_key: token_key(master, id),
+            workflow: stepwright_machine::Workflow::Standard,
         };
         Ok(Self {
             scope,

@@ -130,6 +130,18 @@ impl Process {
         }
     }
 
+    /// Computes a turn of an Express execution, outside of any task.
+    pub(crate) fn express(&mut self, slow: bool) -> bool {
+        let _inside = self.runtime.enter();
+        self.stepper.run_express(slow)
+    }
+
+    /// Timers and rows of Express executions, likewise.
+    pub(crate) fn tick_express(&mut self) {
+        let _inside = self.runtime.enter();
+        self.stepper.tick_express();
+    }
+
     /// Work in the background, outside of any task.
     pub(crate) fn maintain(&mut self, sweep: bool) -> bool {
         let _inside = self.runtime.enter();
@@ -139,6 +151,7 @@ impl Process {
     /// Whether messages or commits wait.
     pub(crate) fn is_busy(&self) -> bool {
         self.stepper.committer_waiting() > 0
+            || self.stepper.express_waiting() > 0
             || self.stepper.lane_waiting() > 0
             || (0..self.stepper.shards()).any(|shard| self.stepper.shard_waiting(shard) > 0)
     }

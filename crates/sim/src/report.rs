@@ -63,6 +63,8 @@ pub struct Tally {
     pub inputs: Counts,
     /// Calls of clients that were answered, by operation and answer.
     pub replies: Counts,
+    /// What became of Express executions.
+    pub express: Counts,
 }
 
 /// The types of states, in each language.
@@ -123,6 +125,9 @@ const INPUTS: [&str; 17] = [
     "Redrive",
 ];
 
+/// What becomes of Express executions.
+pub(crate) const EXPRESS: [&str; 3] = ["runs", "runs that ended", "executions that ran again"];
+
 impl Tally {
     /// Figures of nothing yet, with all kinds that must occur some day.
     #[must_use]
@@ -134,6 +139,7 @@ impl Tally {
             evaluations: zeros(&EVALUATIONS),
             commands: zeros(&COMMANDS),
             inputs: zeros(&INPUTS),
+            express: zeros(&EXPRESS),
             ..Self::default()
         }
     }
@@ -152,6 +158,7 @@ impl Tally {
             (&mut self.commands, &other.commands),
             (&mut self.inputs, &other.inputs),
             (&mut self.replies, &other.replies),
+            (&mut self.express, &other.express),
         ];
         for (mine, theirs) in pairs {
             for (name, count) in theirs {

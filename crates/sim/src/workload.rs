@@ -21,6 +21,8 @@ pub struct Machine {
     pub name: String,
     /// Its definition, valid ASL text.
     pub definition: String,
+    /// Whether it is of type EXPRESS.
+    pub express: bool,
 }
 
 /// An execution to start.

@@ -352,6 +352,28 @@ pub struct ExpiryRow {
     pub name_key: Vec<u8>,
 }
 
+/// An Express execution that was started asynchronously and has not ended: what it takes to run it, from its
+/// beginning. Key: as an execution's, so that it tells when it started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpressRow {
+    /// Its state machine.
+    pub machine: MachineNumber,
+    /// The revision it runs.
+    pub revision: u32,
+    /// Its name; others may have the same.
+    pub name: Arc<str>,
+    /// The last part of its ARN, a UUID.
+    pub uuid: [u8; 16],
+    /// Its input, JSON text.
+    pub input: Arc<str>,
+    /// X-Ray trace header.
+    pub trace_header: Option<Arc<str>>,
+    /// The version it was started by.
+    pub version: Option<u32>,
+    /// The alias it was started by.
+    pub alias: Option<Arc<str>>,
+}
+
 /// A turn that a sink outside is yet to be told of. Key: channel, order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoticeRow {

@@ -72,8 +72,8 @@ tables! {
     Spare22 = 22,
     /// Kept for a later version.
     Spare23 = 23,
-    /// Kept for a later version.
-    Spare24 = 24,
+    /// Express executions that were started asynchronously and have not ended.
+    Express = 24,
     /// Kept for a later version.
     Spare25 = 25,
     /// Kept for a later version.

@@ -60,9 +60,21 @@ impl Generator {
     /// Its bare server with a log. `directory` is where the log goes.
     pub(crate) fn yardstick(&self, directory: &Path) -> Result<Yardstick> {
         std::fs::create_dir_all(directory)?;
+        self.serve(Some(directory))
+    }
+
+    /// Its bare server without a log: for what touches no disk.
+    pub(crate) fn bare(&self) -> Result<Yardstick> {
+        self.serve(None)
+    }
+
+    fn serve(&self, log: Option<&Path>) -> Result<Yardstick> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port(0)?));
         let mut command = Command::new(&self.binary);
-        command.args(["serve", "--listen", &address.to_string(), "--threads", "2", "--wal"]).arg(directory);
+        command.args(["serve", "--listen", &address.to_string(), "--threads", "2"]);
+        if let Some(log) = log {
+            command.arg("--wal").arg(log);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut process = Background::start("the yardstick", &mut command)?;
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -110,7 +122,7 @@ impl Drop for Run {
     }
 }
 
-/// The bare server with a log: parses nothing, appends 512 bytes, syncs, answers.
+/// The bare server: parses nothing, appends 512 bytes and syncs if it has a log, answers.
 pub(crate) struct Yardstick {
     generator: Generator,
     address: SocketAddr,

@@ -4,6 +4,7 @@
 //!
 //! It only measures and compares; what a figure must be stands with its scenario, in `loads` and `states`.
 
+mod express;
 mod expressions;
 mod generator;
 mod loads;
@@ -76,6 +77,16 @@ const SCENARIOS: &[Scenario] = &[
         what: "100 executions that evaluate for a second each, starts beside",
         run: expressions::slow,
     },
+    Scenario {
+        name: "sync-10",
+        what: "StartSyncExecution of ten states in JSONPath, 8 connections",
+        run: express::sync_10,
+    },
+    Scenario {
+        name: "sync-10-jsonata",
+        what: "the same ten states in JSONata beside them",
+        run: express::sync_10_jsonata,
+    },
     Scenario { name: "cold", what: "start with nothing stored; memory when idle", run: states::cold },
     Scenario {
         name: "parked",
@@ -89,7 +100,7 @@ const SCENARIOS: &[Scenario] = &[
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
         for scenario in SCENARIOS {
-            println!("{:10} {}", scenario.name, scenario.what);
+            println!("{:15} {}", scenario.name, scenario.what);
         }
         return Ok(());
     }

@@ -9,7 +9,7 @@ use std::{
 use stepwright_asl::StateId;
 use stepwright_machine::{
     Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, InputKind, Millis, Payload,
-    SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId,
+    SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId, Workflow,
     frame::{Position, TaskStage, Work},
 };
 use stepwright_store::{
@@ -319,6 +319,7 @@ impl<'a> Check<'a> {
             semantics: row.semantics,
             scope,
             token_key: self.secrets.as_ref()?.token_key(id),
+            workflow: Workflow::Standard,
         };
         Some(Box::new(Fold { definition, execution: Execution::new(info) }))
     }

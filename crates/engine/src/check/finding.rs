@@ -179,7 +179,7 @@ fn shown_key(table: Table, key: &[u8]) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     // The lengths of the parts; 16 is an identity.
     let layout: &[usize] = match table {
-        Table::Execution | Table::Head | Table::Quarantine => &[4, 16],
+        Table::Execution | Table::Head | Table::Quarantine | Table::Express => &[4, 16],
         Table::Frame | Table::Turn => &[4, 16, 4],
         Table::Payload | Table::Task => &[4, 16, 4, 4],
         Table::Timer => &[8, 4, 16, 4, 4],

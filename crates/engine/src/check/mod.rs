@@ -7,6 +7,7 @@
 mod catalog;
 mod cursor;
 mod execution;
+mod express;
 mod finding;
 mod listings;
 
@@ -58,6 +59,7 @@ pub fn check(store: &dyn Store, compile: Compile, progress: &mut dyn FnMut(Progr
     check.catalog()?;
     check.executions(progress)?;
     check.listings()?;
+    check.express()?;
     check.notices()?;
     check.unused()?;
     progress(check.progress);

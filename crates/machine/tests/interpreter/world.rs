@@ -69,6 +69,7 @@ pub(crate) fn info(limits: Limits) -> ExecutionInfo {
         semantics: SEMANTICS,
         scope: 1,
         token_key: [7; 32],
+        workflow: stepwright_machine::Workflow::Standard,
     }
 }
 

@@ -85,6 +85,12 @@ pub struct Settings {
     pub on_lost: OnLost,
     /// Calls of services under way at once.
     pub task_concurrency: usize,
+    /// Express executions open at once.
+    pub express_executions: usize,
+    /// Approximate bytes of memory that open Express executions may hold when another is started.
+    pub express_memory_bytes: usize,
+    /// How long an Express execution may last, in seconds.
+    pub express_seconds: u64,
     /// How log lines look.
     pub log_format: LogFormat,
     /// What is logged.
@@ -164,6 +170,9 @@ impl Default for Settings {
             aws_parity: false,
             on_lost: OnLost::Fail,
             task_concurrency: 256,
+            express_executions: 10_000,
+            express_memory_bytes: 512 << 20,
+            express_seconds: 300,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             telling: Telling::default(),
@@ -416,6 +425,39 @@ pub static SETTINGS: &[Setting] = &[
     telling::WEBHOOK_SECONDS,
     telling::BACKLOG,
     telling::BACKLOG_HOURS,
+    Setting {
+        key: "express.executions",
+        kind: Kind::Number,
+        value_name: "COUNT",
+        help: "Express executions open at once; a start beyond them is answered with 503",
+        default: "10000",
+        set: |settings, text| {
+            settings.express_executions = number(text, 1, 10_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "express.memory_bytes",
+        kind: Kind::Number,
+        value_name: "BYTES",
+        help: "Memory that open Express executions may hold, about, before starts are answered with 503",
+        default: "536870912",
+        set: |settings, text| {
+            settings.express_memory_bytes = number(text, 1024 * 1024, 1024 * 1024 * 1024 * 1024)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "express.seconds",
+        kind: Kind::Number,
+        value_name: "SECONDS",
+        help: "How long an Express execution may last; more than 300 would fail on AWS",
+        default: "300",
+        set: |settings, text| {
+            settings.express_seconds = number(text, 1, 86_400)?;
+            Ok(())
+        },
+    },
     Setting {
         key: "http.connections",
         kind: Kind::Number,

@@ -22,8 +22,10 @@ use crate::{
     service::Service,
 };
 
-/// The target of the one operation that waits for something to happen.
+/// The target of the operation that waits for something to happen.
 const LONG_POLL: &str = "AWSStepFunctions.GetActivityTask";
+/// The target of the operation that waits for what it began. The engine bounds how many there are.
+const SYNCHRONOUS: &str = "AWSStepFunctions.StartSyncExecution";
 
 /// The target of the one that works as long as its state does.
 const TEST: &str = "AWSStepFunctions.TestState";
@@ -50,7 +52,7 @@ pub(super) async fn serve(
         Err(refusal) => return refused(watched, &refusal.error, refusal.drained),
     };
     // Only now: those whose bodies come slowly are in nobody's way.
-    let counted = if long_poll { Ok(load.long_poll()) } else { load.request() };
+    let counted = if long_poll || target == SYNCHRONOUS { Ok(load.long_poll()) } else { load.request() };
     let _counted = match counted {
         Ok(counted) => counted,
         Err(full) => return refused(watched, &full, true),

@@ -29,7 +29,7 @@ pub(super) struct Load {
     connections_peak: AtomicUsize,
     /// Requests being answered, polls apart.
     requests: AtomicUsize,
-    /// GetActivityTask calls that are being answered: nearly all of them wait.
+    /// Calls of GetActivityTask and StartSyncExecution that are being answered: many of them wait.
     long_polls: AtomicUsize,
     /// Bytes of bodies and long answers in memory.
     buffered: AtomicUsize,
@@ -90,7 +90,7 @@ impl Load {
         })
     }
 
-    /// A poll: as many as connections at most, and the engine bounds them for each activity.
+    /// A request that waits: as many as connections at most, and the engine bounds them by itself.
     pub(super) fn long_poll(&self) -> Counted<'_> {
         self.long_polls.fetch_add(1, Ordering::Relaxed);
         Counted(&self.long_polls)

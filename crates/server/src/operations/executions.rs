@@ -11,12 +11,12 @@ use stepwright_api::{
         StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
     },
 };
-use stepwright_engine::{Error, NewExecution};
+use stepwright_engine::NewExecution;
 use stepwright_machine::Status;
 
 use super::{Call, labelled, page, scope, shared};
 use crate::{
-    errors::{not_redrivable, not_served_yet, resource_not_found, to_api, validation},
+    errors::{not_redrivable, resource_not_found, to_api, validation},
     history_wire::Speller,
     ids::random_uuid,
     json_text::{self, MAX_BYTES},
@@ -30,6 +30,13 @@ pub(super) async fn start_execution(
     context: &RequestContext,
     input: StartExecutionInput,
 ) -> Result<StartExecutionOutput, ApiError> {
+    let new = new_execution(context, input)?;
+    let started = call.engine().start_execution(&scope(context), new).await.map_err(to_api)?;
+    Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
+}
+
+/// The execution that a start asks for, checked.
+pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput) -> Result<NewExecution, ApiError> {
     let arn = StateMachineArn::parse(&input.state_machine_arn)?;
     if let Some(name) = &input.name {
         check_name(name)?;
@@ -41,19 +48,12 @@ pub(super) async fn start_execution(
     check_input(&text)?;
     // The HTTP header wins; one that AWS would not take is no reason to refuse the start.
     let trace_header = context.trace_header.clone().filter(|header| header.len() <= MAX_TRACE_HEADER);
-    let new = NewExecution {
+    Ok(NewExecution {
         state_machine_arn: input.state_machine_arn.into(),
         name: input.name.unwrap_or_else(random_uuid).into(),
         input: text.into(),
         trace_header: shared(trace_header.or(input.trace_header)),
-    };
-    let started = call.engine().start_execution(&scope(context), new).await.map_err(|error| match error {
-        Error::StateMachineTypeNotSupported { .. } => {
-            not_served_yet("Starting an execution of an EXPRESS state machine")
-        }
-        error => to_api(error),
-    })?;
-    Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
+    })
 }
 
 pub(super) fn check_input(text: &str) -> Result<(), ApiError> {

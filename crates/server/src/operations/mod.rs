@@ -6,6 +6,7 @@
 mod activities;
 mod configuration;
 mod executions;
+mod express;
 mod map_runs;
 mod state_machines;
 mod tags;
@@ -113,6 +114,8 @@ operations! {
         describe_map_run(DescribeMapRunInput) -> DescribeMapRunOutput,
         list_map_runs(ListMapRunsInput) -> ListMapRunsOutput,
         update_map_run(UpdateMapRunInput) -> UpdateMapRunOutput;
+    express:
+        start_sync_execution(StartSyncExecutionInput) -> StartSyncExecutionOutput;
     activities:
         create_activity(CreateActivityInput) -> CreateActivityOutput,
         describe_activity(DescribeActivityInput) -> DescribeActivityOutput,

@@ -128,9 +128,6 @@ fn targets_methods_and_paths() {
     server.send("POST / HTTP/1.1\r\n", b"{}").is_error("UnknownOperationException", "X-Amz-Target is missing");
     let other = "POST / HTTP/1.1\r\nx-amz-target: DynamoDB_20120810.GetItem\r\n";
     server.send(other, b"{}").is_error("UnknownOperationException", "DynamoDB_20120810.GetItem");
-    server
-        .raw("StartSyncExecution", b"{\"stateMachineArn\": \"a\"}")
-        .is_error("UnsupportedOperationException", "not served");
     let status = |head: &str| server.send(head, b"").status;
     assert_eq!(status("PUT / HTTP/1.1\r\n"), 405);
     assert_eq!(status("DELETE /healthz HTTP/1.1\r\n"), 405);

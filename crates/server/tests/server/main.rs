@@ -4,6 +4,7 @@ mod bad_input;
 mod binary;
 mod configuration;
 mod eval;
+mod express;
 mod hostile;
 mod lint;
 mod map_runs;

@@ -16,6 +16,9 @@ use stepwright_server::{
     service::Service,
 };
 
+/// The stack that threads of a server have: they compute the beginning of Express executions.
+const STACK_BYTES: usize = stepwright_querylang::jsonata::STACK_BYTES;
+
 /// A running server; stops when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -29,10 +32,19 @@ impl Server {
     }
 
     pub(crate) fn with_limits(http: HttpLimits) -> Self {
+        Self::with_settings(Settings { http, ..Settings::default() })
+    }
+
+    /// With these settings, but in memory and on a port of its own.
+    pub(crate) fn with_settings(settings: Settings) -> Self {
         let listen = "127.0.0.1:0".parse().expect("one");
-        let settings = Settings { in_memory: true, listen, http, ..Settings::default() };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let settings = Settings { in_memory: true, listen, ..settings };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()
+            .expect("threads");
         let (address, service) = runtime.block_on(async {
             let listen = settings.listen;
             let service = Service::open(settings).expect("opens");

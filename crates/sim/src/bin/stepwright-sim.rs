@@ -213,6 +213,7 @@ fn summary(done: &Done, elapsed: Duration) -> Value {
         "inputs": counts(&report.tally.inputs),
         "faults": counts(&report.tally.faults),
         "replies": counts(&report.tally.replies),
+        "express": counts(&report.tally.express),
         "ends": counts(&report.endings),
         "complaints": done.complaints,
     })

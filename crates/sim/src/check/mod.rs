@@ -1,6 +1,7 @@
 //! What must be true of every run, a file for each. A checker is told what happened and complains when that breaks its
 //! rule; it never changes anything, and it never believes the part that it checks.
 
+pub(crate) mod express;
 pub(crate) mod fold;
 pub(crate) mod history;
 pub(crate) mod liveness;

@@ -98,6 +98,8 @@ pub(crate) fn check(ledger: &mut Ledger, call: &Call, reply: &Reply) -> Checked 
             Err(wrong(call, format!("it was refused: {error}")))
         }
         (Call::Start { .. }, _) => start(ledger, call, reply),
+        (Call::Express { .. }, Ok(Answer::Started(started))) => ledger.express.acknowledged(&started.arn),
+        (Call::Express { .. }, Ok(Answer::Ended(end))) => ledger.express.ended(end),
         (Call::Stop { arn }, Ok(Answer::Stopped(at))) => {
             let found = ledger.find(arn);
             // One that was redriven may go on by the time that its end is heard of.

@@ -8,6 +8,7 @@
 mod choices;
 mod containers;
 mod data;
+pub mod express;
 mod flow;
 mod jsonata;
 mod prescribed;
@@ -48,7 +49,7 @@ pub fn workload(dice: &mut Dice) -> Workload {
         } else {
             flow::machine(dice)
         };
-        machines.push(Machine { name, definition: definition.to_string() });
+        machines.push(Machine { name, definition: definition.to_string(), express: false });
         for number in 0..=2 + dice.roll(5) {
             starts.push(Start {
                 machine: index,

@@ -98,6 +98,7 @@ impl World {
             semantics: SEMANTICS,
             scope: 1,
             token_key: [7; 32],
+            workflow: stepwright_machine::Workflow::Standard,
         };
         let mut world = Self {
             definition: definition(text, seed),

@@ -53,7 +53,7 @@ impl World {
         let busy = process.is_busy();
         let shards = process.stepper.shards();
         let mut total = 0;
-        let mut options: [(u64, u8); 16] = [(0, 0); 16];
+        let mut options: [(u64, u8); 17] = [(0, 0); 17];
         let mut count = 0;
         let mut option = |weight: u64, what: u8| {
             if weight > 0 {
@@ -71,11 +71,13 @@ impl World {
             option(14, 10);
         }
         option(if process.stepper.lane_waiting() > 0 { 6 } else { 0 }, 19);
+        option(if process.stepper.express_waiting() > 0 { 10 } else { 0 }, 22);
         option(3, 11);
         option(if busy { 2 } else { 14 }, 12);
         let now = self.now;
         let starts = self.workload.starts.iter().zip(&self.starts);
         let to_start = starts.filter(|(start, _)| BEGINNING + start.at <= now).any(|(_, state)| state.is_wanted());
+        let to_start = to_start || self.express_left > 0;
         option(if to_start || !self.made.is_empty() { 8 } else { 3 }, 13);
         let answers = self.held.iter().any(|held| held.due <= now && (calm || held.plan != Plan::Forget));
         option(if answers { 8 } else { 0 }, 14);
@@ -106,6 +108,7 @@ impl World {
             19 => self.run_lane(),
             20 => self.tell(),
             21 => self.forget(),
+            22 => self.run_express(),
             _ => self.maintain(),
         }?;
         // Shards, the lane and timers talk to nobody but the committer and each other.
@@ -145,6 +148,16 @@ impl World {
         Ok(())
     }
 
+    /// A thread for Express executions computes a turn, calls what it asks for, or answers whoever waits.
+    pub(super) fn run_express(&mut self) -> Step {
+        let slow = self.dice.one_in(2);
+        let process = self.process.as_mut().expect("it runs");
+        let ran = process.express(slow) || process.express(!slow);
+        trace!(self, "an Express execution goes on: {ran}");
+        self.count_broken();
+        self.complaint()
+    }
+
     fn count_broken(&mut self) {
         for fault in 0..script::take_broken() {
             trace!(self, "the interpreter breaks ({fault})");
@@ -167,6 +180,7 @@ impl World {
         let Ledger { order, rows, .. } = &mut *ledger;
         order.tick(rows, self.now, shards);
         drop(ledger);
+        process.tick_express();
         if let Err(error) = process.stepper.tick_timers() {
             self.setup.ledger.lock().order.relax();
             trace!(self, "timers: {error}");
@@ -193,7 +207,8 @@ impl World {
         let starts = self.workload.starts.iter().zip(&self.starts);
         let starts = starts.filter(|(_, state)| state.is_wanted());
         let starts = starts.map(|(start, _)| BEGINNING + start.at);
-        timer.into_iter().chain(held).chain(calls).chain(starts).filter(|due| *due > self.now).min()
+        let express = self.process.as_ref().and_then(|process| process.stepper.express_due());
+        timer.into_iter().chain(express).chain(held).chain(calls).chain(starts).filter(|due| *due > self.now).min()
     }
 
     pub(super) fn pass_time(&mut self, busy: bool) -> Step {
@@ -218,6 +233,18 @@ impl World {
                 process.call(call.clone());
                 trace!(self, "asks for {}", self.made[0].name());
             }
+            return Ok(());
+        }
+        if self.express_left > 0 && self.dice.one_in(3) {
+            self.express_left -= 1;
+            let call = Call::Express {
+                machine: self.dice.pick(&self.express).name.clone(),
+                name: format!("e{}", self.dice.roll(3)).into(),
+                input: format!("{{\"n\": {}}}", self.dice.roll(100)).into(),
+                wait: self.dice.one_in(3),
+            };
+            trace!(self, "{}", call.name());
+            self.process.as_mut().expect("it runs").call(call);
             return Ok(());
         }
         let mut starts = self.workload.starts.iter().zip(&self.starts);

@@ -31,7 +31,10 @@ impl World {
         }
         for call in self.setup.services.take_new() {
             let Some(token) = Token::parse(&call.call.token) else { continue };
-            self.handed.call(token.execution, token.task, self.resend && call.call.resent)?;
+            // One that a crash interrupted begins anew, with the same numbers.
+            if !call.call.execution_arn.contains(":express:") {
+                self.handed.call(token.execution, token.task, self.resend && call.call.resent)?;
+            }
             trace!(self, "a service is called for {}", call.call.state_name);
             let planned = work::call(&mut self.dice, self.now, &call.call);
             if matches!(&call.call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken) {

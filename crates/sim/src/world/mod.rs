@@ -11,15 +11,16 @@ use crate::{
     check::{Complaint, liveness, results, store, tasks::Handed, told},
     client::Call,
     disk::SimDisk,
+    generate,
     index::SimIndex,
     ledger::Ledger,
     model,
     process::{Process, Setup},
-    report::{Options, Report, Tally},
+    report::{EXPRESS, Options, Report, Tally},
     script::{self, Ending, OpenCall, Services, SimClock, SimSeeds},
     witness::SharedLedger,
     work::Held,
-    workload::{ACCOUNT, Dice, REGION, Workload, execution_arn},
+    workload::{ACCOUNT, Dice, Machine, REGION, Workload, execution_arn},
 };
 
 /// When every world begins.
@@ -82,6 +83,9 @@ pub(crate) struct World {
     deletes: bool,
     /// Sinks outside are told what happens.
     tells: bool,
+    /// Machines of type EXPRESS, and how many executions of them are yet to be started.
+    express: Vec<Machine>,
+    express_left: u64,
     trace: VecDeque<String>,
     line: String,
 }
@@ -124,6 +128,13 @@ impl World {
         }
         let concurrency = if dice.one_in(3) { dice.between(1, 3) as usize } else { 1_000 };
         let ledger = Ledger::at(BEGINNING);
+        engine.event_sink = Some(ledger.express.clone());
+        let express: Vec<Machine> =
+            (0..dice.roll(3)).map(|at| generate::express::machine(&mut dice, &format!("x{at}"))).collect();
+        let express_left = if express.is_empty() { 0 } else { dice.between(1, 8) };
+        if dice.one_in(4) {
+            engine.express.executions = dice.between(1, 3) as usize;
+        }
         let setup = Setup {
             disk: SimDisk::new(dice.fork()),
             index: SimIndex::default(),
@@ -136,6 +147,7 @@ impl World {
         };
         let faults_wanted = options.faults + if options.faults > 0 { dice.roll(4) } else { 0 };
         let mut made: Vec<Call> = workload.machines.iter().cloned().map(Call::CreateMachine).collect();
+        made.extend(express.iter().cloned().map(Call::CreateMachine));
         made.extend(workload.activities.iter().cloned().map(Call::CreateActivity));
         script::break_after(None);
         script::take_broken();
@@ -145,6 +157,8 @@ impl World {
             next_fault: dice.roll(60),
             deletes: dice.one_in(40),
             tells,
+            express,
+            express_left,
             setup,
             clock,
             now: BEGINNING,
@@ -210,12 +224,17 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
+        let open = |process: &Process| process.engine.stats().express_open + process.engine.stats().express_waiting > 0;
+        if self.express_left > 0 || self.process.as_ref().is_some_and(open) {
+            return false;
+        }
         if !self.made.is_empty() || !self.starts.iter().all(|state| state.exists || state.given_up) {
             return false;
         }
         let ledger = self.setup.ledger.lock();
         let rows = &ledger.rows;
-        [Table::Head, Table::Quarantine, Table::Notice].iter().all(|table| rows.all(*table).next().is_none())
+        let tables = [Table::Head, Table::Quarantine, Table::Notice, Table::Express];
+        tables.iter().all(|table| rows.all(*table).next().is_none())
     }
 
     fn faults(&self) -> u64 {
@@ -276,6 +295,10 @@ impl World {
         let ledger = self.setup.ledger.lock();
         let mut report = Report { seeds: 1, tally: ledger.tally.clone(), ..Report::default() };
         report.tally.steps = self.steps;
+        let (runs, ended, again) = ledger.express.counts();
+        for (what, count) in EXPRESS.into_iter().zip([runs, ended, again]) {
+            Tally::add(&mut report.tally.express, what, count);
+        }
         report.tally.faults = self.setup.disk.triggered();
         report.faults_of_seeds.insert(report.tally.faults.values().sum(), 1);
         for model in ledger.models.values() {
@@ -295,7 +318,9 @@ impl World {
     }
 
     fn complaint(&self) -> Step {
-        self.setup.ledger.lock().complaint().map_or(Ok(()), Err)
+        let ledger = self.setup.ledger.lock();
+        ledger.express.complaint()?;
+        ledger.complaint().map_or(Ok(()), Err)
     }
 
     #[cfg(test)]

@@ -41,6 +41,10 @@ const LASTS: Duration = Duration::from_mins(5);
 /// Tests at once: the size of AWS's own bucket. Some take minutes, and whoever does regular work shall not wait for them.
 const AT_ONCE: usize = 50;
 
+/// Threads for tests at least. They have a low priority, so that one that takes minutes is in the way of the others and of
+/// nobody else; hence some more than cores to spare.
+const FEW_THREADS: usize = 4;
+
 /// What all tests of a server share.
 #[derive(Debug)]
 pub(crate) struct Tests {
@@ -51,7 +55,7 @@ pub(crate) struct Tests {
 impl Default for Tests {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { open: Semaphore::new(AT_ONCE), threads: Semaphore::new((cores / 2).max(1)) }
+        Self { open: Semaphore::new(AT_ONCE), threads: Semaphore::new((cores / 2).max(FEW_THREADS)) }
     }
 }
 
