@@ -409,3 +409,26 @@ def test_what_waits_at_the_end_is_told_before_it(tmp_path, receiver):
         run(sfn, machine, "next")
         wait_until("the next is told", lambda: len(receiver.records) >= told + 4)
         assert [record["execution_arn"] for record in receiver.records].count(execution) == 4, "told once, for it was told and forgotten"
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_express_executions_are_logged(tmp_path, receiver, sync):
+    with to_cloudwatch(tmp_path / "data", receiver) as server:
+        sfn = client_of(server, inject_host_prefix=False)
+        machine = create(sfn, "m", PASS, type="EXPRESS", loggingConfiguration=logging())
+        failing = {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E", "Cause": "c"}}}
+        failing = create(sfn, "f", failing, type="EXPRESS", loggingConfiguration=logging("ERROR"))
+        quiet = create(sfn, "q", PASS, type="EXPRESS")
+        start = sfn.start_sync_execution if sync else sfn.start_execution
+        arns = [start(stateMachineArn=arn, name="e", input='{"a": 1}')["executionArn"] for arn in (machine, failing, quiet)]
+        wait_until("both are told", lambda: len(receiver.records) >= 6)
+        by_arn = {arn: [record for record in receiver.records if record["execution_arn"] == arn] for arn in arns}
+        assert ":express:m:e:" in arns[0]
+        assert [record["type"] for record in by_arn[arns[0]]] == ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]
+        assert [record["id"] for record in by_arn[arns[0]]] == ["1", "2", "3", "4"]
+        assert by_arn[arns[0]][0]["details"]["input"] == '{"a": 1}'
+        assert [(record["id"], record["type"]) for record in by_arn[arns[1]]] == [("2", "FailStateEntered"), ("3", "ExecutionFailed")]
+        assert by_arn[arns[1]][1]["details"] == {"error": "E", "cause": "c"}
+        assert by_arn[arns[2]] == []
+        told = sinks(server)
+        assert told["expressLogs"]["dropped"] == 0 and told["logs"]["delivered"] == 0

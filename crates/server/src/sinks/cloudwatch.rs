@@ -135,17 +135,8 @@ impl CloudWatch {
             let records = by_stream.entry((group, entry.machine)).or_default();
             records.extend(entry.records.into_iter().map(|record| (index, record)));
         }
-        let mut running = JoinSet::new();
-        let mut waiting = by_stream.into_iter();
-        loop {
-            while running.len() < STREAMS_AT_ONCE
-                && let Some((key, records)) = waiting.next()
-            {
-                let logs = Arc::clone(self);
-                running.spawn(async move { logs.put_stream(key, records).await });
-            }
-            let Some(done) = running.join_next().await else { break };
-            for (index, outcome) in done.unwrap_or_default() {
+        let mut take = |done: Vec<(usize, Outcome)>| {
+            for (index, outcome) in done {
                 // What is lost for one of a turn's records is lost for none of the others; what is to be told again
                 // is told again with all of them.
                 let worse = match &outcomes[index] {
@@ -156,6 +147,23 @@ impl CloudWatch {
                     outcomes[index] = Some(outcome);
                 }
             }
+        };
+        let mut running = JoinSet::new();
+        let mut waiting = by_stream.into_iter();
+        if waiting.len() == 1
+            && let Some((key, records)) = waiting.next()
+        {
+            take(self.put_stream(key, records).await);
+        }
+        loop {
+            while running.len() < STREAMS_AT_ONCE
+                && let Some((key, records)) = waiting.next()
+            {
+                let logs = Arc::clone(self);
+                running.spawn(async move { logs.put_stream(key, records).await });
+            }
+            let Some(done) = running.join_next().await else { break };
+            take(done.unwrap_or_default());
         }
         let broke = || Outcome::Again("the records were not put".to_owned());
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(broke)).collect()
@@ -190,6 +198,9 @@ impl CloudWatch {
             let stream = match self.ready(key).await {
                 Ok(stream) => stream,
                 Err(error) if error.code() == Some("ResourceNotFoundException") => return Err(gone()),
+                Err(error) if error.code() == Some("AccessDeniedException") => {
+                    return Err(Outcome::Lost(error.to_string()));
+                }
                 Err(error) => return Err(again(&error)),
             };
             match self.logs.put(&key.0, &stream, records).await {
@@ -200,7 +211,8 @@ impl CloudWatch {
                 }
                 // The group or the stream: making the stream tells which.
                 Err(error) if error.code() == Some("ResourceNotFoundException") => self.exists(key, false),
-                Err(error) if error.code() == Some("InvalidParameterException") => {
+                // As on AWS, whose role may not write either.
+                Err(error) if matches!(error.code(), Some("InvalidParameterException" | "AccessDeniedException")) => {
                     return Err(Outcome::Lost(error.to_string()));
                 }
                 Err(error) => return Err(again(&error)),

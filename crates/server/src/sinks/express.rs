@@ -112,8 +112,8 @@ impl Express {
             for (entry, outcome) in entries.into_iter().zip(outcomes) {
                 match outcome {
                     Outcome::Delivered => drop(self.delivered.fetch_add(1, Ordering::Relaxed)),
-                    Outcome::Again(_) if again > 0 => rest.push(entry),
-                    Outcome::Again(reason) | Outcome::Lost(reason) => self.lost(1, &reason),
+                    Outcome::Again(_) | Outcome::Refused(_) if again > 0 => rest.push(entry),
+                    Outcome::Again(reason) | Outcome::Refused(reason) | Outcome::Lost(reason) => self.lost(1, &reason),
                 }
             }
             if rest.is_empty() {

@@ -2,7 +2,7 @@
 //! pause. It never gives up; the engine's bounds on what may wait do.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 use stepwright_engine::{Channel, Engine, Notice, Told};
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use super::{Outcome, Sink};
 use crate::service::Service;
@@ -65,18 +65,51 @@ pub(super) struct Feed {
     trouble: Mutex<Option<Trouble>>,
 }
 
-/// An execution whose events wait although those of others don't.
+/// An execution whose events wait although those of others may not.
 struct Held {
+    /// How often its events were refused while those of others were not.
     tries: u32,
     until: Instant,
 }
 
-/// How a round went.
-enum Round {
-    /// The sink took something, or there was nothing for it.
-    Fine,
-    /// It took nothing.
-    Trouble(String),
+/// How a round went, by executions.
+#[derive(Default)]
+struct Round {
+    /// Those that it was about.
+    of: Vec<Execution>,
+    delivered: Vec<Execution>,
+    /// What the sink refuses of these says nothing about others.
+    apart: Vec<Execution>,
+    /// For these it could not be told anything.
+    again: Vec<Execution>,
+    reason: Option<String>,
+}
+
+type Execution = [u8; 16];
+
+/// What the loop of a sink knows beside what waits.
+struct Pacing {
+    /// Executions that rounds under way are about: what comes later of them waits for its turn.
+    flying: HashSet<Execution>,
+    held: HashMap<Execution, Held>,
+    /// No round begins before.
+    next_round: Instant,
+    pause: Duration,
+}
+
+impl Pacing {
+    fn lets(&self, notice: &Notice, now: Instant) -> bool {
+        let execution = notice.execution();
+        !self.flying.contains(&execution) && self.held.get(&execution).is_none_or(|held| held.until <= now)
+    }
+
+    fn hold(&mut self, executions: Vec<Execution>, now: Instant) {
+        for execution in executions {
+            let tries = self.held.get(&execution).map_or(0, |held| held.tries) + 1;
+            let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_HOLD);
+            self.held.insert(execution, Held { tries, until: now + pause });
+        }
+    }
 }
 
 impl Feed {
@@ -112,60 +145,113 @@ impl Feed {
 
     /// Tells what waits and what arrives, until the server stops and nothing waits that the sink takes.
     pub(super) async fn run(self: Arc<Self>, service: Weak<Service>) {
-        let mut pause = FIRST_PAUSE;
-        let mut held: HashMap<[u8; 16], Held> = HashMap::new();
-        let mut next_round = Instant::now();
+        let mut rounds: JoinSet<Round> = JoinSet::new();
+        let mut pacing =
+            Pacing { flying: HashSet::new(), held: HashMap::new(), next_round: Instant::now(), pause: FIRST_PAUSE };
         loop {
-            tokio::time::sleep_until(next_round).await;
             let Some((engine, mut stopping)) = service.upgrade().map(|service| (service.engine(), service.stopping()))
             else {
                 return;
             };
-            if engine.is_failed() {
-                if wait(&mut stopping, tokio::time::sleep(REOPENED_AFTER)).await {
-                    return;
-                }
-                continue;
-            }
             let now = Instant::now();
-            let wanted = |notice: &Notice| held.get(&notice.execution()).is_none_or(|held| held.until <= now);
-            let notices = engine.waiting_notices(self.channel, self.sink.at_once(), &wanted);
-            if notices.is_empty() {
-                // Whoever need not be held any more has nothing that waits, for it was dropped.
-                held.retain(|_, held| held.until > now);
-                let next = held.values().map(|held| held.until).min();
-                let something = async {
-                    tokio::select! {
-                        () = engine.notice_arrives(self.channel) => {}
-                        () = at(next) => {}
-                    }
-                };
-                if wait(&mut stopping, something).await {
-                    return;
-                }
+            let free = rounds.len() < self.sink.rounds() && pacing.next_round <= now && !engine.is_failed();
+            let notices = if free {
+                engine.waiting_notices(self.channel, self.sink.at_once(), &|notice| pacing.lets(notice, now))
+            } else {
+                Vec::new()
+            };
+            if !notices.is_empty() {
+                pacing.next_round = now + self.sink.breath();
+                pacing.flying.extend(notices.iter().map(Notice::execution));
+                let feed = Arc::clone(&self);
+                rounds.spawn(async move { feed.round(&engine, notices).await });
                 continue;
             }
-            next_round = now + self.sink.breath();
-            match self.round(&engine, notices, &mut held).await {
-                Round::Fine => {
-                    pause = FIRST_PAUSE;
-                    self.no_trouble();
-                }
-                Round::Trouble(reason) => {
-                    self.say(reason);
-                    if wait(&mut stopping, tokio::time::sleep(pause)).await {
-                        return;
-                    }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            if free {
+                // Whoever need not be held any more has nothing that waits, for it was dropped.
+                pacing.held.retain(|_, held| held.until > now);
+            }
+            let ends = *stopping.borrow();
+            if ends && rounds.is_empty() && (free || self.is_in_trouble() || engine.is_failed()) {
+                return;
+            }
+            let next = if engine.is_failed() {
+                Some(now + REOPENED_AFTER)
+            } else if pacing.next_round > now {
+                Some(pacing.next_round)
+            } else if free {
+                pacing.held.values().map(|held| held.until).min()
+            } else {
+                None
+            };
+            tokio::select! {
+                () = engine.notice_arrives(self.channel), if free => {}
+                () = at(next) => {}
+                Some(done) = rounds.join_next() => match done {
+                    Ok(round) => self.land(round, &mut pacing),
+                    // A round that broke told nobody; what it was about is told again.
+                    Err(_) => pacing.flying.clear(),
+                },
+                _ = stopping.wait_for(|stopping| *stopping), if !ends => {}
             }
         }
     }
 
-    async fn round(&self, engine: &Engine, notices: Vec<Notice>, held: &mut HashMap<[u8; 16], Held>) -> Round {
+    /// Draws what follows from a round.
+    fn land(&self, round: Round, pacing: &mut Pacing) {
+        let now = Instant::now();
+        for execution in &round.of {
+            pacing.flying.remove(execution);
+        }
+        for execution in &round.delivered {
+            pacing.held.remove(execution);
+        }
+        let mut apart = round.apart;
+        let reason = round.reason.unwrap_or_default();
+        if round.again.is_empty() || (!round.delivered.is_empty() && self.sink.tells_apart()) {
+            // It takes the events of other executions: these wait alone.
+            apart.extend(round.again);
+            pacing.pause = FIRST_PAUSE;
+            if self.no_trouble() {
+                // Who was held because nothing could be told need not be any more.
+                pacing.held.retain(|_, held| held.tries > 0);
+            }
+        } else {
+            if self.sink.tells_apart() {
+                // Not for ever the same ones: others may fare better.
+                let until = now + pacing.pause * 3;
+                for execution in round.again {
+                    pacing.held.entry(execution).or_insert(Held { tries: 0, until }).until = until;
+                }
+            }
+            self.say(reason.clone());
+            pacing.next_round = now + pacing.pause;
+            pacing.pause = (pacing.pause * 2).min(LONGEST_PAUSE);
+        }
+        if !apart.is_empty() {
+            pacing.hold(apart, now);
+            if self.refused.count().is_some() {
+                let executions = pacing.held.len();
+                tracing::warn!(
+                    sink = self.name,
+                    reason,
+                    executions,
+                    "the sink does not take events of some executions yet"
+                );
+            }
+        }
+    }
+
+    /// Tells turns, and settles what that came to.
+    async fn round(&self, engine: &Engine, notices: Vec<Notice>) -> Round {
+        let mut round = Round { of: notices.iter().map(Notice::execution).collect(), ..Round::default() };
         let told = match engine.read_notices(self.channel, notices).await {
             Ok(told) => told,
-            Err(error) => return Round::Trouble(error.to_string()),
+            Err(error) => {
+                round.again.clone_from(&round.of);
+                round.reason = Some(error.to_string());
+                return round;
+            }
         };
         let (told, gone): (Vec<Told>, Vec<Told>) = told.into_iter().partition(|told| told.turn.is_some());
         if !gone.is_empty() {
@@ -173,17 +259,16 @@ impl Feed {
             engine.settle_notices(self.channel, &sequences(&gone), false);
         }
         if told.is_empty() {
-            return Round::Fine;
+            return round;
         }
         let notices: Vec<Notice> = told.iter().map(|told| told.notice).collect();
         let outcomes = self.sink.tell(told).await;
 
-        let (mut delivered, mut lost, mut again) = (Vec::new(), Vec::new(), Vec::new());
-        let mut reason = None;
+        let (mut delivered, mut lost) = (Vec::new(), Vec::new());
         for (notice, outcome) in notices.iter().zip(outcomes) {
             match outcome {
                 Outcome::Delivered => {
-                    held.remove(&notice.execution());
+                    round.delivered.push(notice.execution());
                     delivered.push(notice.sequence());
                 }
                 Outcome::Lost(why) => {
@@ -197,37 +282,28 @@ impl Feed {
                     }
                     lost.push(notice.sequence());
                 }
+                Outcome::Refused(why) => {
+                    round.reason.get_or_insert(why);
+                    round.apart.push(notice.execution());
+                }
                 Outcome::Again(why) => {
-                    reason.get_or_insert(why);
-                    again.push(notice.execution());
+                    round.reason.get_or_insert(why);
+                    round.again.push(notice.execution());
                 }
             }
         }
         engine.settle_notices(self.channel, &delivered, true);
         engine.settle_notices(self.channel, &lost, false);
-        self.retried.fetch_add(again.len() as u64, Ordering::Relaxed);
-        let Some(reason) = reason else { return Round::Fine };
-        if delivered.is_empty() || !self.sink.tells_apart() {
-            return Round::Trouble(reason);
+        self.retried.fetch_add((round.apart.len() + round.again.len()) as u64, Ordering::Relaxed);
+        for executions in [&mut round.apart, &mut round.again] {
+            executions.sort_unstable();
+            executions.dedup();
         }
-        // It takes the events of other executions: these wait alone.
-        again.sort_unstable();
-        again.dedup();
-        for execution in again {
-            let tries = held.get(&execution).map_or(0, |held| held.tries) + 1;
-            let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_HOLD);
-            held.insert(execution, Held { tries, until: Instant::now() + pause });
-        }
-        if self.refused.count().is_some() {
-            let executions = held.len();
-            tracing::warn!(
-                sink = self.name,
-                reason,
-                executions,
-                "the sink does not take events of some executions yet"
-            );
-        }
-        Round::Fine
+        round
+    }
+
+    fn is_in_trouble(&self) -> bool {
+        self.lock().is_some()
     }
 
     fn say(&self, reason: String) {
@@ -253,10 +329,13 @@ impl Feed {
         }
     }
 
-    fn no_trouble(&self) {
-        if let Some(trouble) = self.lock().take() {
+    /// Whether there was trouble until now.
+    fn no_trouble(&self) -> bool {
+        let trouble = self.lock().take();
+        if let Some(trouble) = &trouble {
             tracing::info!(sink = self.name, seconds = trouble.since.elapsed().as_secs(), "it can be told again");
         }
+        trouble.is_some()
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) enum Outcome {
     Delivered,
     /// The sink will never take it, for this reason.
     Lost(String),
+    /// Not yet, for this reason, which says nothing about what else there is to tell.
+    Refused(String),
     /// Not yet, for this reason.
     Again(String),
 }
@@ -99,6 +101,14 @@ impl Sink {
             Self::Logs(_) => 512,
             Self::Bus(_) => 100,
             Self::Webhook(_) => 64,
+        }
+    }
+
+    /// Rounds under way at once, of different executions: one need not wait for the answer to another.
+    fn rounds(&self) -> usize {
+        match self {
+            Self::Logs(LogSink::CloudWatch(_)) => 4,
+            Self::Logs(LogSink::Lines(_)) | Self::Bus(_) | Self::Webhook(_) => 1,
         }
     }
 

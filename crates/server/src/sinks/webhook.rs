@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::{
-    Request,
+    Request, StatusCode,
     header::{CONTENT_TYPE, HOST, USER_AGENT},
 };
 use sha2::Sha256;
@@ -85,9 +85,13 @@ impl Webhook {
         let mut outcomes = Vec::new();
         while let Some((turn, events)) = turns.next() {
             for event in events {
-                if let Err(reason) = self.post_event(&event).await {
-                    outcomes.push((turn, Outcome::Again(reason)));
-                    outcomes.extend(turns.map(|(turn, _)| (turn, Outcome::Again(BEHIND.to_owned()))));
+                if let Err(outcome) = self.post_event(&event).await {
+                    let behind = match &outcome {
+                        Outcome::Refused(_) => Outcome::Refused(BEHIND.to_owned()),
+                        _ => Outcome::Again(BEHIND.to_owned()),
+                    };
+                    outcomes.push((turn, outcome));
+                    outcomes.extend(turns.map(|(turn, _)| (turn, behind.clone())));
                     return outcomes;
                 }
             }
@@ -96,10 +100,11 @@ impl Webhook {
         outcomes
     }
 
-    async fn post_event(&self, event: &StatusEvent) -> Result<(), String> {
+    async fn post_event(&self, event: &StatusEvent) -> Result<(), Outcome> {
+        let broken = |error: String| Outcome::Again(error);
         let body = event.envelope(&self.source).to_string();
         let now = jiff::Timestamp::now().as_second();
-        let uri: hyper::Uri = self.url.parse().map_err(|error| format!("{error}"))?;
+        let uri: hyper::Uri = self.url.parse().map_err(|error| broken(format!("{error}")))?;
         let host = uri.authority().map_or_else(String::new, ToString::to_string);
         let request = Request::post(uri)
             .header(HOST, host)
@@ -108,13 +113,21 @@ impl Webhook {
             .header("stepwright-event-id", &event.id)
             .header("stepwright-signature", signature(&self.secret, now, &body))
             .body(Bytes::from(body))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| broken(error.to_string()))?;
         match self.http.send(request, None).await {
             Ok(answer) if answer.status.is_success() => Ok(()),
-            Ok(answer) => Err(format!("HTTP {}", answer.status.as_u16())),
-            Err(error) => Err(error.to_string()),
+            Ok(answer) if is_about_the_event(answer.status) => {
+                Err(Outcome::Refused(format!("HTTP {}", answer.status.as_u16())))
+            }
+            Ok(answer) => Err(Outcome::Again(format!("HTTP {}", answer.status.as_u16()))),
+            Err(error) => Err(Outcome::Again(error.to_string())),
         }
     }
+}
+
+/// Whether a status says that the receiver is there and does not want this event, rather than that it is busy or broken.
+fn is_about_the_event(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::REQUEST_TIMEOUT
 }
 
 /// `t=<seconds since the epoch>,v1=<hex of the HMAC-SHA256 of "<seconds>.<body>">`.

@@ -127,6 +127,15 @@ fn machines_call_each_other_in_either_way() {
     assert_eq!(end["status"], "SUCCEEDED", "{end}");
     let output: Value = serde_json::from_str(end["output"].as_str().expect("text")).expect("JSON");
     assert_eq!(server.wait(&output["ExecutionArn"])["status"], "SUCCEEDED");
+    let optimized = json!({"StartAt": "C", "States": {
+        "C": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution",
+            "Parameters": {"StateMachineArn": standard}, "End": true},
+    }});
+    let starts = create(&server, "optimized", &optimized);
+    let end = server.ok("StartSyncExecution", &json!({"stateMachineArn": starts}));
+    assert_eq!(end["status"], "SUCCEEDED", "{end}");
+    let output: Value = serde_json::from_str(end["output"].as_str().expect("text")).expect("JSON");
+    assert_eq!(server.wait(&output["ExecutionArn"])["status"], "SUCCEEDED");
 
     let runs = server.create("runs", &calls("startSyncExecution", &json!({"StateMachineArn": inner})));
     let started = server.ok("StartExecution", &json!({"stateMachineArn": runs}));

@@ -34,6 +34,9 @@ struct State {
     /// Rows that were written, by their keys: the last part of the ARN.
     rows: BTreeMap<Vec<u8>, String>,
     complaint: Option<Complaint>,
+    /// Nobody tells it anything: that rows go is believed.
+    #[cfg(test)]
+    untold: bool,
 }
 
 /// What all told, and what is stored of them.
@@ -43,6 +46,14 @@ pub(crate) struct Book(Mutex<State>);
 impl Book {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For commits without the engine that made them.
+    #[cfg(test)]
+    pub(crate) fn untold() -> SharedBook {
+        let book = SharedBook::default();
+        book.lock().untold = true;
+        book
     }
 
     pub(crate) fn complaint(&self) -> Checked {
@@ -78,6 +89,10 @@ impl Book {
                 let Some(uuid) = state.rows.get(*key) else {
                     return Err(Complaint::new("express", "only rows that are there are deleted", format!("{key:?}")));
                 };
+                #[cfg(test)]
+                if state.untold {
+                    return Ok(());
+                }
                 let ended = state.told.iter().any(|(arn, told)| uuid_of(arn) == *uuid && told.ended > 0);
                 ensure(ended, "express", "a row goes after its execution ended", || format!("{uuid} has not ended"))
             }

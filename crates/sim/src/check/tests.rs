@@ -7,7 +7,7 @@ use stepwright_engine::{Error, FiredTimer, Started};
 use stepwright_machine::{ExecutionId, FrameId, Millis, TaskId, TimerId};
 use stepwright_store::{Commit, Mutation, Store, Table, keys, memory::MemoryStore, records};
 
-use super::{history, liveness, names, replies, results, store, tasks, timers};
+use super::{express, history, liveness, names, replies, results, store, tasks, timers};
 use crate::{
     client::{Answer, Call},
     generate,
@@ -31,6 +31,7 @@ fn commits() -> Vec<Commit> {
 
 fn replay<'a>(commits: impl IntoIterator<Item = &'a Commit>) -> Ledger {
     let mut ledger = Ledger::at(Millis::MAX);
+    ledger.express = express::Book::untold();
     commits.into_iter().for_each(|commit| ledger.take(commit));
     ledger
 }
@@ -62,6 +63,13 @@ fn without(commits: &[Commit], table: Table) -> &'static str {
 #[test]
 fn commits_that_were_not_tampered_with_bring_no_complaint() {
     assert_eq!(replay(&commits()).complaint(), None);
+}
+
+#[test]
+fn rows_of_express_executions_that_told_no_end_must_not_go() {
+    let mut ledger = Ledger::at(Millis::MAX);
+    commits().iter().for_each(|commit| ledger.take(commit));
+    assert_eq!(ledger.complaint().expect("a complaint").checker, "express");
 }
 
 #[test]
@@ -125,6 +133,7 @@ fn encoded(row: &records::TurnRow) -> Vec<u8> {
 #[test]
 fn timers_that_are_early_out_of_order_lost_or_doubled_are_found() {
     let mut early = Ledger::at(0);
+    early.express = express::Book::untold();
     commits().iter().for_each(|commit| early.take(commit));
     assert_eq!(early.complaint().map(|complaint| complaint.checker), Some("timers"));
 
