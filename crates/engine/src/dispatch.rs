@@ -15,6 +15,7 @@ use crate::{
     express::Run,
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
     shared::Shared,
+    turn::is_job,
 };
 
 /// The cause of a failure: what a connector took for an answer is none.
@@ -255,13 +256,16 @@ impl Dispatch {
         });
     }
 
-    /// A task is over: it is not sent, a call that is under way is given up, and a job is ended.
-    pub(crate) fn remove(&self, shared: &Shared, task: TaskRef) {
+    /// A task is over: it is not sent, a call that is under way is given up, and a job is followed no more, and ended if
+    /// that is wanted.
+    pub(crate) fn remove(&self, shared: &Shared, task: TaskRef, cancel: bool) {
         let job = self.lock().jobs.remove(&task);
         if let Some(Job { following, connector, call }) = job {
             following.abort();
-            let connector = self.connectors[connector].clone();
-            shared.runtime.spawn(async move { connector.cancel(call).await });
+            if cancel {
+                let connector = self.connectors[connector].clone();
+                shared.runtime.spawn(async move { connector.cancel(call).await });
+            }
         }
         let call = {
             let mut state = self.lock();
@@ -374,7 +378,7 @@ pub(crate) fn waits_for_callback(resource: &Resource) -> bool {
 /// What a failed call of a resource is to its execution.
 pub(crate) fn failed(resource: &Resource, task: TaskId, failure: ConnectorFailure) -> InputKind {
     let ConnectorFailure { error, cause } = failure;
-    if waits_for_callback(resource) {
+    if waits_for_callback(resource) || is_job(resource) {
         InputKind::SubmitFailed { task, error, cause }
     } else {
         InputKind::TaskFailed { task, error, cause }
@@ -383,7 +387,10 @@ pub(crate) fn failed(resource: &Resource, task: TaskId, failure: ConnectorFailur
 
 /// The end of a job.
 fn ended(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> ShardMessage {
-    let kind = input(task, resource, outcome);
+    let kind = match input(task, resource, outcome) {
+        InputKind::SubmitFailed { task, error, cause } => InputKind::TaskFailed { task, error, cause },
+        kind => kind,
+    };
     ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call }
 }
 

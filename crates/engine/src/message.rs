@@ -230,8 +230,11 @@ pub(crate) enum After {
         connector: usize,
         queued: QueuedTask,
     },
-    /// A task is over.
-    TaskClosed(TaskRef),
+    /// A task is over. Its job goes on if the task was `answered` well, by a callback.
+    TaskClosed {
+        task: TaskRef,
+        answered: bool,
+    },
     /// The execution goes on at once.
     Continue(ExecutionRef),
     /// Nothing, if it is durable. If it was refused, or something was that it rests on, this is done again: what an

@@ -319,7 +319,10 @@ impl Shard {
         }
         rows::for_each(&*store, Table::Task, &key, |key, _| {
             if let Some((scope, id, task)) = keys::parse_task(key) {
-                after.push(After::TaskClosed(TaskRef { execution: ExecutionRef { scope, id }, task }));
+                after.push(After::TaskClosed {
+                    task: TaskRef { execution: ExecutionRef { scope, id }, task },
+                    answered: false,
+                });
             }
             Ok(())
         })?;

@@ -223,9 +223,9 @@ impl Shared {
             }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
             After::QueueForSlot { connector, queued } => self.dispatch.queue(self, connector, queued),
-            After::TaskClosed(task) => {
+            After::TaskClosed { task, answered } => {
                 self.activities.remove(task);
-                self.dispatch.remove(self, task);
+                self.dispatch.remove(self, task, !answered);
             }
             After::Continue(execution) => self.send(
                 execution.id,
@@ -280,7 +280,7 @@ impl Shared {
             After::TimerSet(_)
             | After::QueueForWorker { .. }
             | After::QueueForSlot { .. }
-            | After::TaskClosed(_)
+            | After::TaskClosed { .. }
             | After::Continue(_)
             | After::Changed(_)
             | After::Notice { .. }

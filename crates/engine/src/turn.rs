@@ -372,7 +372,10 @@ fn write_tasks(
         if change.closed {
             if change.scheduled.is_none() {
                 commit.delete(Table::Task, key);
-                after.push(After::TaskClosed(reference));
+                let answered = effects.inputs.iter().any(
+                    |input| matches!(input.kind, InputKind::TaskSucceeded { task: answered, .. } if answered == task),
+                );
+                after.push(After::TaskClosed { task: reference, answered });
             }
             continue;
         }

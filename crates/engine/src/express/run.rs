@@ -239,7 +239,7 @@ impl Body {
                 }
                 Command::CloseTask { task } => {
                     if scheduled.remove(&task).is_none() && self.tasks.remove(&task) {
-                        shared.dispatch.remove(shared, TaskRef { execution: run.execution, task });
+                        shared.dispatch.remove(shared, TaskRef { execution: run.execution, task }, true);
                     }
                 }
                 Command::Continue => again = true,
@@ -498,7 +498,7 @@ impl Run {
             shared.express.timers.cancel(self.execution.id, *due, *timer);
         }
         for task in &body.tasks {
-            shared.dispatch.remove(shared, TaskRef { execution: self.execution, task: *task });
+            shared.dispatch.remove(shared, TaskRef { execution: self.execution, task: *task }, true);
         }
         tracing::debug!(execution = %body.execution.info.arn, status = ?closing.status, "closed");
         match waiter {

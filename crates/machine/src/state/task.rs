@@ -270,7 +270,7 @@ impl<'a> Turn<'a> {
 
     /// Whether an answer is a callback's that overtook the submit call's: the events keep their order.
     fn is_early(&self, id: FrameId) -> bool {
-        self.open_task(id).stage == TaskStage::Started && waits_for_callback(&task_of(self.state_of(id)).resource)
+        self.open_task(id).stage == TaskStage::Started && is_submitted(&task_of(self.state_of(id)).resource)
     }
 
     fn hold(&mut self, id: FrameId, answer: EarlyAnswer) {
@@ -391,7 +391,7 @@ impl<'a> Turn<'a> {
             InputKind::TaskStarted { .. } => open.stage == TaskStage::Scheduled,
             InputKind::TaskSubmitted { .. } => open.stage == TaskStage::Started,
             InputKind::SubmitFailed { .. } | InputKind::SubmitLost { .. } => {
-                open.stage == TaskStage::Started && waits_for_callback(&task_of(self.state_of(task.frame)).resource)
+                open.stage == TaskStage::Started && is_submitted(&task_of(self.state_of(task.frame)).resource)
             }
             // A task is answered once, and has no more to say then.
             InputKind::TaskSucceeded { .. } | InputKind::TaskFailed { .. } | InputKind::Heartbeat { .. } => {
@@ -423,11 +423,12 @@ fn task_of(state: &State) -> &Task {
     }
 }
 
-fn waits_for_callback(resource: &Resource) -> bool {
-    matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
+/// Whether the call only submits what ends later: by a callback, or as a job, which has a token, too (AWS: recorded).
+fn is_submitted(resource: &Resource) -> bool {
+    matches!(resource, Resource::Integration(integration) if integration.pattern != Pattern::RequestResponse)
 }
 
 /// Whether `$$.Task.Token` exists while the state's fields are evaluated.
 fn has_token(resource: &Resource) -> bool {
-    matches!(resource, Resource::Activity { .. }) || waits_for_callback(resource)
+    matches!(resource, Resource::Activity { .. }) || is_submitted(resource)
 }

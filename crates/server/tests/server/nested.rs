@@ -130,3 +130,16 @@ fn what_cannot_be_started() {
     let cause = failed["cause"].as_str().expect("a cause");
     assert!(cause.starts_with("State Machine Does Not Exist: 'arn:aws:states:us-east-1:000000000000:stateMachine:no' (Service: AWSStepFunctions; Status Code: 400; Error Code: StateMachineDoesNotExist; Request ID: "), "{cause}");
 }
+
+#[test]
+fn a_token_ends_the_wait_for_a_child() {
+    let server = ready();
+    let token = json!({"Parameters": {"StateMachineArn": "arn:aws:states:us-east-1:000000000000:stateMachine:child",
+        "Input": {"token.$": "$$.Task.Token"}}});
+    let machine = parent(&server, "m", ".sync", &token);
+    let execution = begin(&server, &machine);
+    let input: Value = serde_json::from_str(task(&server)["input"].as_str().expect("an input")).expect("JSON");
+    server.ok("SendTaskSuccess", &json!({"taskToken": input["token"], "output": "\"by token\""}));
+    assert_eq!(output(&server.wait(&execution)), "by token");
+    assert_eq!(children(&server)[0]["status"], "RUNNING", "it goes on by itself");
+}
