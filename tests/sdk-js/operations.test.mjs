@@ -1,7 +1,7 @@
 // The AWS SDK for JavaScript v3 against the real binary: the operations beyond the daily ones of v3.test.mjs.
 import assert from "node:assert/strict";
 import nodeTest, { after } from "node:test";
-import { paginateListExecutions } from "@aws-sdk/client-sfn";
+import { ResourceNotFound, paginateListExecutions } from "@aws-sdk/client-sfn";
 import { clientOf } from "./client.mjs";
 import { PASS, ROLE, WAIT, startServer, task, until } from "./server.mjs";
 
@@ -101,6 +101,14 @@ test("an Express execution runs while the caller waits", async () => {
   const done = await client.startSyncExecution({ stateMachineArn, input: "{}" });
   assert.deepEqual([done.status, done.output], ["SUCCEEDED", '"world"']);
   assert.ok(done.startDate <= done.stopDate && done.billingDetails.billedDurationInMilliseconds >= 100);
+});
+
+test("an execution without map runs", async () => {
+  const { executionArn } = await client.startExecution({ stateMachineArn: await create("unmapped", PASS) });
+  assert.deepEqual((await client.listMapRuns({ executionArn })).mapRuns, []);
+  const mapRunArn = "arn:aws:states:us-east-1:000000000000:mapRun:m/each:1";
+  await assert.rejects(client.describeMapRun({ mapRunArn }), ResourceNotFound);
+  await assert.rejects(client.updateMapRun({ mapRunArn, maxConcurrency: 1 }), ResourceNotFound);
 });
 
 test("map runs", async () => {

@@ -167,6 +167,14 @@ def test_start_sync_execution(quick_aws, sfn, name):
     assert (done["status"], done["output"]) == ("SUCCEEDED", '"world"')
 
 
+def test_an_execution_without_map_runs(aws, sfn, name):
+    execution = sfn.start_execution(stateMachineArn=create(sfn, name, PASS))["executionArn"]
+    assert aws("list-map-runs", "--execution-arn", execution)["mapRuns"] == []
+    run = "arn:aws:states:us-east-1:000000000000:mapRun:m/each:1"
+    aws("describe-map-run", "--map-run-arn", run, fails="ResourceNotFound")
+    aws("update-map-run", "--map-run-arn", run, "--max-concurrency", "1", fails="ResourceNotFound")
+
+
 def test_map_runs(quick_aws, sfn, name):
     activity = sfn.create_activity(name=name)["activityArn"]
     processor = task(activity) | {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}

@@ -172,6 +172,19 @@ def test_validate(sfn):
     assert sfn.validate_state_machine_definition(definition=activity, type="EXPRESS")["result"] == "FAIL"
 
 
+UNKNOWN_RUN = "arn:aws:states:us-east-1:000000000000:mapRun:m/each:11111111-2222-3333-4444-555555555555"
+
+
+def test_an_execution_without_map_runs(sfn, name):
+    started = sfn.start_execution(stateMachineArn=create(sfn, name, PASS))
+    assert sfn.list_map_runs(executionArn=started["executionArn"])["mapRuns"] == []
+    for call, more in ((sfn.describe_map_run, {}), (sfn.update_map_run, {"maxConcurrency": 1})):
+        kind, message = refused(call, mapRunArn=UNKNOWN_RUN, **more)
+        assert (kind, message) == ("ResourceNotFound", f"Resource not found: '{UNKNOWN_RUN}'")
+    kind, _ = refused(sfn.update_map_run, mapRunArn=UNKNOWN_RUN)
+    assert kind == "ValidationException"
+
+
 def test_map_runs(sfn, name):
     activity = sfn.create_activity(name=name)["activityArn"]
     work = {"StartAt": "Work", "States": {"Work": {"Type": "Task", "Resource": activity, "End": True}}}

@@ -305,6 +305,21 @@ async fn express_executions_run_while_the_caller_waits() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_execution_without_map_runs() -> Outcome {
+    let server = Server::start();
+    let client = server.client();
+    let created = call!(client.create_state_machine().name("unmapped").definition(PASS).role_arn(ROLE));
+    let started = call!(client.start_execution().state_machine_arn(created.state_machine_arn()));
+    assert!(call!(client.list_map_runs().execution_arn(started.execution_arn())).map_runs().is_empty());
+    let run = "arn:aws:states:us-east-1:000000000000:mapRun:m/each:1";
+    let unknown = client.describe_map_run().map_run_arn(run).send().await.expect_err("there is no such run");
+    assert_eq!(unknown.code(), Some("ResourceNotFound"));
+    let unknown = client.update_map_run().map_run_arn(run).max_concurrency(1).send().await;
+    assert_eq!(unknown.expect_err("there is no such run").code(), Some("ResourceNotFound"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn map_runs() -> Outcome {
     let server = Server::start();
     let client = server.client();
