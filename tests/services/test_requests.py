@@ -6,16 +6,15 @@ what belongs to the connection. JSON bodies are compared as values, since client
 nothing else about them may.
 """
 import base64
-import http.server
 import json
 import random
-import threading
 import uuid
 
 import boto3
 import botocore.session
 import pytest
 from botocore.config import Config
+from endpoint import Endpoint
 from harness import REGION, ROLE, Server, client_of, wait_until
 from samples import Sample, capitalized
 
@@ -56,52 +55,9 @@ IGNORED = {
 }
 
 
-class Recorder(http.server.ThreadingHTTPServer):
-    """Writes requests down and answers each with nothing."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.requests = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-    def take(self):
-        taken, self.requests = self.requests, []
-        return taken
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do(self):
-        if self.headers.get("expect"):
-            self.send_response_only(100)
-            self.end_headers()
-        if self.headers.get("transfer-encoding") == "chunked":
-            body = b""
-            while length := int(self.rfile.readline(), 16):
-                body += self.rfile.read(length)
-                self.rfile.readline()
-            self.rfile.readline()
-        else:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.requests.append((self.command, self.path, headers, body))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do
-
-
 @pytest.fixture(scope="module")
 def recorder():
-    recorder = Recorder()
+    recorder = Endpoint()
     yield recorder
     recorder.shutdown()
 

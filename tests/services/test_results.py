@@ -1,9 +1,7 @@
 """Results of SDK integrations against boto3's reading of the same answer: sample answers of operations, over all
 protocols, given to both. boto3 shows that the sample is what a service would send."""
-import http.server
 import json
 import random
-import threading
 import uuid
 
 import boto3
@@ -11,6 +9,7 @@ import botocore.session
 import pytest
 from answers import as_result, value, wire
 from botocore.config import Config
+from endpoint import Endpoint
 from harness import REGION, ROLE, Server, client_of, wait_until
 from samples import Sample
 from test_requests import CHANGED_BY_BOTO3, SERVICES
@@ -24,44 +23,9 @@ LEFT_OUT = {
 }
 
 
-class Answering(http.server.ThreadingHTTPServer):
-    """Answers every request alike."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.headers, self.body = {}, b""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do(self):
-        if self.headers.get("expect"):
-            self.send_response_only(100)
-            self.end_headers()
-        self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.send_response(200)
-        for name, text in self.server.headers.items():
-            if name.lower() != "content-length":
-                self.send_header(name, text)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(self.server.body)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do
-
-
 @pytest.fixture(scope="module")
 def endpoint():
-    endpoint = Answering()
+    endpoint = Endpoint()
     yield endpoint
     endpoint.shutdown()
 

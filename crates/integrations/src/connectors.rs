@@ -8,3 +8,25 @@ mod optimized;
 pub mod sdk;
 pub mod sns;
 pub mod sqs;
+
+use stepwright_asl::{Integration, Resource};
+use stepwright_engine::{ConnectorFailure, TaskCall};
+
+/// What a state fails with whose call a crash hid. `client`: the prefix of its service's errors.
+fn lost(client: &str) -> ConnectorFailure {
+    ConnectorFailure::new(
+        format!("{client}.SdkClientException"),
+        "The answer of the service was lost because the server stopped during the call. It is not known whether the \
+         call was carried out.",
+    )
+}
+
+/// The integration that a task calls; connectors of integrations are given no other tasks.
+fn integration(task: &TaskCall) -> Result<&Integration, ConnectorFailure> {
+    match &task.resource {
+        Resource::Integration(integration) => Ok(integration),
+        Resource::LambdaFunction { .. } | Resource::Activity { .. } => {
+            Err(ConnectorFailure::new("States.Runtime", "The resource is not recognized."))
+        }
+    }
+}

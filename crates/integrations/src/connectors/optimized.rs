@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use stepwright_asl::resource::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, TaskCall, TaskOutcome};
 
+use super::{integration, lost};
 use crate::{
     aws::Caller,
     error::{ServiceError, failure},
@@ -115,20 +116,16 @@ impl Connector for Optimized {
     }
 
     fn lost_error(&self, _: &Resource) -> ConnectorFailure {
-        failure(
-            &format!("{}.SdkClientException", self.service.prefix),
-            "The answer of the service was lost because the server stopped during the call. It is not known whether \
-             the call was carried out.",
-        )
+        lost(self.service.prefix)
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let connector = self.clone();
         Box::pin(async move {
-            let Resource::Integration(integration) = &task.resource else {
-                return TaskOutcome::Failed(failure("States.Runtime", "The resource is not recognized."));
-            };
-            connector.run(integration, &task).await.unwrap_or_else(TaskOutcome::Failed)
+            match integration(&task) {
+                Ok(integration) => connector.run(integration, &task).await.unwrap_or_else(TaskOutcome::Failed),
+                Err(failure) => TaskOutcome::Failed(failure),
+            }
         })
     }
 }

@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use stepwright_asl::resource::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, TaskCall, TaskOutcome};
 
+use super::{integration, lost};
 use crate::{
     aws::Caller,
     error::{ServiceError, failure},
@@ -94,20 +95,16 @@ impl Connector for SdkConnector {
                 .map(|(_, id)| names::class(id)),
             Resource::LambdaFunction { .. } | Resource::Activity { .. } => None,
         };
-        failure(
-            &format!("{}.SdkClientException", class.as_deref().unwrap_or("Sdk")),
-            "The answer of the service was lost because the server stopped during the call. It is not known whether \
-             the call was carried out.",
-        )
+        lost(class.as_deref().unwrap_or("Sdk"))
     }
 
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let connector = self.clone();
         Box::pin(async move {
-            let Resource::Integration(integration) = &task.resource else {
-                return TaskOutcome::Failed(failure("States.Runtime", "The resource is not recognized."));
-            };
-            connector.run(integration, &task).await.unwrap_or_else(TaskOutcome::Failed)
+            match integration(&task) {
+                Ok(integration) => connector.run(integration, &task).await.unwrap_or_else(TaskOutcome::Failed),
+                Err(failure) => TaskOutcome::Failed(failure),
+            }
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::stub::{Act, Stub};
+use crate::stub::{Act, Stub, failed};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
@@ -115,15 +115,6 @@ fn optimized(parameters: &Value) -> TaskCall {
 async fn outcome(acts: Vec<Act>, task: TaskCall) -> (TaskOutcome, Stub) {
     let stub = Stub::start(acts).await;
     (Setup::default().connector(&stub.url).call(task).await, stub)
-}
-
-fn failed(outcome: TaskOutcome) -> (String, String) {
-    match outcome {
-        TaskOutcome::Failed(failure) => {
-            (failure.error.expect("an error name").to_string(), failure.cause.expect("a cause").to_string())
-        }
-        other => panic!("a failure was expected: {other:?}"),
-    }
 }
 
 fn succeeded(outcome: TaskOutcome) -> String {

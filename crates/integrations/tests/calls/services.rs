@@ -19,7 +19,7 @@ use stepwright_integrations::{
     service_client::ServiceClient,
 };
 
-use crate::stub::{Act, Stub};
+use crate::stub::{Act, Stub, failed};
 
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -67,15 +67,6 @@ async fn call(stub: &Stub, resource: &str, parameters: Value) -> TaskOutcome {
     let connectors = connectors(&stub.url);
     let connector = connectors.iter().find(|connector| connector.accepts(&task.resource)).expect("a connector");
     connector.call(task).await
-}
-
-fn error(outcome: TaskOutcome) -> (String, String) {
-    match outcome {
-        TaskOutcome::Failed(failure) => {
-            (failure.error.expect("an error").to_string(), failure.cause.expect("a cause").to_string())
-        }
-        other => panic!("{other:?}"),
-    }
 }
 
 fn result(outcome: TaskOutcome) -> Value {
@@ -131,7 +122,7 @@ async fn bad_answers_fail_the_task_with_a_clear_cause_in_bounded_time() {
             // An attempt that never reached the service may be repeated: the script then does the same again.
             let stub = Stub::start(vec![act.clone(), act.clone(), act]).await;
             let begun = Instant::now();
-            let (error, cause) = error(call(&stub, resource, parameters.clone()).await);
+            let (error, cause) = failed(call(&stub, resource, parameters.clone()).await);
             assert!(begun.elapsed() < Duration::from_secs(20), "{resource}: {what} took {:?}", begun.elapsed());
             let expected = error.ends_with(".SdkClientException") || error == "States.DataLimitExceeded";
             assert!(expected && cause.contains(cause_part), "{resource}: {what}: {error}: {cause}");
@@ -146,7 +137,7 @@ async fn redirects_are_errors_and_are_not_followed() {
         let elsewhere = Stub::start(vec![Act::json(200, "{}")]).await;
         let location = [("Location", elsewhere.url.as_str())];
         let stub = Stub::start(vec![Act::reply(307, &location, b"")]).await;
-        let (error, cause) = error(call(&stub, resource, parameters).await);
+        let (error, cause) = failed(call(&stub, resource, parameters).await);
         assert!(error.ends_with("Exception") && cause.contains("Status Code: 307"), "{resource}: {error}: {cause}");
         assert_eq!(elsewhere.connections(), 0, "{resource}");
     }
@@ -157,7 +148,7 @@ async fn a_refusal_that_cannot_be_read_is_the_services_own_exception() {
     for (resource, parameters) in one_of_each_protocol() {
         for body in [b"".as_slice(), b"\xff", b"<html>", b"{", b"[]", b"null"] {
             let stub = Stub::start(vec![Act::reply(500, &[], body)]).await;
-            let (error, cause) = error(call(&stub, resource, parameters.clone()).await);
+            let (error, cause) = failed(call(&stub, resource, parameters.clone()).await);
             let class = error.split('.').next().expect("a class");
             assert_eq!(error, format!("{class}.{class}Exception"), "{resource}");
             assert!(cause.starts_with("null (Service: ") && cause.contains("Status Code: 500"), "{cause}");
@@ -177,7 +168,7 @@ async fn refusals_for_too_many_requests_are_tried_again() {
 
     let xml = b"<ErrorResponse><Error><Code>Throttling</Code><Message>m</Message></Error></ErrorResponse>";
     let stub = Stub::start(vec![Act::reply(400, &[], xml); 3]).await;
-    let (error, _) = error(call(&stub, "aws-sdk:iam:listUsers", json!({})).await);
+    let (error, _) = failed(call(&stub, "aws-sdk:iam:listUsers", json!({})).await);
     assert_eq!(error, "Iam.IamException");
     assert_eq!(stub.requests().len(), 3, "the last refusal is told");
 }
@@ -212,7 +203,7 @@ async fn sqs_in_both_patterns() {
 async fn optimized_errors_are_named_as_in_the_first_sdk() {
     let check = async |resource: &str, parameters: Value, act: Act, expected: (&str, &str)| {
         let stub = Stub::start(vec![act]).await;
-        let (error, cause) = error(call(&stub, resource, parameters).await);
+        let (error, cause) = failed(call(&stub, resource, parameters).await);
         assert_eq!((error.as_str(), cause.as_str()), expected);
     };
     let id = ("x-amzn-RequestId", "r");
@@ -302,7 +293,7 @@ async fn results_of_s3() {
     let body = b"<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>m</Message></Error>";
     let stub = Stub::start(vec![Act::reply(200, &[("x-amz-request-id", "r"), ("x-amz-id-2", "x")], body)]).await;
     let parameters = json!({"Bucket": "b-b", "Key": "k", "CopySource": "b/k"});
-    let (error, cause) = error(call(&stub, "aws-sdk:s3:copyObject", parameters).await);
+    let (error, cause) = failed(call(&stub, "aws-sdk:s3:copyObject", parameters).await);
     assert_eq!(error, "S3.S3Exception");
     assert_eq!(cause, "m (Service: S3, Status Code: 200, Request ID: r, Extended Request ID: x)");
 }
@@ -311,7 +302,7 @@ async fn results_of_s3() {
 async fn parameters_that_cannot_be_sent_fail_before_anything_is_sent() {
     let check = async |resource: &str, parameters: Value, expected: &str| {
         let stub = Stub::start(vec![]).await;
-        let (error, cause) = error(call(&stub, resource, parameters.clone()).await);
+        let (error, cause) = failed(call(&stub, resource, parameters.clone()).await);
         assert_eq!(error, "States.Runtime");
         assert_eq!(cause, format!("The Parameters '{parameters}' could not be used to start the Task: [{expected}]"));
         assert_eq!(stub.connections(), 0);

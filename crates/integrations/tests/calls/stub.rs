@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use stepwright_engine::TaskOutcome;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -215,4 +216,14 @@ async fn read(stream: &mut TcpStream) -> Option<Recorded> {
     }
     let body = String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned();
     Some(Recorded { line, headers, body })
+}
+
+/// Error and cause of a task that failed.
+pub(crate) fn failed(outcome: TaskOutcome) -> (String, String) {
+    match outcome {
+        TaskOutcome::Failed(failure) => {
+            (failure.error.expect("an error name").to_string(), failure.cause.expect("a cause").to_string())
+        }
+        other => panic!("a failure was expected: {other:?}"),
+    }
 }

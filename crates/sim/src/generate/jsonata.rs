@@ -443,18 +443,7 @@ impl Writer<'_> {
     }
 
     fn jsonata_handlers(&mut self, flow: &mut Flow, state: &mut Value, next: &str, scope: &Scope, must: bool) {
-        self.retriers(state);
-        let mut catch = Vec::new();
-        while self.dice.one_in(4) && catch.len() < 2 {
-            let names = self.error_names();
-            catch.push(self.jsonata_catcher(flow, names, next, scope));
-        }
-        if must || !self.dice.one_in(8) {
-            catch.push(self.jsonata_catcher(flow, &["States.ALL"], next, scope));
-        }
-        if !catch.is_empty() {
-            state["Catch"] = catch.into();
-        }
+        self.handlers_by(flow, state, next, scope, must, Self::jsonata_catcher);
     }
 
     fn jsonata_catcher(&mut self, flow: &mut Flow, names: &[&str], next: &str, scope: &Scope) -> Value {

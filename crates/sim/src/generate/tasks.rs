@@ -135,14 +135,27 @@ impl Writer<'_> {
     /// Retriers and catchers of a Task, Parallel or Map state that leads to `next`. `must`: the state will fail, and
     /// something has to catch it.
     pub(super) fn handlers(&mut self, flow: &mut Flow, state: &mut Value, next: &str, scope: &Scope, must: bool) {
+        self.handlers_by(flow, state, next, scope, must, Self::catcher);
+    }
+
+    /// The same with catchers in one language or the other.
+    pub(super) fn handlers_by(
+        &mut self,
+        flow: &mut Flow,
+        state: &mut Value,
+        next: &str,
+        scope: &Scope,
+        must: bool,
+        catcher: fn(&mut Self, &mut Flow, &[&str], &str, &Scope) -> Value,
+    ) {
         self.retriers(state);
         let mut catch = Vec::new();
         while self.dice.one_in(4) && catch.len() < 2 {
             let names = self.error_names();
-            catch.push(self.catcher(flow, names, next, scope));
+            catch.push(catcher(self, flow, names, next, scope));
         }
         if must || !self.dice.one_in(8) {
-            catch.push(self.catcher(flow, &["States.ALL"], next, scope));
+            catch.push(catcher(self, flow, &["States.ALL"], next, scope));
         }
         if !catch.is_empty() {
             state["Catch"] = catch.into();
