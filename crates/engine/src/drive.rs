@@ -487,11 +487,25 @@ pub(crate) fn attempt(
 ) -> std::result::Result<Option<Stepped>, String> {
     let before = Before::of(hot);
     let at = inputs.first().map_or(0, |input| input.at);
-    let mut receivers = Receivers::new();
     let Hot { execution, revision, .. } = hot;
-    match catch_unwind(AssertUnwindSafe(|| step(shared, execution, &revision.compiled, inputs, steps, &mut receivers)))
-    {
-        Ok(Some(effects)) => Ok(Some(Stepped { before, inputs: inputs.len(), effects, receivers, at })),
+    let stepped = guarded(shared, execution, &revision.compiled, inputs, steps)?;
+    Ok(stepped.map(|(effects, receivers)| Stepped { before, inputs: inputs.len(), effects, receivers, at }))
+}
+
+/// [`step`], which may panic. None: it was given up after so many steps.
+///
+/// # Errors
+/// What the interpreter panicked with. Whoever was to get a task gets none, here as when it was given up.
+pub(crate) fn guarded(
+    shared: &Shared,
+    execution: &mut Execution,
+    definition: &Definition,
+    inputs: &[Input],
+    steps: u64,
+) -> std::result::Result<Option<(Effects, Receivers)>, String> {
+    let mut receivers = Receivers::new();
+    match catch_unwind(AssertUnwindSafe(|| step(shared, execution, definition, inputs, steps, &mut receivers))) {
+        Ok(Some(effects)) => Ok(Some((effects, receivers))),
         Ok(None) => {
             give_back(shared, receivers);
             Ok(None)
@@ -504,7 +518,7 @@ pub(crate) fn attempt(
 }
 
 /// The interpreter's turn, with all that can be joined to it.
-pub(crate) fn step(
+fn step(
     shared: &Shared,
     execution: &mut Execution,
     definition: &Definition,

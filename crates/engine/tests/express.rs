@@ -4,11 +4,11 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use common::{Refusal, START, World, chain, function_arn, machine, machine_arn, task, until, until_true, wait};
+use common::{Gate, Refusal, START, World, chain, function_arn, machine, machine_arn, task, until, until_true, wait};
 use serde_json::{Value, json};
 use stepwright_engine::{
     Engine, Error, EventSink, ExpressEnd, ExpressEvents, ExpressOptions, MachineType, NewExecution, StepFunction,
@@ -501,19 +501,11 @@ async fn a_broken_interpreter_fails_the_execution_and_nothing_else() {
     }
 }
 
-/// Whether the threads for long turns stand still, and how many turns they hold.
-static HELD: Mutex<(bool, usize)> = Mutex::new((false, 0));
-static LET_GO: Condvar = Condvar::new();
+/// Before it the threads for long turns stand still.
+static GATE: Gate = Gate::new();
 
 fn slowly(definition: &Definition, execution: &mut Execution, inputs: &[Input], steps: u64) -> Option<Effects> {
-    if std::thread::current().name().is_some_and(|name| name.starts_with("express-slow")) {
-        let mut held = HELD.lock().unwrap();
-        held.1 += 1;
-        while held.0 {
-            held = LET_GO.wait(held).unwrap();
-        }
-        held.1 -= 1;
-    }
+    GATE.pass("express-slow");
     stepwright_machine::step_within(definition, execution, inputs, steps)
 }
 
@@ -535,16 +527,15 @@ async fn what_takes_long_holds_up_nobody() {
         create(&world, &engine, "long", &long).await;
         create(&world, &engine, "first", &at_first).await;
         create(&world, &engine, "quick", &chain(3)).await;
-        HELD.lock().unwrap().0 = true;
+        GATE.close(true);
         let running: Vec<_> =
             (0..100).map(|at| begin(&world, &engine, if at % 2 == 0 { "long" } else { "first" })).collect();
-        until_true(|| HELD.lock().unwrap().1 > 0).await;
+        until_true(|| GATE.standing() > 0).await;
         for _ in 0..20 {
             assert_eq!(run(&world, &engine, "quick", "{}").await.status, Status::Succeeded);
         }
         assert!(running.iter().all(|running| !running.is_finished()));
-        HELD.lock().unwrap().0 = false;
-        LET_GO.notify_all();
+        GATE.close(false);
         for running in running {
             let end = running.await.unwrap().unwrap();
             assert_eq!((end.status, end.output.as_deref()), (Status::Succeeded, Some("25005000")));

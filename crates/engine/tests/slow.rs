@@ -2,42 +2,29 @@
 
 mod common;
 
-use std::{
-    sync::{Condvar, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use common::{World, activity_arn, chain, function_arn, until, until_true};
+use common::{Gate, World, activity_arn, chain, function_arn, until, until_true};
 use serde_json::{Value, json};
 use stepwright_engine::{Engine, Error, StepFunction};
 use stepwright_machine::{Definition, Effects, Execution, Input, Status};
 
 /// Tests here hold the lane of the whole process: one at a time.
 static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-/// Whether the lane stands still, and how many turns it holds.
-static HELD: Mutex<(bool, usize)> = Mutex::new((false, 0));
-static LET_GO: Condvar = Condvar::new();
+/// Before it the lane stands still.
+static GATE: Gate = Gate::new();
 
 fn hold(held: bool) {
-    HELD.lock().unwrap().0 = held;
-    LET_GO.notify_all();
+    GATE.close(held);
 }
 
 fn in_hand() -> usize {
-    HELD.lock().unwrap().1
+    GATE.standing()
 }
 
 /// The interpreter, but the lane stands still while it is held.
 fn slowly(definition: &Definition, execution: &mut Execution, inputs: &[Input], steps: u64) -> Option<Effects> {
-    let in_lane = std::thread::current().name().is_some_and(|name| name.starts_with("lane"));
-    if in_lane {
-        let mut held = HELD.lock().unwrap();
-        held.1 += 1;
-        while held.0 {
-            held = LET_GO.wait(held).unwrap();
-        }
-        held.1 -= 1;
-    }
+    GATE.pass("lane");
     stepwright_machine::step_within(definition, execution, inputs, steps)
 }
 

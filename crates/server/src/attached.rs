@@ -3,9 +3,21 @@
 
 use std::sync::{Arc, Weak};
 
+use stepwright_api::RequestContext;
+use stepwright_engine::TaskCall;
 use tokio::sync::watch;
 
 use crate::service::Service;
+
+/// How a task calls the server that it runs in.
+pub(crate) fn context(task: &TaskCall, request_id: &str) -> RequestContext {
+    RequestContext {
+        region: task.region.to_string(),
+        account: task.account.to_string(),
+        request_id: request_id.to_owned(),
+        trace_header: None,
+    }
+}
 
 /// A service that is or will be there.
 #[derive(Clone)]

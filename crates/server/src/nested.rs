@@ -10,13 +10,18 @@ use hyper::{
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use stepwright_api::{RequestContext, arn::StateMachineArn, dispatch};
+use stepwright_api::{arn::StateMachineArn, dispatch};
 use stepwright_asl::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Error, Scope, TaskCall, TaskOutcome};
 use stepwright_integrations::{client::Response, metadata};
 use stepwright_machine::Status;
 
-use crate::{attached::Attached, ids::random_uuid, operations::Call, service::Service};
+use crate::{
+    attached::{Attached, context},
+    ids::random_uuid,
+    operations::Call,
+    service::Service,
+};
 
 /// The connector.
 pub(crate) struct Nested {
@@ -156,12 +161,7 @@ fn scope(task: &TaskCall) -> Scope {
 async fn start(service: &Service, task: &TaskCall) -> Result<Value, ConnectorFailure> {
     let child = Child::of(task)?;
     let request_id = random_uuid();
-    let context = RequestContext {
-        region: task.region.to_string(),
-        account: task.account.to_string(),
-        request_id: request_id.clone(),
-        trace_header: None,
-    };
+    let context = context(task, &request_id);
     let call = Call::new(service);
     let body = child.request.to_string();
     let answer = dispatch(&call, &context, "AWSStepFunctions.StartExecution", body.as_bytes()).await;
@@ -251,12 +251,7 @@ async fn end(service: &Service, task: &TaskCall) -> Result<TaskOutcome, Connecto
             Err(_) => std::future::pending().await,
         }
     }
-    let context = RequestContext {
-        region: task.region.to_string(),
-        account: task.account.to_string(),
-        request_id: random_uuid(),
-        trace_header: None,
-    };
+    let context = context(task, &random_uuid());
     let call = Call::new(service);
     let request = json!({"executionArn": child.arn}).to_string();
     let answer = dispatch(&call, &context, "AWSStepFunctions.DescribeExecution", request.as_bytes()).await;

@@ -5,13 +5,17 @@
 
 use serde_json::{Map, Value};
 use stepwright_api::{
-    OPERATIONS, Operation, RequestContext, dispatch,
+    OPERATIONS, Operation, dispatch,
     reflect::{ShapeKind, shape},
 };
 use stepwright_asl::{Integration, Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 
-use crate::{attached::Attached, operations::Call, service::Service};
+use crate::{
+    attached::{Attached, context},
+    operations::Call,
+    service::Service,
+};
 
 /// `resourceType` of Step Functions as an SDK integration.
 pub(crate) const SERVICE: &str = "aws-sdk:sfn";
@@ -113,12 +117,7 @@ async fn answer(service: &Service, operation: Operation, task: &TaskCall) -> Tas
             return TaskOutcome::Failed(ConnectorFailure::new("States.Runtime", cause));
         }
     };
-    let context = RequestContext {
-        region: task.region.to_string(),
-        account: task.account.to_string(),
-        request_id: request_id.clone(),
-        trace_header: None,
-    };
+    let context = context(task, &request_id);
     let call = Call::new(service);
     let target = format!("AWSStepFunctions.{}", operation.name());
     let response = dispatch(&call, &context, &target, request.to_string().as_bytes()).await;

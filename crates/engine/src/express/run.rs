@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +17,7 @@ use super::{Ended, load::Place, queue::Threads, took_long};
 use crate::{
     catalog::{Revision, StartPermit},
     dispatch::Slot,
-    drive::{self, Receiver, Receivers, give_back, panic_message},
+    drive::{self, Receiver, Receivers, give_back},
     error::Result,
     event_sink::ExpressEvents,
     message::{ExecutionRef, TaskRef},
@@ -125,22 +124,9 @@ impl Body {
         inputs: &[Input],
         steps: u64,
     ) -> std::result::Result<Option<Turned>, String> {
-        let mut receivers = Receivers::new();
         let Self { execution, revision, .. } = self;
-        let stepped = catch_unwind(AssertUnwindSafe(|| {
-            drive::step(shared, execution, &revision.compiled, inputs, steps, &mut receivers)
-        }));
-        match stepped {
-            Ok(Some(effects)) => Ok(Some(Turned { effects, receivers })),
-            Ok(None) => {
-                give_back(shared, receivers);
-                Ok(None)
-            }
-            Err(panic) => {
-                give_back(shared, receivers);
-                Err(panic_message(&*panic))
-            }
-        }
+        let stepped = drive::guarded(shared, execution, &revision.compiled, inputs, steps)?;
+        Ok(stepped.map(|(effects, receivers)| Turned { effects, receivers }))
     }
 
     /// Tells what a turn wrote, and counts what it made. How the execution ended, if it did: also because all together

@@ -277,6 +277,38 @@ impl World {
     }
 }
 
+/// Where threads stand still while it is closed.
+pub(crate) struct Gate {
+    /// Whether it is closed, and how many stand before it.
+    state: Mutex<(bool, usize)>,
+    opened: Condvar,
+}
+
+impl Gate {
+    pub(crate) const fn new() -> Self {
+        Self { state: Mutex::new((false, 0)), opened: Condvar::new() }
+    }
+
+    pub(crate) fn close(&self, closed: bool) {
+        self.state.lock().unwrap().0 = closed;
+        self.opened.notify_all();
+    }
+
+    pub(crate) fn standing(&self) -> usize {
+        self.state.lock().unwrap().1
+    }
+
+    /// Lets threads through whose names do not begin so, and these when it is open.
+    pub(crate) fn pass(&self, threads: &str) {
+        if std::thread::current().name().is_some_and(|name| name.starts_with(threads)) {
+            let mut state = self.state.lock().unwrap();
+            state.1 += 1;
+            state = self.opened.wait_while(state, |state| state.0).unwrap();
+            state.1 -= 1;
+        }
+    }
+}
+
 /// Waits until the engine's figures are as wanted.
 pub(crate) async fn until(engine: &Engine, wanted: impl Fn(&Stats) -> bool) {
     until_true(|| wanted(&engine.stats())).await;
