@@ -52,14 +52,16 @@ fn a_newer_format_is_refused_untouched() {
     assert_eq!(error.kind(), ErrorKind::NewerFormat);
     let told = format!("has format {}, and this version reads up to format {FORMAT}", FORMAT + 1);
     assert!(error.to_string().contains(&told), "{error}");
-    fs::write(&format, of_format(FORMAT - 1)).expect("written");
+    fs::write(&format, of_format(FORMAT - 2)).expect("written");
     let error = refusal(dir.path());
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("make a backup with the version that wrote it"), "{error}");
-    fs::write(&format, before).expect("written");
+    // The format before this one is read, and raised.
+    fs::write(&format, of_format(FORMAT - 1)).expect("written");
     let store = open(dir.path()).expect("opens");
     assert!(store.get(Table::Head, b"a").expect("get").is_some());
     drop(store);
+    assert_eq!(fs::read_to_string(&format).expect("FORMAT is there"), before);
 
     fs::write(&format, "something else").expect("written");
     assert_eq!(refusal(dir.path()).kind(), ErrorKind::Corrupt);

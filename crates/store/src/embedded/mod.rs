@@ -37,8 +37,10 @@ use crate::rows::is_empty_range;
 use crate::{Commit, Error, Order, Row, Stats, Store, Table, check_limits};
 
 /// The data format that this version reads and writes. Backups hold rows and not files: they can be restored in any
-/// format that is not older.
-pub const FORMAT: u32 = 2;
+/// format that is not older. Since 3 there are rows of versions, aliases, redrives, Express executions and notices.
+pub const FORMAT: u32 = 3;
+/// The oldest format that is read; opening raises it to the present one.
+const OLDEST_FORMAT: u32 = 2;
 
 /// How an [`EmbeddedStore`] works.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 
-use super::{EmbeddedStore, FORMAT, Memory, Options, Shared, Signals, background};
+use super::{EmbeddedStore, FORMAT, Memory, OLDEST_FORMAT, Options, Shared, Signals, background};
 use crate::disk::{Disk, is_full};
 use crate::index::Index;
 use crate::log::read::{Walk, io_error, list_segments, segment_name};
@@ -39,7 +39,8 @@ impl EmbeddedStore {
                 io_error("locking", &dir.join(LOCK_FILE), &error)
             }
         })?;
-        let existing = read_format(&*disk, dir)?;
+        let format = read_format(&*disk, dir)?;
+        let existing = format.is_some();
 
         let log_dir = dir.join(LOG_DIR);
         disk.create_dir_all(&log_dir).map_err(|e| io_error("creating", &log_dir, &e))?;
@@ -89,7 +90,8 @@ impl EmbeddedStore {
             recovered,
             Arc::clone(&counters),
         )?;
-        if !existing {
+        // Before anything is written that an older version would misread.
+        if format != Some(FORMAT) {
             write_format(&*disk, dir)?;
         }
         let reserver = log.reserver();
@@ -150,12 +152,12 @@ fn replay(disk: &dyn Disk, log_dir: &Path, position: u64) -> Result<(Recovered, 
     Ok((Recovered { segments, next_sequence }, active))
 }
 
-/// Whether the store exists already, in a format that can be read.
-fn read_format(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
+/// The format of a store that exists already; it can be read.
+fn read_format(disk: &dyn Disk, dir: &Path) -> Result<Option<u32>, Error> {
     let path = dir.join(FORMAT_FILE);
     let file = match disk.open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("opening", &path, &error)),
     };
     let bytes = file.read_all().map_err(|e| io_error("reading", &path, &e))?;
@@ -167,14 +169,14 @@ fn read_format(disk: &dyn Disk, dir: &Path) -> Result<bool, Error> {
     if found > FORMAT {
         return Err(Error::NewerFormat { dir: dir.to_path_buf(), found, supported: FORMAT });
     }
-    if found < FORMAT {
+    if found < OLDEST_FORMAT {
         return Err(Error::invalid(format!(
-            "the data in {} has format {found}, which was never released; this version reads format {FORMAT}: make a \
-             backup with the version that wrote it, and restore that",
+            "the data in {} has format {found}, which was never released; this version reads formats from \
+             {OLDEST_FORMAT} to {FORMAT}: make a backup with the version that wrote it, and restore that",
             dir.display()
         )));
     }
-    Ok(true)
+    Ok(Some(found))
 }
 
 /// Makes the names in the data directory durable, and its own.
