@@ -5,6 +5,7 @@
 //! but its bytes: the same bytes give the same verdict.
 
 mod definition;
+mod items;
 mod jsonata;
 mod log;
 mod path;
@@ -73,6 +74,12 @@ pub const TARGETS: &[Target] = &[
         what: "states under test: a state on a line, its input on the next, and what is answered",
         run: test_state::run,
         pieces: test_state::PIECES,
+    },
+    Target {
+        name: "items",
+        what: "datasets: their format on a line, then the text",
+        run: items::run,
+        pieces: items::PIECES,
     },
     Target {
         name: "log",

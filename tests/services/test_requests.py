@@ -2,13 +2,17 @@
 one endpoint that writes down what it is sent.
 
 Left out of the comparison is what no two clients share: signatures, times, names of the client and of the attempt, and
-what belongs to the connection. JSON bodies are compared as values, since clients differ in blanks and escapes and
-nothing else about them may.
+what belongs to the connection. Boto3 writes JSON with blanks and with all but ASCII escaped; both are taken out of its
+bodies, and nothing else: order, numbers and texts must be the same, byte by byte. Lengths and sums, which follow from
+the text, are held against the body that they came with.
 """
 import base64
+import hashlib
 import json
 import random
 import uuid
+import zlib
+from collections import Counter
 
 import boto3
 import botocore.session
@@ -92,6 +96,9 @@ OPERATIONS = list(drawn())
 def test_there_are_enough():
     assert len(OPERATIONS) >= 200
     assert len({parameter.values[1] for parameter in OPERATIONS}) == len(SERVICES)
+    protocols = Counter(parameter.values[2].service_model.resolved_protocol for parameter in OPERATIONS)
+    assert set(protocols) == {"json", "rest-json", "rest-xml", "query", "ec2", "smithy-rpc-v2-cbor"}
+    assert min(protocols.values()) >= 8, protocols
 
 
 def by_boto3(recorder, service, operation, parameters):
@@ -133,7 +140,8 @@ def by_task(recorder, client, resource, operation, parameters):
     return taken[0]
 
 
-def comparable(request):
+def comparable(request, blanks):
+    """What two requests have in common. `blanks`: JSON has blanks and escapes, which are to be taken out."""
     method, path, headers, body = request
     headers = {name: value for name, value in headers.items() if name not in IGNORED}
     # A streamed body without a type of its own is said to be text, as AWS's task says it (recorded).
@@ -143,15 +151,25 @@ def comparable(request):
     if not body and headers.get("content-length") == "0":
         del headers["content-length"]
     if "json" in headers.get("content-type", "") and body:
-        headers.pop("content-length", None)
-        headers.pop("x-amz-content-sha256", None)
-        # Checksums of JSON are those of its text, which differs in blanks.
-        for name in [name for name in headers if name.startswith("x-amz-checksum-")] + ["content-md5"]:
-            headers.pop(name, None)
-        body = json.loads(body)
+        check_sums(headers, body)
+        body = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False) if blanks else body.decode()
     else:
         body = base64.b64encode(body).decode() if b"\0" in body else body.decode("utf-8", "backslashreplace")
     return {"method": method, "path": path, "headers": dict(sorted(headers.items())), "body": body}
+
+
+def check_sums(headers, body):
+    """Takes away what a request says of its body, and checks that it is true."""
+    of_body = {
+        "content-length": str(len(body)),
+        "content-md5": base64.b64encode(hashlib.md5(body).digest()).decode(),
+        "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
+        "x-amz-checksum-crc32": base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode(),
+        "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+    }
+    for name in [name for name in headers if name in of_body or name.startswith("x-amz-checksum-")]:
+        told = headers.pop(name)
+        assert told == of_body.get(name), f"{name} is not that of the body"
 
 
 @pytest.mark.parametrize("resource, service, operation", OPERATIONS)
@@ -161,6 +179,6 @@ def test_the_request_is_boto3s(recorder, client, resource, service, operation):
     token = "11111111-2222-3333-4444-555555555555"
     for member in operation.idempotent_members:
         sample.for_boto3[member] = sample.for_definition[capitalized(member)] = token
-    theirs = comparable(by_boto3(recorder, service, operation, sample.for_boto3))
-    ours = comparable(by_task(recorder, client, resource, operation, sample.for_definition))
+    theirs = comparable(by_boto3(recorder, service, operation, sample.for_boto3), blanks=True)
+    ours = comparable(by_task(recorder, client, resource, operation, sample.for_definition), blanks=False)
     assert ours == theirs

@@ -94,6 +94,40 @@ def test_sqs_callback(aws, calling, unique):
     assert kinds[2:6] == ["TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded"]
 
 
+def test_callbacks_of_the_others(aws, calling, unique):
+    """A token travels through a topic, a bus, and an SDK integration, and comes back."""
+    sns, events, sqs = aws("sns"), aws("events"), aws("sqs")
+    url = sqs.create_queue(QueueName=unique)["QueueUrl"]
+    queue = f"arn:aws:sqs:{REGION}:123456789012:{unique}"
+    topic = sns.create_topic(Name=unique)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue)
+    events.put_rule(Name=unique, EventPattern=json.dumps({"source": [unique]}))
+    events.put_targets(Rule=unique, Targets=[{"Id": "1", "Arn": queue}])
+    told = {"token.$": "$$.Task.Token"}
+    entry = {"Source": unique, "DetailType": "d", "Detail": told}
+    tasks = {
+        "sns:publish": ({"TopicArn": topic, "Message": told}, lambda body: json.loads(body["Message"])),
+        "events:putEvents": ({"Entries": [entry]}, lambda body: body["detail"]),
+        "aws-sdk:sqs:sendMessage": ({"QueueUrl": url, "MessageBody": told}, lambda body: body),
+    }
+    for number, (resource, (parameters, told_in)) in enumerate(tasks.items()):
+        state = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}.waitForTaskToken", "End": True}
+        definition = {"StartAt": "T", "States": {"T": state | {"Parameters": parameters}}}
+        machine = create(calling, f"{unique}-{number}", definition)
+        execution = calling.start_execution(stateMachineArn=machine)["executionArn"]
+        message = wait_until(resource, lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]
+        token = told_in(json.loads(message["Body"]))["token"]
+        calling.send_task_success(taskToken=token, output=json.dumps(resource))
+
+        def ended():
+            described = calling.describe_execution(executionArn=execution)
+            return described["status"] != "RUNNING" and described
+
+        assert json.loads(wait_until("the end", ended)["output"]) == resource
+        kinds = [event["type"] for event in history(calling, execution)]
+        assert kinds[2:6] == ["TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded"], resource
+
+
 @pytest.mark.parametrize("message, arrives", [("text", "text"), ({"a": 1}, '{"a":1}'), (True, "true"), (None, "null"), (5, "5")])
 def test_sns(aws, run, unique, message, arrives):
     sns, sqs = aws("sns"), aws("sqs")
@@ -106,11 +140,14 @@ def test_sns(aws, run, unique, message, arrives):
     assert json.loads(received["Body"])["Message"] == arrives
 
 
-def test_sns_errors(run, unique):
+def test_sns_by_the_sdk_and_errors(run, unique):
     topic = f"arn:aws:sns:{REGION}:123456789012:{unique}"
     error, cause = failed(run("sns:publish", {"TopicArn": topic, "Message": "m"}))
     assert error == "SNS.NotFoundException"
     assert "(Service: AmazonSNS; Status Code: 404; Error Code: NotFound; Request ID: " in cause
+    created = succeeded(run("aws-sdk:sns:createTopic", {"Name": "a" + unique, "Attributes": {"DisplayName": "ä & b"}}))
+    attributes = succeeded(run("aws-sdk:sns:getTopicAttributes", created))["Attributes"]
+    assert attributes["DisplayName"] == "ä & b" and attributes["TopicArn"] == created["TopicArn"]
     error, cause = failed(run("aws-sdk:sns:getTopicAttributes", {"TopicArn": topic}))
     assert error == "Sns.NotFoundException"
     assert "(Service: Sns, Status Code: 404, Request ID: " in cause
@@ -214,6 +251,15 @@ def test_events(aws, run, unique):
     error, cause = failed(run("events:putEvents", {"Entries": [{"DetailType": "d", "Detail": {}}]}))
     assert error == "EventBridge.FailedEntry"
     assert json.loads(cause)["FailedEntryCount"] == 1
+    # By the SDK integration, an event is sent as it is, and an answer that says of failures is a result.
+    output = succeeded(run("aws-sdk:eventbridge:putEvents", {"Entries": [entry, {"DetailType": "d", "Detail": {}}]}))
+    assert output["FailedEntryCount"] == 1 and output["Entries"][0]["EventId"]
+    message = wait_until("the event", lambda: sqs.receive_message(QueueUrl=url).get("Messages"))[0]
+    assert json.loads(message["Body"])["resources"] == ["r"]
+    rules = succeeded(run("aws-sdk:eventbridge:listRules", {"NamePrefix": unique}))["Rules"]
+    assert [(rule["Name"], rule["State"]) for rule in rules] == [(unique, "ENABLED")]
+    error, _ = failed(run("aws-sdk:eventbridge:describeRule", {"Name": "no-" + unique}))
+    assert error == "EventBridge.ResourceNotFoundException"
 
 
 def test_secretsmanager(run, unique):

@@ -45,6 +45,11 @@ impl Client {
         Self { address, connection: None }
     }
 
+    /// Where it calls.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Calls an operation. An error of the API is an `Err` that shows its type and message.
     pub(crate) fn call(&mut self, operation: &str, request: &Value) -> Result<Value> {
         let head = format!(

@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
     Step { name: "sdk", what: "boto3 and the AWS CLI against the binary", run: sdk },
     Step { name: "sdk-js", what: "the JavaScript SDKs v3 and v2 against the binary", run: sdk_js },
     Step { name: "sdk-rust", what: "the AWS SDK for Rust against the binary", run: sdk_rust },
+    Step { name: "workers", what: "the workers of examples/workers, as their README says", run: workers },
     Step {
         name: "openapi",
         what: "the OpenAPI description is valid, and no request made from it breaks the server",
@@ -142,7 +143,9 @@ fn shown(time: Duration) -> String {
 
 fn format() -> Result<Outcome> {
     check(cargo().args(["fmt", "--all", "--check"]))?;
-    check(cargo().args(["fmt", "--manifest-path", "tests/sdk-rust/Cargo.toml", "--check"]))?;
+    for workspace in ["tests/sdk-rust", "examples/workers/rust"] {
+        check(cargo().args(["fmt", "--manifest-path", &format!("{workspace}/Cargo.toml"), "--check"]))?;
+    }
     Ok(Outcome::Passed)
 }
 
@@ -187,6 +190,19 @@ fn fuzz_step() -> Result<Outcome> {
 
 fn sdk() -> Result<Outcome> {
     pytest("tests/sdk", &[("STEPWRIGHT_SERVED_BY", served_by::fresh("sdk")?.display().to_string())])
+}
+
+/// The worker in Rust is compiled into a folder of its own that is kept.
+fn workers() -> Result<Outcome> {
+    let python = match prepare_python()? {
+        Ready::Yes(python) => python,
+        missing => return pytest_in(missing, "tests/workers", &[]),
+    };
+    let bin = python.program("").display().to_string();
+    let path = std::env::var("PATH").map_or(bin.clone(), |path| format!("{bin}:{path}"));
+    let cargo_target = target().join("workers-rust").display().to_string();
+    let environment = [("PATH", path), ("CARGO_TARGET_DIR", cargo_target)];
+    pytest_in(Ready::Yes(python), "tests/workers", &environment)
 }
 
 fn openapi() -> Result<Outcome> {

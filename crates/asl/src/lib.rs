@@ -20,6 +20,7 @@ mod check;
 pub mod definition;
 mod diagnostic;
 pub mod json;
+mod label;
 pub mod lint;
 pub mod map_run;
 mod registry;
@@ -29,7 +30,10 @@ mod variables;
 
 pub use definition::*;
 pub use diagnostic::{Code, Diagnostic, Severity, Span, invalid_definition_message};
-pub use map_run::{InputType, ItemBatcher, ItemReader, MapRunFields, PayloadField};
+pub use label::label_refusal;
+pub use map_run::{
+    InputType, ItemBatcher, ItemReader, ManifestType, MapRunFields, PayloadField, ResultTransformation, ResultWriter,
+};
 pub use resource::{Integration, Pattern, Resource, ResourceError};
 pub use timestamp::{parse_instant, parse_timestamp};
 pub use variables::variable_references;
@@ -93,7 +97,7 @@ pub struct Parsed {
 /// A part of a valid definition that this version does not run yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsupported {
-    /// What it is, as it would read after "does not support": `the processor mode DISTRIBUTED`.
+    /// What it is, as it would read after "does not support": `the resource arn:aws:states:::ecs:runTask`.
     pub feature: String,
     /// The state, as in diagnostics.
     pub location: String,

@@ -1,9 +1,10 @@
 //! What becomes of valid definitions: numbering, defaults, resources, parts that are not run yet, variables read.
 
 use stepwright_asl::{
-    Condition, Definition, Domain, FlowId, InputType, Integration, LONE_STATE, MapMode, NumberField, Operand, Options,
-    Pattern, PayloadField, QueryLanguage, Relation, Resource, ResourceError, ResultPath, State, StateId, StateKind,
-    Test, TextField, Transition, WaitUntil, parse, parse_state, variable_references,
+    Condition, Definition, Domain, FlowId, InputType, Integration, LONE_STATE, ManifestType, MapMode, NumberField,
+    Operand, Options, Pattern, PayloadField, QueryLanguage, Relation, Resource, ResourceError, ResultPath,
+    ResultTransformation, State, StateId, StateKind, Test, TextField, Transition, WaitUntil, parse, parse_state,
+    variable_references,
 };
 use stepwright_querylang::jsonata::StatesTemplate;
 
@@ -185,13 +186,7 @@ fn what_is_not_run_yet_is_listed() {
     assert!(parsed.definition.is_some());
     let listed: Vec<(&str, &str)> =
         parsed.unsupported.iter().map(|part| (part.feature.as_str(), part.location.as_str())).collect();
-    assert_eq!(
-        listed,
-        [
-            ("the resource arn:aws:states:::ecs:runTask", "/States/M/ItemProcessor/States/I"),
-            ("the processor mode DISTRIBUTED", "/States/M"),
-        ],
-    );
+    assert_eq!(listed, [("the resource arn:aws:states:::ecs:runTask", "/States/M/ItemProcessor/States/I")]);
 }
 
 #[test]
@@ -341,12 +336,13 @@ fn the_run_of_a_map() {
         }
     };
     let run = map("");
-    assert!(run.reader.is_none() && run.batcher.is_none() && !run.exports);
+    assert!(run.reader.is_none() && run.batcher.is_none() && !run.exports());
     let run = map(r#""ToleratedFailureCountPath": "$.n", "ToleratedFailurePercentage": 12.5,
         "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "CSV", "MaxItems": 7,
             "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["a", "b"], "CSVDelimiter": "PIPE"}},
         "ItemBatcher": {"MaxItemsPerBatch": 3, "MaxInputBytesPerBatchPath": "$.b", "BatchInput": {"x.$": "$.x"}},
         "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}},"#);
+    assert!(run.exports());
     assert!(matches!(run.tolerated_failure_count, Some(NumberField::Path(path)) if path.text() == "$.n"));
     assert!(matches!(run.tolerated_failure_percentage, Some(NumberField::Literal(share)) if share == 12.5));
     let reader = run.reader.expect("given");
@@ -357,20 +353,36 @@ fn the_run_of_a_map() {
     assert!(matches!(batcher.max_items, Some(NumberField::Literal(3))));
     assert!(matches!(batcher.max_bytes, Some(NumberField::Path(path)) if path.text() == "$.b"));
     assert!(matches!(batcher.batch_input, Some(PayloadField::JsonPath(_))));
-    assert!(run.exports);
+    let writer = run.writer.expect("given");
+    assert!(matches!(writer.parameters, Some(PayloadField::JsonPath(_))));
+    assert_eq!((writer.transformation, writer.is_lines, run.label), (None, false, None));
+    assert!(!reader.lists && !reader.loads_and_flattens && reader.manifest == ManifestType::S3Inventory);
     let run = map(
         r#""QueryLanguage": "JSONata", "ToleratedFailurePercentage": "{% 1 %}", "ToleratedFailureCount": "{% 2 %}",
         "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "Arguments": {"Bucket": "b", "Key": "k"},
             "ReaderConfig": {"InputType": "JSON", "ItemsPointer": "/a"}},
         "ItemBatcher": {"BatchInput": {"x": "{% 3 %}"}, "MaxItemsPerBatch": "{% 4 %}"},
-        "ResultWriter": {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"}},"#,
+        "ResultWriter": {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSONL"}},"#,
     );
+    // Results that are only shaped stay where they are.
+    assert!(!run.exports());
     assert!(matches!(run.tolerated_failure_count, Some(NumberField::Jsonata(_))));
     assert!(matches!(run.tolerated_failure_percentage, Some(NumberField::Jsonata(_))));
-    assert_eq!(run.reader.expect("given").items_pointer.as_deref(), Some("/a"));
+    let reader = run.reader.expect("given");
+    assert_eq!(reader.items_pointer.as_deref(), Some("/a"));
+    assert!(matches!(reader.parameters, Some(PayloadField::Jsonata(_))));
+    let writer = run.writer.expect("given");
+    assert_eq!((writer.transformation, writer.is_lines), (Some(ResultTransformation::Compact), true));
     assert!(matches!(run.batcher.expect("given").batch_input, Some(PayloadField::Jsonata(_))));
-    // Results that are only shaped stay where they are.
-    assert!(!run.exports);
+    let run = map(
+        r#""Label": "l", "ItemReader": {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": "b"},
+            "ReaderConfig": {"InputType": "MANIFEST", "ManifestType": "ATHENA_DATA", "Transformation": "LOAD_AND_FLATTEN"}},
+        "ResultWriter": {"WriterConfig": {"Transformation": "FLATTEN", "OutputType": "JSON"}},"#,
+    );
+    let reader = run.reader.expect("given");
+    assert!(reader.lists && reader.loads_and_flattens && reader.manifest == ManifestType::AthenaData);
+    assert_eq!(run.writer.expect("given").transformation, Some(ResultTransformation::Flatten));
+    assert_eq!(run.label.as_deref(), Some("l"));
 }
 
 #[test]

@@ -470,6 +470,9 @@ fn results_that_are_too_much() {
     quiet(Rule::ResultMayBeTooLarge, &map(json!({"ResultPath": null})));
     let writer = json!({"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b", "Prefix": "p"}});
     quiet(Rule::ResultMayBeTooLarge, &map(json!({"ResultWriter": writer})));
+    // They are shaped, and stay where they are.
+    let shaped = json!({"WriterConfig": {"Transformation": "FLATTEN", "OutputType": "JSON"}});
+    found(Rule::ResultMayBeTooLarge, "/States/M", &map(json!({"ResultWriter": shaped})));
 }
 
 #[test]

@@ -74,6 +74,30 @@ pub(crate) fn express(machine_arn: &str, name: &str, uuid: [u8; 16]) -> Arc<str>
     format!("{}:{name}:{uuid}", machine_arn.replacen(":stateMachine:", ":express:", 1)).into()
 }
 
+/// The ARN of the state machine of a map run's children.
+pub(crate) fn labelled(machine_arn: &str, label: &str) -> Arc<str> {
+    format!("{machine_arn}/{label}").into()
+}
+
+/// The machine, the label and the identity in the ARN of a map run in a scope.
+pub(crate) fn map_run<'a>(arn: &'a str, scope: &Scope) -> Option<(&'a str, &'a str, u128)> {
+    let parts = parts(arn)?;
+    let fits = parts.kind == "mapRun" && parts.region == &*scope.region && parts.account == &*scope.account;
+    let (machine, rest) = parts.rest.split_once('/').filter(|_| fits)?;
+    let (label, uuid) = rest.rsplit_once(':')?;
+    Some((machine, label, uuid::Uuid::try_parse(uuid).ok()?.as_u128()))
+}
+
+/// The machine, the label, the name and the last part of the ARN of an EXPRESS child of a map run in a scope.
+pub(crate) fn express_child<'a>(arn: &'a str, scope: &Scope) -> Option<(&'a str, &'a str, &'a str, uuid::Uuid)> {
+    let parts = parts(arn)?;
+    let fits = parts.kind == "express" && parts.region == &*scope.region && parts.account == &*scope.account;
+    let (machine, rest) = parts.rest.split_once('/').filter(|_| fits)?;
+    let (rest, uuid) = rest.rsplit_once(':')?;
+    let (label, name) = rest.rsplit_once(':')?;
+    Some((machine, label, name, uuid::Uuid::try_parse(uuid).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

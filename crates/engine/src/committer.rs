@@ -11,7 +11,7 @@ use stepwright_store::{Commit, ErrorKind};
 use crate::{
     error::Error,
     mailbox::Receiver,
-    message::{CommitMessage, ExecutionRef, Pending, ShardMessage},
+    message::{After, CommitMessage, ExecutionRef, Pending, ShardMessage},
     shared::Shared,
 };
 
@@ -143,7 +143,9 @@ impl Committer {
             if let (Some((shard, _)), Some(execution)) = (pending.shard, pending.execution) {
                 committed[shard].push(execution);
             }
-            for after in pending.after {
+            // Replies last: who comes back with the next request finds counted and indexed what the first one did.
+            let (replies, effects): (Vec<_>, Vec<_>) = pending.after.into_iter().partition(After::is_reply);
+            for after in effects.into_iter().chain(replies) {
                 self.shared.release(after);
             }
         }

@@ -1,7 +1,7 @@
 //! What a Task state's resource is called through. A connector makes one call and tells how it ended; it never sees
 //! the store, an execution's state or a history, and it never decides about retries.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{borrow::Cow, future::Future, pin::Pin, sync::Arc};
 
 use stepwright_asl::Resource;
 use stepwright_machine::Millis;
@@ -21,7 +21,15 @@ pub trait Connector: Send + Sync + 'static {
     /// Whether it serves this resource.
     fn accepts(&self, resource: &Resource) -> bool;
 
-    /// How much of it may happen at once.
+    /// The service that a call goes to: each has slots, a queue and figures of its own, so that one that is slow delays
+    /// only calls of itself. `input` is that of the [`TaskCall`]. A name of a few words; without any, all calls of the
+    /// connector are alike.
+    fn service<'a>(&'a self, resource: &'a Resource, input: &'a str) -> Cow<'a, str> {
+        let _ = (resource, input);
+        Cow::Borrowed(self.name())
+    }
+
+    /// How much of it may happen at once, whatever is configured.
     fn limits(&self) -> ConnectorLimits {
         ConnectorLimits::default()
     }
@@ -64,7 +72,7 @@ pub struct ConnectorLimits {
 
 impl Default for ConnectorLimits {
     fn default() -> Self {
-        Self { concurrency: 1_000 }
+        Self { concurrency: usize::MAX }
     }
 }
 

@@ -1,42 +1,50 @@
-//! Calls through connectors: who has a free slot, what waits for one, and what is in flight. A call is made only
-//! after its "started" was committed. Whether and when a call is repeated is never decided here.
+//! Calls through connectors: who has a slot, what waits for one, and what is in flight; `fair` says who is next. A call is made
+//! only after its "started" was committed. Whether and when a call is repeated is never decided here.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use stepwright_asl::{Pattern, Resource};
-use stepwright_machine::{InputKind, Payload, TaskId};
+use stepwright_asl::{Pattern, Resource, StateId};
+use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis, Payload, TaskId};
 use tokio::task::AbortHandle;
 
 use crate::{
     connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
     express::Run,
+    fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
+    limits::TaskLimits,
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
     shared::Shared,
-    turn::is_job,
+    turn::{is_job, open_task, task_state},
 };
 
 /// The cause of a failure: what a connector took for an answer is none.
 pub(crate) const NO_JSON: &str = "The service answered with something that is not JSON.";
 
-/// One of a connector's slots. Dropping it lets the next task go.
+/// Bytes that the name of a service may be long.
+const SERVICE_BYTES: usize = 200;
+
+/// A slot of a connector. Dropping it lets the next task go.
 pub(crate) struct Slot {
-    connector: usize,
+    key: Arc<CallKey>,
     engine: Weak<Shared>,
+    /// A call was made with it.
+    made: bool,
 }
 
 impl Slot {
-    pub(crate) fn connector(&self) -> usize {
-        self.connector
+    /// Whose limits it counts for.
+    pub(crate) fn key(&self) -> Arc<CallKey> {
+        self.key.clone()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(shared) = self.engine.upgrade() {
-            shared.dispatch.freed(&shared, self.connector);
+            shared.dispatch.freed(&shared, &self.key, self.made);
         }
     }
 }
@@ -58,26 +66,6 @@ impl Waiting {
     }
 }
 
-struct Lane {
-    free: usize,
-    queue: BTreeMap<u64, Waiting>,
-}
-
-impl Lane {
-    /// The oldest task that may still be sent.
-    fn next(&mut self, open: Open) -> Option<Waiting> {
-        match open {
-            Open::All => self.queue.pop_first().map(|(_, waiting)| waiting),
-            Open::Express => {
-                let mut queue = self.queue.iter();
-                let place = queue.find(|(_, waiting)| matches!(waiting, Waiting::Express(..))).map(|(place, _)| *place);
-                self.queue.remove(&place?)
-            }
-            Open::Nothing => None,
-        }
-    }
-}
-
 /// What may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
@@ -88,8 +76,8 @@ enum Open {
 }
 
 struct State {
-    lanes: Vec<Lane>,
-    places: HashMap<TaskRef, (usize, u64)>,
+    queues: Fair<Waiting>,
+    places: HashMap<TaskRef, Place>,
     calls: HashMap<TaskRef, AbortHandle>,
     jobs: HashMap<TaskRef, Job>,
     open: Open,
@@ -109,13 +97,11 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>) -> Self {
-        let lanes = connectors
-            .iter()
-            .map(|connector| Lane { free: connector.limits().concurrency.max(1), queue: BTreeMap::new() })
-            .collect();
+    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>, limits: TaskLimits) -> Self {
+        let own = connectors.iter().map(|connector| (connector.name(), connector.limits().concurrency));
+        let queues = Fair::new(own, limits);
         let state =
-            State { lanes, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
+            State { queues, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
         Self { connectors, state: Mutex::new(state) }
     }
 
@@ -142,62 +128,115 @@ impl Dispatch {
         }
     }
 
-    /// A slot for a task that is being scheduled, if one is free and no older task waits.
-    pub(crate) fn reserve(&self, shared: &Shared, connector: usize, express: bool) -> Option<Slot> {
+    /// Whose limits a call counts for.
+    pub(crate) fn key(
+        &self,
+        connector: usize,
+        resource: &Resource,
+        input: &str,
+        execution: &ExecutionInfo,
+    ) -> Arc<CallKey> {
+        let service = self.connectors[connector].service(resource, input);
+        // It may come from the input of a state: what is no name is not kept as one.
+        let fits = (1..=SERVICE_BYTES).contains(&service.len()) && !service.contains(char::is_control);
+        let service = if fits { &*service } else { self.connectors[connector].name() };
+        Arc::new(CallKey {
+            connector,
+            service: service.into(),
+            machine: MachineKey { scope: execution.scope, machine: execution.machine },
+            machine_name: execution.state_machine_name.clone(),
+        })
+    }
+
+    /// The same of an open task; none if it is not open or no connector serves it.
+    pub(crate) fn key_of(&self, execution: &Execution, definition: &Definition, task: TaskId) -> Option<Arc<CallKey>> {
+        let (visit, open) = open_task(execution, task)?;
+        let resource = &task_state(definition, StateId(visit.state))?.resource;
+        let connector = self.connector_for(resource)?;
+        Some(self.key(connector, resource, open.input.text(), &execution.info))
+    }
+
+    /// A slot for a task that is being scheduled, if one is free and no older task waits for it.
+    pub(crate) fn reserve(&self, shared: &Shared, key: Arc<CallKey>, express: bool) -> Option<Slot> {
+        let now = shared.now();
         let mut state = self.lock();
         let closed = match state.open {
             Open::All => false,
             Open::Express => !express,
             Open::Nothing => true,
         };
-        let lane = &mut state.lanes[connector];
-        if closed || lane.free == 0 || !lane.queue.is_empty() {
+        if closed || !state.queues.reserve(&key, now) {
             return None;
         }
-        lane.free -= 1;
-        Some(Slot { connector, engine: shared.weak() })
+        Some(Slot { key, engine: shared.weak(), made: false })
     }
 
-    fn freed(&self, shared: &Shared, connector: usize) {
-        self.lock().lanes[connector].free += 1;
-        self.pump(shared, connector);
+    fn freed(&self, shared: &Shared, key: &CallKey, made: bool) {
+        self.pump_after(shared, |queues, _| queues.release(key, made));
     }
 
     /// A task waits for a slot; its sequence is its place.
-    pub(crate) fn queue(&self, shared: &Shared, connector: usize, queued: QueuedTask) {
-        self.wait(shared, connector, queued.sequence, Waiting::Shard(queued));
+    pub(crate) fn queue(&self, shared: &Shared, key: &CallKey, queued: QueuedTask) {
+        self.wait(shared, key, queued.sequence, Waiting::Shard(queued));
     }
 
     /// The same, of an Express execution.
-    pub(crate) fn queue_express(&self, shared: &Shared, connector: usize, task: TaskRef, run: Arc<Run>) {
-        self.wait(shared, connector, shared.next_sequence(), Waiting::Express(task, run));
+    pub(crate) fn queue_express(&self, shared: &Shared, key: &CallKey, task: TaskRef, run: Arc<Run>) {
+        self.wait(shared, key, shared.next_sequence(), Waiting::Express(task, run));
     }
 
-    fn wait(&self, shared: &Shared, connector: usize, sequence: u64, waiting: Waiting) {
+    fn wait(&self, shared: &Shared, key: &CallKey, sequence: u64, waiting: Waiting) {
+        let task = waiting.task();
         {
+            let now = shared.now();
             let mut state = self.lock();
-            state.places.insert(waiting.task(), (connector, sequence));
-            state.lanes[connector].queue.insert(sequence, waiting);
+            let takes = match state.open {
+                Open::All => true,
+                Open::Express => matches!(waiting, Waiting::Express(..)),
+                Open::Nothing => false,
+            };
+            if !takes {
+                // It is in the store, or its execution ends with the engine.
+                return;
+            }
+            if let Some(before) = state.places.remove(&task) {
+                state.queues.remove(before);
+            }
+            let place = state.queues.push(key, sequence, waiting, now);
+            state.places.insert(task, place);
         }
-        self.pump(shared, connector);
+        self.pump(shared);
     }
 
     /// Gives free slots to waiting tasks.
-    fn pump(&self, shared: &Shared, connector: usize) {
+    pub(crate) fn pump(&self, shared: &Shared) {
+        self.pump_after(shared, |_, _| {});
+    }
+
+    fn pump_after(&self, shared: &Shared, first: impl FnOnce(&mut Fair<Waiting>, Millis)) {
+        let mut first = Some(first);
         loop {
-            let waiting = {
+            let (key, waiting) = {
+                let now = shared.now();
                 let mut state = self.lock();
-                let open = state.open;
-                let lane = &mut state.lanes[connector];
-                if lane.free == 0 {
+                if let Some(first) = first.take() {
+                    first(&mut state.queues, now);
+                }
+                if state.queues.waiting() == 0 || state.open == Open::Nothing {
                     return;
                 }
-                let Some(waiting) = lane.next(open) else { return };
-                lane.free -= 1;
+                let Some((key, waiting)) = state.queues.next(now) else {
+                    let wakes_at = state.queues.wakes_at();
+                    drop(state);
+                    if let Some(at) = wakes_at {
+                        shared.timers.pump_at(at);
+                    }
+                    return;
+                };
                 state.places.remove(&waiting.task());
-                waiting
+                (key, waiting)
             };
-            let slot = Slot { connector, engine: shared.weak() };
+            let slot = Slot { key: Arc::new(key), engine: shared.weak(), made: false };
             let queued = match waiting {
                 Waiting::Shard(queued) => queued,
                 Waiting::Express(task, run) => {
@@ -269,8 +308,8 @@ impl Dispatch {
         }
         let call = {
             let mut state = self.lock();
-            if let Some((connector, sequence)) = state.places.remove(&task) {
-                state.lanes[connector].queue.remove(&sequence);
+            if let Some(place) = state.places.remove(&task) {
+                state.queues.remove(place);
             }
             state.calls.remove(&task)
         };
@@ -289,18 +328,20 @@ impl Dispatch {
     pub(crate) fn call(
         &self,
         shared: &Arc<Shared>,
-        slot: Slot,
+        mut slot: Slot,
         task: TaskRef,
         call: TaskCall,
         express: Option<Arc<Run>>,
     ) {
-        let connector = self.connectors[slot.connector].clone();
+        slot.made = true;
+        let connector = self.connectors[slot.key.connector].clone();
         let resource = call.resource.clone();
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
         let inner = shared.runtime.spawn(async move { inner_connector.call(call).await });
         state.calls.insert(task, inner.abort_handle());
+        state.queues.made(&slot.key);
         drop(state);
         let engine = Arc::downgrade(shared);
         shared.runtime.spawn(async move {
@@ -319,8 +360,12 @@ impl Dispatch {
                     TaskOutcome::Failed(connector.lost_error(&resource))
                 }
                 // Given up: nobody waits for it.
-                Err(_) => return,
+                Err(_) => {
+                    shared.dispatch.lock().queues.failed(&slot.key);
+                    return;
+                }
             };
+            let failed = matches!(outcome, TaskOutcome::Failed(_));
             if known {
                 let kind = input(task, &resource, outcome);
                 match express {
@@ -331,8 +376,14 @@ impl Dispatch {
                     }
                 }
             }
-            // Only now: whoever waits for the calls to end must find their inputs already submitted.
-            shared.dispatch.lock().calls.remove(&task);
+            {
+                let mut state = shared.dispatch.lock();
+                // Only now: whoever waits for the calls to end must find their inputs already submitted.
+                state.calls.remove(&task);
+                if failed {
+                    state.queues.failed(&slot.key);
+                }
+            }
             drop(slot);
         });
     }
@@ -347,6 +398,9 @@ impl Dispatch {
         let mut state = self.lock();
         if state.open == Open::All {
             state.open = Open::Express;
+            for waiting in state.queues.retain(|waiting| matches!(waiting, Waiting::Express(..))) {
+                state.places.remove(&waiting.task());
+            }
         }
     }
 
@@ -362,6 +416,11 @@ impl Dispatch {
         for call in calls.into_values() {
             call.abort();
         }
+    }
+
+    /// What each service is at.
+    pub(crate) fn stats(&self, now: Millis) -> Vec<ServiceStats> {
+        self.lock().queues.stats(now)
     }
 
     /// Tasks that wait for a slot, and calls in flight.

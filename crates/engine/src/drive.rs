@@ -40,7 +40,7 @@ impl Receiver {
     fn place(&self) -> Option<Later> {
         Some(match self {
             Receiver::Worker { poller, requeue } => Later::ForWorker(poller.activity.clone(), (*requeue)?),
-            Receiver::Slot { slot, requeue } => Later::ForSlot(slot.connector(), (*requeue)?),
+            Receiver::Slot { slot, requeue } => Later::ForSlot(slot.key(), (*requeue)?),
         })
     }
 }
@@ -358,7 +358,7 @@ impl Shard {
                     sequences.insert(queued.task.task, queued.sequence);
                     receivers.insert(queued.task.task, Receiver::Slot { slot, requeue: Some(queued) });
                 } else {
-                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
+                    after.push(After::Otherwise(Later::ForSlot(slot.key(), queued)));
                 }
             }
         }
@@ -431,7 +431,7 @@ impl Shard {
                     self.shared.activities.put_back_poller(&self.shared, poller);
                 }
                 Origin::Slot { slot, queued } => {
-                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
+                    after.push(After::Otherwise(Later::ForSlot(slot.key(), queued)));
                 }
                 Origin::Stop(None) => {}
                 Origin::Redrive(reply) => {
@@ -457,7 +457,7 @@ impl Shard {
                 Origin::Worker { poller, queued } => {
                     After::HandOver { poller, queued, token: "".into(), input: "".into(), requeue: true }
                 }
-                Origin::Slot { slot, queued } => After::Otherwise(Later::ForSlot(slot.connector(), queued)),
+                Origin::Slot { slot, queued } => After::Otherwise(Later::ForSlot(slot.key(), queued)),
             };
             shared.refuse(after, error);
         }
@@ -588,13 +588,17 @@ fn join_task(
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));
                 vec![InputKind::TaskStarted { task, worker_name: None }, failed]
             }
-            Some(connector) => match shared.dispatch.reserve(shared, connector, express) {
-                Some(slot) => {
-                    receivers.insert(task, Receiver::Slot { slot, requeue: None });
-                    vec![InputKind::TaskStarted { task, worker_name: None }]
+            Some(connector) => {
+                let Some((_, open)) = turn::open_task(execution, task) else { return Vec::new() };
+                let key = shared.dispatch.key(connector, resource, open.input.text(), &execution.info);
+                match shared.dispatch.reserve(shared, key, express) {
+                    Some(slot) => {
+                        receivers.insert(task, Receiver::Slot { slot, requeue: None });
+                        vec![InputKind::TaskStarted { task, worker_name: None }]
+                    }
+                    None => Vec::new(),
                 }
-                None => Vec::new(),
-            },
+            }
         },
     }
 }
@@ -614,9 +618,9 @@ fn queue(shared: &Shared, hot: &Hot, unsent: &turn::Unsent, after: &mut Vec<Afte
         Resource::Activity { arn } => {
             after.push(After::QueueForWorker { activity: arn.clone(), queued: unsent.queued });
         }
-        resource => {
-            if let Some(connector) = shared.dispatch.connector_for(resource) {
-                after.push(After::QueueForSlot { connector, queued: unsent.queued });
+        _ => {
+            if let Some(key) = shared.dispatch.key_of(&hot.execution, hot.definition(), unsent.queued.task.task) {
+                after.push(After::QueueForSlot { key, queued: unsent.queued });
             }
         }
     }

@@ -18,6 +18,8 @@ pub enum NotRedrivable {
     TooOld,
     /// It closed too long ago.
     ClosedTooLongAgo,
+    /// It is the child of a map run, which redrives it along with the execution that began the run.
+    Child,
 }
 
 /// The result of an engine operation.
@@ -113,6 +115,15 @@ pub enum Error {
         /// The ARN of the existing one.
         arn: Arc<str>,
     },
+    /// No map run has this ARN in the caller's account and region.
+    #[error("no map run has the ARN {arn}")]
+    MapRunDoesNotExist {
+        /// The ARN as given.
+        arn: Arc<str>,
+    },
+    /// The map run ended.
+    #[error("the map run is not running")]
+    MapRunNotRunning,
     /// The execution cannot be redriven.
     #[error("the execution cannot be redriven: {reason:?}")]
     ExecutionNotRedrivable {

@@ -53,6 +53,11 @@ pub(crate) fn payloads_mut(kind: &mut EventKind) -> Vec<&mut Payload> {
         | EventKind::MapIterationFailed { .. }
         | EventKind::MapIterationAborted { .. }
         | EventKind::EvaluationFailed { .. }
-        | EventKind::ExecutionRedriven { .. } => Vec::new(),
+        | EventKind::ExecutionRedriven { .. }
+        | EventKind::MapRunStarted { .. }
+        | EventKind::MapRunSucceeded
+        | EventKind::MapRunFailed(_)
+        | EventKind::MapRunAborted
+        | EventKind::MapRunRedriven { .. } => Vec::new(),
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     connector::Connector,
     delivery::Delivery,
     error::{Error, Result},
+    fair::ServiceStats,
     message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
         Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
@@ -93,6 +94,12 @@ impl Engine {
             express_waiting,
             store: shared.store.stats(),
         }
+    }
+
+    /// What the services that tasks call are at, by connector and name.
+    #[must_use]
+    pub fn service_stats(&self) -> Vec<ServiceStats> {
+        self.shared().dispatch.stats(self.shared().now())
     }
 
     // State machines
@@ -361,7 +368,7 @@ impl Engine {
         let execution = found.execution;
         shared.open.check(execution.scope)?;
         let (reply, answer) = oneshot::channel();
-        let request = RedriveRequest { execution, client_token, permit, reply };
+        let request = RedriveRequest { execution, client_token, permit, by_run: false, reply };
         shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));
         answered(answer).await.map_err(|error| match error {
             Error::ExecutionDoesNotExist { .. } => Error::ExecutionDoesNotExist { arn: arn.into() },
@@ -631,6 +638,6 @@ impl Engine {
     }
 }
 
-async fn answered<T>(answer: oneshot::Receiver<Result<T>>) -> Result<T> {
+pub(crate) async fn answered<T>(answer: oneshot::Receiver<Result<T>>) -> Result<T> {
     answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
 }

@@ -17,10 +17,9 @@ pub(crate) fn entries(
     let version = row.version.map(Listed::Version);
     let alias = row.alias.as_deref().map(Listed::Alias);
     let machine = row.machine;
-    [Some(Listed::All), version, alias]
-        .into_iter()
-        .flatten()
-        .map(move |listed| keys::list_entry(scope, machine, listed, status, id))
+    // Children of map runs stand in their run's list, which is their rows.
+    let all = row.child.is_none().then_some(Listed::All);
+    [all, version, alias].into_iter().flatten().map(move |listed| keys::list_entry(scope, machine, listed, status, id))
 }
 
 /// What a list shows of an execution.

@@ -11,6 +11,7 @@ use stepwright_store::{
 use crate::{
     catalog::corrupt,
     error::{Error, Result},
+    map_runs::execution_arn,
     message::ExecutionRef,
     rows::{self, PayloadReader},
     shared::Shared,
@@ -25,25 +26,7 @@ impl Shared {
         row: &ExecutionRow,
         revision: &records::RevisionRow,
     ) -> ExecutionInfo {
-        ExecutionInfo {
-            id: execution.id,
-            arn: crate::arn::execution(&revision.machine_arn, &row.name),
-            name: row.name.clone(),
-            role_arn: revision.role_arn.clone(),
-            state_machine_arn: revision.machine_arn.clone(),
-            state_machine_name: revision.machine_name.clone(),
-            version_arn: row.version.map(|version| format!("{}:{version}", revision.machine_arn).into()),
-            alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", revision.machine_arn).into()),
-            machine: u64::from(row.machine),
-            revision: u64::from(row.revision),
-            started_at: execution.id.started_at(),
-            trace_header: row.trace_header.clone(),
-            limits: row.limits(),
-            semantics: row.semantics,
-            scope: execution.scope,
-            token_key: self.secrets.token_key(execution.id),
-            workflow: Workflow::Standard,
-        }
+        info(execution, row, revision, self.secrets.token_key(execution.id))
     }
 
     /// Reads an open execution back; none if it is unknown or closed.
@@ -66,10 +49,12 @@ impl Shared {
             written: true,
             bytes: 1_024,
             used: 0,
+            child_has_row: false,
         };
         let Some(bytes) = store.get(Table::Head, &key)? else {
             // It went into quarantine before its first turn was ever committed: it begins anew.
             hot.written = false;
+            hot.child_has_row = hot.row.child.is_some();
             return Ok(Some(hot));
         };
         let mut head: Head = records::decode(Table::Head, &bytes)?;
@@ -105,6 +90,42 @@ impl Shared {
             (None, Err(payload)) => Err(corrupt(&format!("payload {payload:?}"))),
             (None, Ok(())) => Ok(()),
         }
+    }
+}
+
+/// What is fixed for an execution, from its rows and the key of its tokens.
+pub(crate) fn info(
+    execution: ExecutionRef,
+    row: &ExecutionRow,
+    revision: &records::RevisionRow,
+    token_key: [u8; 32],
+) -> ExecutionInfo {
+    let child = row.child.as_deref();
+    ExecutionInfo {
+        id: execution.id,
+        arn: execution_arn(&revision.machine_arn, row),
+        name: row.name.clone(),
+        role_arn: revision.role_arn.clone(),
+        state_machine_arn: match child {
+            Some(child) => crate::arn::labelled(&revision.machine_arn, &child.label),
+            None => revision.machine_arn.clone(),
+        },
+        state_machine_name: match child {
+            Some(child) => format!("{}/{}", revision.machine_name, child.label).into(),
+            None => revision.machine_name.clone(),
+        },
+        version_arn: row.version.map(|version| format!("{}:{version}", revision.machine_arn).into()),
+        alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", revision.machine_arn).into()),
+        machine: u64::from(row.machine),
+        revision: u64::from(row.revision),
+        started_at: execution.id.started_at(),
+        trace_header: row.trace_header.clone(),
+        limits: row.limits(),
+        semantics: row.semantics,
+        scope: execution.scope,
+        token_key,
+        workflow: Workflow::Standard,
+        flow: child.map_or(0, |child| child.flow),
     }
 }
 

@@ -50,6 +50,8 @@ fn is_error(event: &EventKind, definition: &Definition) -> bool {
         | EventKind::MapStateFailed
         | EventKind::MapIterationFailed { .. }
         | EventKind::MapIterationAborted { .. }
+        | EventKind::MapRunFailed(_)
+        | EventKind::MapRunAborted
         | EventKind::EvaluationFailed { .. } => true,
         _ => false,
     }

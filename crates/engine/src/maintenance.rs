@@ -24,6 +24,7 @@ use crate::{
     error::Result,
     lists,
     message::{ExecutionRef, Origin, ShardMessage},
+    rows,
     shared::Shared,
 };
 
@@ -213,6 +214,18 @@ pub(crate) fn sweep(shared: &Shared, now: Millis) -> Result<()> {
     Ok(())
 }
 
+/// Deletes the map runs of an execution. Children that are executions themselves go as all others do.
+fn delete_map_runs(shared: &Shared, scope: ScopeNumber, execution: &[u8], commit: &mut Commit) -> Result<()> {
+    rows::for_each(&*shared.store, Table::MapRunOf, execution, |_, value| {
+        let run: [u8; 16] = records::decode(Table::MapRunOf, value)?;
+        let key = keys::map_run(scope, u128::from_be_bytes(run));
+        commit.delete(Table::MapRun, key.clone());
+        commit.delete(Table::MapRunState, key.clone());
+        commit.delete_range(Table::MapChild, key.clone(), keys::prefix_end(&key));
+        Ok(())
+    })
+}
+
 /// How a page of deletions went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -314,7 +327,7 @@ impl Retention {
         let mut commit = Commit::default();
         // Most executions have none of these when they are closed: one look for all of them spares a deletion for each.
         let mut with = Vec::new();
-        for table in [Table::Head, Table::Frame, Table::Payload] {
+        for table in [Table::Head, Table::Frame, Table::Payload, Table::MapRunOf] {
             if any_between(shared, table, due)? {
                 with.push(table);
             }
@@ -325,6 +338,9 @@ impl Retention {
             let key = keys::execution(scope, id);
             let end = keys::prefix_end(&key);
             commit.delete(Table::Execution, key.clone());
+            if with.contains(&Table::MapRunOf) {
+                delete_map_runs(shared, scope, &key, &mut commit)?;
+            }
             for table in &with {
                 commit.delete_range(*table, key.clone(), end.clone());
             }
@@ -340,6 +356,10 @@ impl Retention {
                 for entry in lists::entries(scope, id, row, status) {
                     commit.delete(Table::List, entry);
                 }
+            }
+            if row.child.is_some() {
+                // Its name is its place in its run.
+                continue;
             }
             let Some(machine_name) = self.machine_name(shared, scope, row)? else {
                 without_machine.entry(row.machine).or_default().insert(id);

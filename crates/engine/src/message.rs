@@ -16,7 +16,9 @@ use crate::{
     dispatch::Slot,
     error::Result,
     express::{Accepted, Ended},
+    fair::CallKey,
     lane::{Job, Ran},
+    map_runs::{ChildStart, Happening, RunRef},
     model::Started,
     notices::{Channel, Notice},
     timers::Later,
@@ -93,6 +95,10 @@ pub(crate) enum ShardMessage {
     Leave(Leave),
     /// Go on with a closed execution.
     Redrive(Box<RedriveRequest>),
+    /// Start a child of a map run.
+    StartChild(Box<ChildStart>),
+    /// Something happened to a map run.
+    MapRun { run: RunRef, happening: Box<Happening> },
     /// A turn was computed in the lane.
     Back(Box<(Job, Ran)>),
     /// Turns of these executions are durable.
@@ -123,6 +129,8 @@ impl ShardMessage {
             | ShardMessage::Lost(queued) => Some(queued.task.execution.id),
             ShardMessage::Redrive(request) => Some(request.execution.id),
             ShardMessage::Start(_)
+            | ShardMessage::StartChild(_)
+            | ShardMessage::MapRun { .. }
             | ShardMessage::Leave(_)
             | ShardMessage::Back(_)
             | ShardMessage::Committed(_)
@@ -139,6 +147,8 @@ pub(crate) struct RedriveRequest {
     pub(crate) client_token: Option<Arc<str>>,
     /// Its machine is not gone meanwhile; none: it is, or is about to be.
     pub(crate) permit: Option<StartPermit>,
+    /// It is the map run of the execution that asks.
+    pub(crate) by_run: bool,
     pub(crate) reply: Reply<Millis>,
 }
 
@@ -178,7 +188,7 @@ pub(crate) enum Origin {
     Slot { slot: Slot, queued: QueuedTask },
 }
 
-/// What is done once a commit is durable, in order; or undone when it was refused.
+/// What is done once a commit is durable, in order and replies last; or undone when it was refused.
 pub(crate) enum After {
     Started {
         reply: Reply<Started>,
@@ -227,7 +237,7 @@ pub(crate) enum After {
     },
     /// A task waits for a slot.
     QueueForSlot {
-        connector: usize,
+        key: Arc<CallKey>,
         queued: QueuedTask,
     },
     /// A task is over. Its job goes on if the task was `answered` well, by a callback.
@@ -240,6 +250,16 @@ pub(crate) enum After {
     /// Nothing, if it is durable. If it was refused, or something was that it rests on, this is done again: what an
     /// execution took in, and also what it ignored because of a change that may yet be refused.
     Otherwise(Later),
+    /// Something happened to a map run.
+    MapRun(RunRef, Box<Happening>),
+    /// A map run ended: its execution is told.
+    MapRunEnded(ExecutionRef, InputKind),
+    /// A child of a map run is durable.
+    ChildStarted {
+        run: RunRef,
+        child: u32,
+        execution: ExecutionRef,
+    },
     /// Someone may watch the execution.
     Changed(ExecutionRef),
     /// A channel is to be told of the turn.
@@ -262,6 +282,16 @@ pub(crate) enum After {
     ExpressStarted(Box<Accepted>),
     /// Rows of Express executions that ended are gone.
     ExpressEnded(Vec<Ended>),
+}
+
+impl After {
+    /// Whether a caller is answered.
+    pub(crate) fn is_reply(&self) -> bool {
+        matches!(
+            self,
+            Self::Started { .. } | Self::Answered { .. } | Self::Stopped { .. } | Self::Redriven { .. }
+        )
+    }
 }
 
 /// A commit to make.

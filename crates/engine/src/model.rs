@@ -211,6 +211,8 @@ pub struct StateMachine {
     pub revision_id: Option<Arc<str>>,
     /// The description of the version that was asked for.
     pub description: Option<Arc<str>>,
+    /// The map run whose children it is of, as its ARN and its label.
+    pub map_run: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// A state machine in a list.
@@ -316,6 +318,8 @@ pub struct ExecutionDescription {
     pub not_redrivable: Option<NotRedrivable>,
     /// Whether it is in quarantine (then it stands still).
     pub quarantined: bool,
+    /// The map run whose child it is.
+    pub map_run_arn: Option<Arc<str>>,
 }
 
 /// An execution in a list.
@@ -341,6 +345,90 @@ pub struct ExecutionItem {
     pub version_arn: Option<Arc<str>>,
     /// The alias it was started by.
     pub alias_arn: Option<Arc<str>>,
+    /// The items in its input, if it is a child of a map run.
+    pub items: Option<u32>,
+}
+
+/// A map run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapRunDescription {
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// The ARN of the execution whose state began it.
+    pub execution_arn: Arc<str>,
+    /// `Running`, `Succeeded`, `Failed` or `Aborted`.
+    pub status: Status,
+    /// When it began.
+    pub started_at: Millis,
+    /// When it ended.
+    pub stopped_at: Option<Millis>,
+    /// Children in flight at most; 0: unlimited.
+    pub max_concurrency: u64,
+    /// Failures that are tolerated.
+    pub tolerated_failure_count: u64,
+    /// The same in per cent.
+    pub tolerated_failure_percentage: f64,
+    /// What became of the items.
+    pub item_counts: MapRunCounts,
+    /// What became of the children.
+    pub execution_counts: MapRunCounts,
+    /// How often it was redriven.
+    pub redrive_count: u32,
+    /// When it was redriven last.
+    pub redriven_at: Option<Millis>,
+    /// Whether all items are known: the totals are final then.
+    pub is_read: bool,
+}
+
+/// What became of the items or the children of a map run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "AWS's names")]
+pub struct MapRunCounts {
+    pub pending: u64,
+    pub running: u64,
+    pub succeeded: u64,
+    pub failed: u64,
+    pub timed_out: u64,
+    pub aborted: u64,
+    pub total: u64,
+    pub results_written: u64,
+    pub failures_not_redrivable: u64,
+    pub pending_redrive: u64,
+}
+
+/// A map run in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapRunItem {
+    /// The ARN of the execution whose state began it.
+    pub execution_arn: Arc<str>,
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// The ARN of the state machine of its children.
+    pub state_machine_arn: Arc<str>,
+    /// When it began.
+    pub started_at: Millis,
+    /// When it ended.
+    pub stopped_at: Option<Millis>,
+}
+
+/// What UpdateMapRun changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct MapRunSettings {
+    /// Children in flight at most; 0: unlimited.
+    pub max_concurrency: Option<u64>,
+    /// Failures that are tolerated.
+    pub tolerated_failure_count: Option<u64>,
+    /// The same in per cent.
+    pub tolerated_failure_percentage: Option<f64>,
+}
+
+/// Which children of a map run a list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapRunOf {
+    /// Those of this status.
+    Status(Status),
+    /// Those that wait for their redrive.
+    PendingRedrive,
 }
 
 /// A history event.

@@ -6,7 +6,9 @@ use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 
 use crate::{
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
+    datasets::Datasets,
     event_sink::EventSink,
+    limits::TaskLimits,
     notices::NoticeOptions,
     quotas::Quotas,
 };
@@ -58,6 +60,8 @@ pub struct EngineOptions {
     pub step: StepFunction,
     /// What happens to calls that were under way when the process died.
     pub tasks_on_lost: OnLost,
+    /// How many calls there may be, and how fast they may begin.
+    pub tasks: TaskLimits,
     /// How long GetActivityTask waits, in milliseconds of real time.
     pub long_poll_ms: u64,
     /// Workers that may poll one activity at once.
@@ -87,6 +91,8 @@ pub struct EngineOptions {
     pub event_sink: Option<Arc<dyn EventSink>>,
     /// What Express executions may take.
     pub express: ExpressOptions,
+    /// Who reads the items of distributed Maps and writes their results; none: there are no such datasets.
+    pub datasets: Option<Arc<dyn Datasets>>,
 }
 
 /// What Express executions may take.
@@ -131,6 +137,7 @@ impl EngineOptions {
             seeds: Arc::new(SystemSeeds),
             step: StepFunction::default(),
             tasks_on_lost: OnLost::Fail,
+            tasks: TaskLimits::default(),
             long_poll_ms: 60_000,
             pollers_per_activity: 1_000,
             retention_ms: RETENTION_MS,
@@ -145,6 +152,7 @@ impl EngineOptions {
             notices: NoticeOptions::default(),
             event_sink: None,
             express: ExpressOptions::default(),
+            datasets: None,
         }
     }
 }
@@ -154,6 +162,7 @@ impl fmt::Debug for EngineOptions {
         f.debug_struct("EngineOptions")
             .field("shards", &self.shards)
             .field("tasks_on_lost", &self.tasks_on_lost)
+            .field("tasks", &self.tasks)
             .field("long_poll_ms", &self.long_poll_ms)
             .field("retention_ms", &self.retention_ms)
             .field("hot_executions", &self.hot_executions)

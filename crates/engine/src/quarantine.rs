@@ -13,7 +13,9 @@ use stepwright_machine::{
 use stepwright_store::{
     Commit, Order, Table,
     keys::{self, ScopeNumber},
-    records::{self, EndRow, ExecutionRow, HeldInput, NameRow, QuarantineRow, TurnRow, TurnRowRef},
+    records::{
+        self, EndRow, ExecutionRow, HeldInput, NameRow, QuarantineRow, TaskRow, TaskTarget, TurnRow, TurnRowRef,
+    },
 };
 
 use crate::{
@@ -21,6 +23,7 @@ use crate::{
     drive::Driven,
     error::{Error, Result},
     lists,
+    map_runs::{Happening, RunRef},
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
     notices::Turned,
     rows,
@@ -151,7 +154,7 @@ impl Shard {
                     shared.activities.put_back_poller(&shared, poller);
                 }
                 Origin::Slot { slot, queued } => {
-                    after.push(After::Otherwise(Later::ForSlot(slot.connector(), queued)));
+                    after.push(After::Otherwise(Later::ForSlot(slot.key(), queued)));
                 }
                 Origin::Stop(None) => {}
                 // One that breaks when it is redriven stays closed.
@@ -317,7 +320,15 @@ impl Shard {
             let turned = Turned { execution, revision: &revision, redriven, turn, at: now, events: &events };
             self.shared.notices.write(&turned, &mut commit, &mut after);
         }
-        rows::for_each(&*store, Table::Task, &key, |key, _| {
+        after.extend(turn::child_ended(execution, &row, &closing));
+        rows::for_each(&*store, Table::Task, &key, |key, value| {
+            if let TaskTarget::MapRun(run) = records::decode::<TaskRow>(Table::Task, value)?.target {
+                // Its row goes when it is over.
+                let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
+                after.push(After::MapRun(run, Box::new(Happening::Stop)));
+                return Ok(());
+            }
+            commit.delete(Table::Task, key);
             if let Some((scope, id, task)) = keys::parse_task(key) {
                 after.push(After::TaskClosed {
                     task: TaskRef { execution: ExecutionRef { scope, id }, task },
@@ -326,7 +337,6 @@ impl Shard {
             }
             Ok(())
         })?;
-        commit.delete_range(Table::Task, key.clone(), keys::prefix_end(&key));
         after.push(After::Closed(scope));
         after.push(After::Changed(execution));
         let before = self.quarantined.remove(&id).map_or(0, |quarantined| quarantined.uncommitted);
@@ -354,7 +364,7 @@ impl Shard {
         let key = keys::revision(execution.scope, row.machine, row.revision);
         let bytes = self.shared.store.get(Table::Revision, &key)?.ok_or_else(|| corrupt("the revision"))?;
         let revision: records::RevisionRow = records::decode(Table::Revision, &bytes)?;
-        Ok(crate::arn::execution(&revision.machine_arn, &row.name))
+        Ok(crate::map_runs::execution_arn(&revision.machine_arn, &row))
     }
 
     /// What is in quarantine according to the store, of this shard.
@@ -389,8 +399,15 @@ fn record_start(hot: &Hot, taken: &[Taken], commit: &mut Commit) {
         InputKind::Start { input } => input.text_if_hydrated(),
         _ => None,
     });
-    let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(input.map_or("{}", |input| input)) };
-    commit.put(Table::Name, keys::name(scope, &hot.revision.row.machine_name, &hot.row.name), records::encode(&name));
+    if let Some(of) = hot.row.child.as_deref() {
+        let input = input.cloned().unwrap_or_else(|| "{}".into());
+        let row = turn::child_begun(hot.reference(), of, input);
+        commit.put(Table::MapChild, keys::map_child(scope, of.run, of.child), records::encode(&row));
+    } else {
+        let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(input.map_or("{}", |input| input)) };
+        let key = keys::name(scope, &hot.revision.row.machine_name, &hot.row.name);
+        commit.put(Table::Name, key, records::encode(&name));
+    }
     commit.put(Table::Execution, keys::execution(scope, id), records::encode(&hot.row));
     put_entries(scope, id, &hot.row, Status::Running, commit);
 }
@@ -406,7 +423,8 @@ fn payload_of(kind: &mut InputKind) -> Option<&mut Payload> {
     match kind {
         InputKind::Start { input: payload }
         | InputKind::TaskSubmitted { output: payload, .. }
-        | InputKind::TaskSucceeded { output: payload, .. } => Some(payload),
+        | InputKind::TaskSucceeded { output: payload, .. }
+        | InputKind::MapRunSucceeded { output: payload, .. } => Some(payload),
         _ => None,
     }
 }
@@ -452,6 +470,10 @@ pub(crate) fn show(held: &HeldInput) -> String {
         | InputKind::Heartbeat { task } => line.push_str(&format!(" task {}/{}", task.frame.0, task.number)),
         InputKind::TaskFailed { task, error, cause } | InputKind::SubmitFailed { task, error, cause } => {
             line.push_str(&format!(" task {}/{} {error:?} {cause:?}", task.frame.0, task.number));
+        }
+        InputKind::MapRunSucceeded { run, .. } => line.push_str(&format!(" run {}/{}", run.frame.0, run.number)),
+        InputKind::MapRunFailed { run, error, cause } => {
+            line.push_str(&format!(" run {}/{} {error:?} {cause:?}", run.frame.0, run.number));
         }
         _ => {}
     }

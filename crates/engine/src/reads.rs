@@ -14,6 +14,7 @@ use crate::{
     catalog::{Revision, corrupt},
     error::{Error, Result},
     events::payloads_mut,
+    map_runs::execution_arn,
     message::ExecutionRef,
     model::{
         Configurations, Event, ExecutionDescription, ExecutionItem, HistoryPage, MachineStatus, MachineType, Page,
@@ -45,8 +46,13 @@ impl Shared {
         let missing = || Error::ExecutionDoesNotExist { arn: arn.into() };
         let number = self.catalog.scope_number(scope).ok_or_else(missing)?;
         let (machine, name) = arn::execution_names(arn, scope).ok_or_else(missing)?;
-        let bytes = self.store.get(Table::Name, &keys::name(number, machine, name))?.ok_or_else(missing)?;
-        let id = records::decode::<NameRow>(Table::Name, &bytes)?.id();
+        let id = match machine.split_once('/') {
+            Some((_, label)) => self.find_stored_child(number, label, name)?.ok_or_else(missing)?.id,
+            None => {
+                let bytes = self.store.get(Table::Name, &keys::name(number, machine, name))?.ok_or_else(missing)?;
+                records::decode::<NameRow>(Table::Name, &bytes)?.id()
+            }
+        };
         let bytes = self.store.get(Table::Execution, &keys::execution(number, id))?.ok_or_else(missing)?;
         let row = records::decode(Table::Execution, &bytes)?;
         Ok(Found { execution: ExecutionRef { scope: number, id }, row })
@@ -93,8 +99,11 @@ impl Shared {
             None => None,
         };
         Ok(ExecutionDescription {
-            arn: arn::execution(&revision.row.machine_arn, &row.name),
-            state_machine_arn: revision.row.machine_arn.clone(),
+            arn: execution_arn(&revision.row.machine_arn, row),
+            state_machine_arn: match &row.child {
+                Some(child) => arn::labelled(&revision.row.machine_arn, &child.label),
+                None => revision.row.machine_arn.clone(),
+            },
             name: row.name.clone(),
             status: row.status(),
             started_at: execution.id.started_at(),
@@ -109,8 +118,9 @@ impl Shared {
             redrive_count: row.redriven.map_or(0, |(count, _)| count),
             redriven_at: row.redriven.map(|(_, at)| at),
             last_event: self.last_event(&found)?,
-            not_redrivable: redrive::refusal(row, execution.id.started_at(), deleting, self.now()),
+            not_redrivable: redrive::refusal(row, execution.id.started_at(), deleting, false, self.now()),
             quarantined: quarantine.is_some(),
+            map_run_arn: self.map_run_arn_of(execution.scope, row)?,
         })
     }
 
@@ -121,7 +131,11 @@ impl Shared {
             .catalog
             .machine(execution.scope, &revision.row.machine_name)
             .is_none_or(|machine| machine.deleting || machine.number != row.machine);
-        Ok(state_machine(&revision, deleting))
+        let machine = state_machine(&revision, deleting);
+        match &row.child {
+            Some(child) => self.machine_of_children(machine, execution.scope, child),
+            None => Ok(machine),
+        }
     }
 
     pub(crate) fn list_executions(
@@ -177,6 +191,7 @@ impl Shared {
                 started_at: id.started_at(),
                 stopped_at: row.end.map(|(_, at)| at),
                 redrive_count: row.redrive_count,
+                items: None,
             })
         });
         Ok(Page { items: items.collect::<Result<_>>()?, next_token })
@@ -266,6 +281,7 @@ pub(crate) fn state_machine(revision: &Revision, deleting: bool) -> StateMachine
         },
         revision_id: row.id.clone(),
         description: None,
+        map_run: None,
     }
 }
 

@@ -11,6 +11,7 @@ use stepwright_store::{
 
 use crate::{
     error::Result,
+    map_runs::{Happening, RunRef},
     message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
     rows,
     shared::Shared,
@@ -67,6 +68,10 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
         (TaskTarget::Call | TaskTarget::Submit, false) => ShardMessage::Requeue(queued),
         (TaskTarget::Call | TaskTarget::Submit, true) => ShardMessage::Lost(queued),
         (TaskTarget::Job, _) => ShardMessage::Follow(queued),
+        (TaskTarget::MapRun(run), _) => {
+            let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
+            ShardMessage::MapRun { run, happening: Box::new(Happening::Open) }
+        }
         (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
     };
     shared.send(id, message);

@@ -29,7 +29,15 @@ const TOKEN_MS: Millis = 15 * 60 * 1_000;
 const MARGIN_MS: Millis = 60_000;
 
 /// Why an execution cannot be redriven, if it cannot.
-pub(crate) fn refusal(row: &ExecutionRow, started_at: Millis, deleting: bool, now: Millis) -> Option<NotRedrivable> {
+///
+/// `by_run`: whether it is its map run that asks.
+pub(crate) fn refusal(
+    row: &ExecutionRow,
+    started_at: Millis,
+    deleting: bool,
+    by_run: bool,
+    now: Millis,
+) -> Option<NotRedrivable> {
     let Some(end) = &row.end else { return Some(NotRedrivable::Running) };
     // The last event of a history that may have so many is the one that says so.
     let full = match row.limits().history_events {
@@ -38,6 +46,7 @@ pub(crate) fn refusal(row: &ExecutionRow, started_at: Millis, deleting: bool, no
     };
     match end.closing.status {
         Status::Succeeded => Some(NotRedrivable::Succeeded),
+        _ if row.child.is_some() && !by_run => Some(NotRedrivable::Child),
         _ if deleting => Some(NotRedrivable::MachineDeleting),
         _ if full => Some(NotRedrivable::HistoryFull),
         _ if now - started_at > OPEN_DAYS * DAY_MS => Some(NotRedrivable::TooOld),
@@ -84,6 +93,7 @@ impl Shared {
             written: true,
             bytes: 1_024,
             used: 0,
+            child_has_row: false,
         };
         self.hydrate(&mut hot, head)?;
         Ok(hot)
@@ -99,8 +109,8 @@ impl Shared {
 impl Shard {
     /// Goes on with a closed execution, or says why not.
     pub(crate) fn redrive(&mut self, request: RedriveRequest, now: Millis) {
-        let RedriveRequest { execution, client_token, permit, reply } = request;
-        let prepared = self.prepare_redrive(execution, client_token.as_ref(), permit.is_none(), now);
+        let RedriveRequest { execution, client_token, permit, by_run, reply } = request;
+        let prepared = self.prepare_redrive(execution, client_token.as_ref(), permit.is_none(), by_run, now);
         let over: Vec<After> = permit.into_iter().map(After::StartOver).collect();
         match prepared {
             Ok(Prepared::Known(at)) => {
@@ -121,6 +131,7 @@ impl Shard {
         execution: ExecutionRef,
         client_token: Option<&Arc<str>>,
         deleting: bool,
+        by_run: bool,
         now: Millis,
     ) -> Result<Prepared> {
         let running = || Error::ExecutionNotRedrivable { reason: NotRedrivable::Running };
@@ -138,7 +149,7 @@ impl Shard {
         if let Some(at) = known_token(&row, client_token, now) {
             return Ok(Prepared::Known(at));
         }
-        if let Some(reason) = refusal(&row, execution.id.started_at(), deleting, now) {
+        if let Some(reason) = refusal(&row, execution.id.started_at(), deleting, by_run, now) {
             return Err(Error::ExecutionNotRedrivable { reason });
         }
         let end = row.end.clone().ok_or_else(running)?;

@@ -18,6 +18,17 @@ pub(crate) fn for_each(
     store: &dyn Store,
     table: Table,
     prefix: &[u8],
+    visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
+) -> Result<()> {
+    for_each_from(store, table, prefix, prefix, visit)
+}
+
+/// [`for_each`], from a key on.
+pub(crate) fn for_each_from(
+    store: &dyn Store,
+    table: Table,
+    prefix: &[u8],
+    first: &[u8],
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<()>,
 ) -> Result<()> {
     let end = keys::prefix_end(prefix);
@@ -26,7 +37,7 @@ pub(crate) fn for_each(
     loop {
         let from = match &last {
             Some(key) => Bound::Excluded(&key[..]),
-            None => Bound::Included(prefix),
+            None => Bound::Included(first),
         };
         let rows = store.scan(table, from, to, Order::Ascending, PAGE)?;
         for (key, value) in &rows {

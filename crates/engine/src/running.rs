@@ -122,7 +122,7 @@ impl Running {
             secrets,
             catalog,
             activities: Activities::default(),
-            dispatch: Dispatch::new(connectors),
+            dispatch: Dispatch::new(connectors, options.tasks.clone()),
             timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),

@@ -3,7 +3,7 @@
 //! it forgets what is not durable. It waits for nothing and never answers a caller itself.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -18,10 +18,12 @@ use stepwright_store::{
 };
 
 use crate::{
+    catalog::Revision,
     connector::ConnectorFailure,
     error::{Error, Result},
     lane::Away,
     mailbox::{Receiver, at_most},
+    map_runs::{ChildStart, Happening, MapRun, RunRef, run_of},
     message::{After, ExecutionRef, Origin, Pending, QueuedTask, ShardMessage, StartRequest, TaskRef},
     model::Started,
     options::OnLost,
@@ -82,6 +84,12 @@ pub(crate) struct Shard {
     pub(crate) quarantined: HashMap<ExecutionId, Quarantined>,
     /// Executions whose quarantine ended with them, in commits that are under way: nothing else in memory knows.
     pub(crate) given_up: HashMap<ExecutionId, GivenUp>,
+    /// Map runs of its executions that are under way.
+    pub(crate) runs: BTreeMap<u128, MapRun>,
+    /// Children of runs that begin again, of which nobody knows yet whether they were begun.
+    pub(crate) unknown_children: BTreeMap<u128, BTreeSet<u32>>,
+    /// How many were opened.
+    pub(crate) epochs: u64,
     out: Vec<Pending>,
 }
 
@@ -101,6 +109,9 @@ impl Shard {
             readmitted: VecDeque::new(),
             quarantined,
             given_up: HashMap::new(),
+            runs: BTreeMap::new(),
+            unknown_children: BTreeMap::new(),
+            epochs: 0,
             out: Vec::new(),
         }
     }
@@ -142,6 +153,7 @@ impl Shard {
             all.push(taken);
         };
         let mut flushes = Vec::new();
+        let mut map_runs: BTreeMap<RunRef, Vec<Happening>> = BTreeMap::new();
         let mut messages = VecDeque::from(messages);
         while let Some(message) = self.readmitted.pop_front().or_else(|| messages.pop_front()) {
             let Some(message) = self.wait_if_away(message) else { continue };
@@ -161,6 +173,8 @@ impl Shard {
                 ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Redrive(request) => self.redrive(*request, now),
+                ShardMessage::StartChild(start) => self.start_child(*start, now),
+                ShardMessage::MapRun { run, happening } => map_runs.entry(run).or_default().push(*happening),
                 ShardMessage::Back(turn) => {
                     let (job, ran) = *turn;
                     self.come_back(job, ran, now);
@@ -175,6 +189,9 @@ impl Shard {
             if let Some(taken) = inputs.remove(&execution) {
                 self.take(execution, taken, now);
             }
+        }
+        for (run, happened) in map_runs {
+            self.map_run(run, happened, now);
         }
         if !flushes.is_empty() {
             self.emit(None, Commit::default(), flushes);
@@ -251,17 +268,9 @@ impl Shard {
             end: None,
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
+            child: None,
         };
-        let info = self.shared.info(execution, &row, &request.revision.row);
-        let hot = Hot {
-            execution: Execution::new(info),
-            revision: request.revision,
-            row,
-            uncommitted: 0,
-            written: false,
-            bytes: 1_024,
-            used: 0,
-        };
+        let hot = self.new_hot(execution, request.revision, row);
         let name_key = keys::name(execution.scope, &hot.revision.row.machine_name, &request.name);
         let taken = TakenName { id, input_hash: short_hash(&request.input), started_at: id.started_at() };
         self.names.insert(name_key, taken);
@@ -274,6 +283,53 @@ impl Shard {
         self.shared.counters.started.fetch_add(1, Ordering::Relaxed);
         let kind = InputKind::Start { input: Payload::new(request.input) };
         self.drive_start(hot, kind, after, now);
+    }
+
+    fn new_hot(&self, execution: ExecutionRef, revision: Arc<Revision>, row: ExecutionRow) -> Hot {
+        let info = self.shared.info(execution, &row, &revision.row);
+        Hot {
+            execution: Execution::new(info),
+            revision,
+            row,
+            uncommitted: 0,
+            written: false,
+            bytes: 1_024,
+            used: 0,
+            child_has_row: false,
+        }
+    }
+
+    /// Starts a child of a map run. Nobody else can have its name.
+    fn start_child(&mut self, start: ChildStart, now: Millis) {
+        let ChildStart { execution, revision, permit, of, name, input, has_row } = start;
+        let limits = self.shared.options.limits;
+        let common = Limits { evaluation: EvaluationLimits::USUAL, ..limits };
+        let (run, child) = (run_of(execution, &of), of.child);
+        let row = ExecutionRow {
+            machine: revision.machine,
+            revision: revision.number,
+            name,
+            semantics: SEMANTICS,
+            limits: (common != Limits::AWS).then_some(common),
+            trace_header: None,
+            version: None,
+            alias: None,
+            redriven: None,
+            input: Payload::new(input.clone()),
+            end: None,
+            evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
+            redrive_tokens: None,
+            child: Some(Box::new(of)),
+        };
+        let mut hot = self.new_hot(execution, revision, row);
+        hot.child_has_row = has_row;
+        let after = vec![
+            After::ChildStarted { run, child, execution },
+            After::Opened(execution.scope),
+            After::StartOver(permit),
+        ];
+        self.shared.counters.started.fetch_add(1, Ordering::Relaxed);
+        self.drive_start(hot, InputKind::Start { input: Payload::new(input) }, after, now);
     }
 
     // Tasks whose "started" is durable already
@@ -311,14 +367,14 @@ impl Shard {
             Ok(hot) => hot,
             Err(error) => {
                 tracing::warn!(%error, "a task could not be read for its call; trying again");
-                let later = Later::ForSlot(slot.connector(), queued);
+                let later = Later::ForSlot(slot.key(), queued);
                 return self.shared.timers.later(now + RETRY_MS, later);
             }
         };
         let after = match hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) {
             Some(call) => After::Call { slot, queued, call: Box::new(call), requeue: true },
             // That it is over may yet be refused.
-            None => After::Otherwise(Later::ForSlot(slot.connector(), queued)),
+            None => After::Otherwise(Later::ForSlot(slot.key(), queued)),
         };
         self.emit(None, Commit::default(), vec![after]);
     }
@@ -333,16 +389,16 @@ impl Shard {
 
     /// A task that waited for a slot when the process died waits again.
     fn requeue(&mut self, queued: QueuedTask, now: Millis) {
+        let shared = self.shared.clone();
+        let key = |hot: &Hot| shared.dispatch.key_of(&hot.execution, hot.definition(), queued.task.task);
+        let key = self.find(queued.task.execution).map(|hot| hot.and_then(|hot| key(hot)));
+        if let Ok(Some(key)) = key {
+            return shared.dispatch.queue(&shared, &key, queued);
+        }
         match self.resource_of(queued.task) {
+            // A server without this connector now: as when it is scheduled.
             Ok(Some(resource)) => {
-                let dispatch = &self.shared.dispatch;
-                match dispatch.connector_for(&resource) {
-                    Some(connector) => dispatch.queue(&self.shared, connector, queued),
-                    // A server without this connector now: as when it is scheduled.
-                    None => {
-                        self.fail_task(queued.task, &resource, crate::drive::unserved(&resource), !queued.started, now);
-                    }
-                }
+                self.fail_task(queued.task, &resource, crate::drive::unserved(&resource), !queued.started, now);
             }
             // That it is over may yet be refused.
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Requeue(queued))]),
@@ -487,6 +543,7 @@ impl Shard {
         }
         self.names.clear();
         self.given_up.clear();
+        self.runs_rejected();
         self.away_rejected(&Error::unavailable("the commit before it was refused"));
         // Quarantines that were not committed did not happen.
         if let Err(error) = self.reload_quarantine() {

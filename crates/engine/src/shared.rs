@@ -22,6 +22,7 @@ use crate::{
     lane::Lane,
     mailbox::Sender,
     maintenance::Maintenance,
+    map_runs::Happening,
     message::{After, CommitMessage, ExecutionRef, Origin, Pending, ShardMessage},
     notices::Notices,
     options::EngineOptions,
@@ -222,7 +223,7 @@ impl Shared {
                 }
             }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
-            After::QueueForSlot { connector, queued } => self.dispatch.queue(self, connector, queued),
+            After::QueueForSlot { key, queued } => self.dispatch.queue(self, &key, queued),
             After::TaskClosed { task, answered } => {
                 self.activities.remove(task);
                 self.dispatch.remove(self, task, !answered);
@@ -231,6 +232,15 @@ impl Shared {
                 execution.id,
                 ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue },
             ),
+            After::MapRun(run, happening) => {
+                self.send(run.parent.id, ShardMessage::MapRun { run, happening });
+            }
+            After::MapRunEnded(execution, kind) => {
+                self.send(execution.id, ShardMessage::Input { execution, kind, origin: Origin::Call });
+            }
+            After::ChildStarted { run, child, execution } => {
+                self.send_to_run(run, Happening::Started { child, execution: Some(execution) });
+            }
             After::Otherwise(_) | After::StartOver(_) => {}
             After::Changed(execution) => self.watchers.changed(execution),
             After::Notice { channel, notice } => self.notices.arrived(channel, notice, self.now()),
@@ -268,16 +278,21 @@ impl Shared {
                     self.timers.later(self.now() + RETRY_MS, Later::ForWorker(activity, queued));
                 }
             }
-            After::Call { slot, queued, call, requeue } => {
-                if requeue && let Some(connector) = self.dispatch.connector_for(&call.resource) {
-                    self.timers.later(self.now() + RETRY_MS, Later::ForSlot(connector, queued));
+            After::Call { slot, queued, requeue, .. } => {
+                if requeue {
+                    self.timers.later(self.now() + RETRY_MS, Later::ForSlot(slot.key(), queued));
                 }
                 drop(slot);
             }
             After::ExpressStarted(accepted) => accepted.refuse(error),
             After::ExpressEnded(ended) => self.express.not_gone(ended),
             After::Otherwise(later) => self.timers.later(self.now() + RETRY_MS, later),
-            After::TimerSet(_)
+            After::ChildStarted { run, child, .. } => {
+                self.send_to_run(run, Happening::Started { child, execution: None });
+            }
+            After::MapRun(..)
+            | After::MapRunEnded(..)
+            | After::TimerSet(_)
             | After::QueueForWorker { .. }
             | After::QueueForSlot { .. }
             | After::TaskClosed { .. }

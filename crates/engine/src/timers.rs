@@ -13,6 +13,8 @@ use stepwright_store::{Order, Table, keys};
 
 use crate::{
     error::Result,
+    fair::{CallKey, is_due},
+    map_runs::{Happening, RunRef},
     message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TimerRef},
     shared::Shared,
 };
@@ -35,10 +37,11 @@ pub(crate) enum Later {
     Timer(TimerRef),
     Input(ExecutionRef, InputKind),
     ForWorker(Arc<str>, QueuedTask),
-    ForSlot(usize, QueuedTask),
+    ForSlot(Arc<CallKey>, QueuedTask),
     Requeue(QueuedTask),
     Lost(QueuedTask),
     Follow(QueuedTask),
+    MapRun(RunRef),
 }
 
 #[derive(Default)]
@@ -55,6 +58,8 @@ struct State {
     /// In flight at most, all shards together.
     room: usize,
     later: Vec<(Millis, Later)>,
+    /// When tasks that wait for the rate of a service are to be looked at.
+    pump_at: Option<Millis>,
     woken: bool,
     stopped: bool,
 }
@@ -113,6 +118,16 @@ impl Timers {
         self.lock().later.push((at, what));
     }
 
+    /// Lets the queues of calls be looked at, at a time or before.
+    pub(crate) fn pump_at(&self, at: Millis) {
+        let mut state = self.lock();
+        if state.pump_at.is_none_or(|set| at < set) {
+            state.pump_at = Some(at);
+            state.woken = true;
+            self.changed.notify_one();
+        }
+    }
+
     /// Looks at the clock again.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
@@ -137,7 +152,10 @@ impl Timers {
             if state.stopped {
                 return;
             }
-            let due_now = state.next_due <= shared.now();
+            let now = shared.now();
+            let due_now = state.next_due <= now;
+            let pump_in =
+                state.pump_at.map_or(NAP, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()));
             if due_now && !state.full && !state.woken {
                 // Became due since the tick.
                 let (guard, _) = self.wait(state, Duration::from_millis(1));
@@ -145,9 +163,9 @@ impl Timers {
                 continue;
             }
             if !state.woken {
-                let until = state.next_due.saturating_sub(shared.now()).max(1);
+                let until = state.next_due.saturating_sub(now).max(1);
                 let nap = if state.full { NAP } else { NAP.min(Duration::from_millis(until.unsigned_abs())) };
-                (state, _) = self.wait(state, nap);
+                (state, _) = self.wait(state, nap.min(pump_in).max(Duration::from_millis(1)));
             }
             state.woken = false;
         }
@@ -244,6 +262,10 @@ impl Timers {
 
     /// Does again what was put off.
     fn repeat(&self, shared: &Shared, now: Millis) {
+        let pumps = self.lock().pump_at.take_if(|at| is_due(*at, now)).is_some();
+        if pumps {
+            shared.dispatch.pump(shared);
+        }
         let due: Vec<Later> = {
             let mut state = self.lock();
             if state.later.iter().all(|(at, _)| *at > now) {
@@ -265,8 +287,9 @@ impl Timers {
                     shared.send(execution.id, ShardMessage::Input { execution, kind, origin });
                 }
                 Later::ForWorker(activity, queued) => shared.activities.queue(shared, &activity, queued),
-                Later::ForSlot(connector, queued) => shared.dispatch.queue(shared, connector, queued),
+                Later::ForSlot(key, queued) => shared.dispatch.queue(shared, &key, queued),
                 Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),
+                Later::MapRun(run) => shared.send_to_run(run, Happening::Again),
                 Later::Follow(queued) => shared.send(queued.task.execution.id, ShardMessage::Follow(queued)),
                 Later::Lost(queued) => shared.send(queued.task.execution.id, ShardMessage::Lost(queued)),
             }

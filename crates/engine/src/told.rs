@@ -10,7 +10,7 @@ use stepwright_store::{
 };
 
 use crate::{
-    Engine, arn,
+    Engine,
     error::{Error, Result},
     events::payloads_mut,
     log_level::changes_status,
@@ -196,7 +196,7 @@ impl Shared {
         let input = if logs { None } else { payloads.text(row.input.id())? };
         *bytes += input.as_ref().map_or(0, |input| input.len());
         Ok(Some(ToldTurn {
-            execution_arn: arn::execution(&revision.row.machine_arn, &row.name),
+            execution_arn: crate::map_runs::execution_arn(&revision.row.machine_arn, &row),
             name: row.name.clone(),
             state_machine_arn: revision.row.machine_arn.clone(),
             state_machine_name: revision.row.machine_name.clone(),

@@ -2,24 +2,26 @@
 //! about the execution; it only writes down.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
 use stepwright_asl::{Pattern, Resource, StateId, StateKind, Task};
 use stepwright_machine::{
-    Closing, Command, Definition, Effects, Execution, InputKind, Millis, PayloadId, ScheduleTask, Status, TaskId,
-    TimerId, TimerKind,
-    frame::{OpenTask, Position, Visit, Work},
+    Closing, Command, Definition, Effects, Execution, Failure, InputKind, Millis, PayloadId, ScheduleTask, Status,
+    TaskId, TimerId, TimerKind,
+    frame::{OpenMapRun, OpenTask, Position, Visit, Work},
 };
 use stepwright_store::{
     Commit, Table, keys,
+    map_runs::{ChildOf, MapChildRow, MapRunRow, MapRunStateRow},
     records::{self, EndRow, ExecutionRow, NameRow, PayloadRow, TaskRow, TaskTarget, TimerRow, TurnRowRef},
 };
 
 use crate::{
     catalog::Revision,
     lists,
+    map_runs::{ChildEnd, Happening, RunRef, run_of},
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
     shard::call_of,
@@ -45,6 +47,8 @@ pub(crate) struct Hot {
     pub(crate) bytes: usize,
     /// When it was used last, in the shard's own count.
     pub(crate) used: u64,
+    /// Before it is written: as a child of a map run, it has a row there already.
+    pub(crate) child_has_row: bool,
 }
 
 impl Hot {
@@ -59,6 +63,17 @@ impl Hot {
     /// An open task with the visit it belongs to.
     pub(crate) fn open_task(&self, task: TaskId) -> Option<(&Visit, &OpenTask)> {
         open_task(&self.execution, task)
+    }
+
+    /// A map run that the execution waits for.
+    pub(crate) fn open_map_run(&self, run: TaskId) -> Option<&OpenMapRun> {
+        match &self.execution.frames.get(&run.frame)?.position {
+            Position::In(visit) => match &visit.work {
+                Work::MapRun(open) if open.run == run && !open.ended => Some(open),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// When the heartbeat period that this timer ends began; none if it ends no such period.
@@ -188,11 +203,13 @@ pub(crate) fn write(
     write_frames(hot, effects, before, &mut commit);
 
     write_timers(execution, effects, first, &mut commit, &mut after);
+    write_map_runs(hot, effects, &mut commit, &mut after);
     let unsent = write_tasks(hot, effects, sequences, &mut next_sequence, &mut commit, &mut after);
     write_continue(execution, effects, before, closing.is_some(), &mut next_sequence, &mut commit, &mut after);
 
-    if closing.is_some() {
+    if let Some(closing) = &closing {
         after.push(After::Closed(scope));
+        after.extend(child_ended(execution, &hot.row, closing));
     }
     after.push(After::Changed(execution));
     Written { commit, after, unsent, closing }
@@ -278,6 +295,16 @@ fn write_execution(hot: &mut Hot, first: bool, redriven: bool, closing: Option<&
     let head = &hot.execution.head;
     if first {
         hot.row.input = head.input.clone();
+    }
+    if first && let Some(of) = hot.row.child.as_deref() {
+        let row = child_begun(hot.reference(), of, head.input.text().clone());
+        let (key, row) = (keys::map_child(scope, of.run, of.child), records::encode(&row));
+        if hot.child_has_row {
+            commit.put(Table::MapChild, key, row);
+        } else {
+            commit.insert(Table::MapChild, key, row);
+        }
+    } else if first {
         let name = NameRow { execution: id.to_bytes(), input_hash: short_hash(head.input.text()) };
         let key = keys::name(scope, &hot.revision.row.machine_name, &hot.row.name);
         commit.put(Table::Name, key, records::encode(&name));
@@ -409,6 +436,95 @@ fn write_tasks(
         }
     }
     unsent
+}
+
+/// Map runs that begin, are over, or go on.
+fn write_map_runs(hot: &Hot, effects: &Effects, commit: &mut Commit, after: &mut Vec<After>) {
+    let parent = hot.reference();
+    let ExecutionRef { scope, id } = parent;
+    let mut begun = BTreeMap::new();
+    let mut stopped = BTreeSet::new();
+    for input in &effects.inputs {
+        if let InputKind::MapRunSucceeded { run, .. } | InputKind::MapRunFailed { run, .. } = input.kind {
+            commit.delete(Table::Task, keys::task(scope, id, run));
+        }
+    }
+    for command in &effects.commands {
+        match command {
+            Command::StartMapRun { run, plan } => {
+                begun.insert(*run, plan);
+            }
+            // One that begins in this turn ends with it. It is there all the same: a redrive goes on with it.
+            Command::StopMapRun { run, .. } if begun.contains_key(run) => drop(stopped.insert(*run)),
+            Command::StopMapRun { uuid, .. } => {
+                after.push(After::MapRun(RunRef { parent, run: *uuid }, Box::new(Happening::Stop)));
+            }
+            Command::RedriveMapRun { run, uuid } => {
+                let row = TaskRow { sequence: 0, target: TaskTarget::MapRun(uuid.to_be_bytes()), started: true };
+                commit.put(Table::Task, keys::task(scope, id, *run), records::encode(&row));
+                after.push(After::MapRun(RunRef { parent, run: *uuid }, Box::new(Happening::Redrive)));
+            }
+            _ => {}
+        }
+    }
+    for (run, plan) in begun {
+        let key = keys::map_run(scope, plan.uuid);
+        let row = MapRunRow {
+            parent: id.to_bytes(),
+            run,
+            machine: hot.row.machine,
+            revision: hot.row.revision,
+            started_at: effects.at,
+            plan: (**plan).clone(),
+        };
+        commit.insert(Table::MapRun, key.clone(), records::encode(&row));
+        let mut state = MapRunStateRow::begun(plan);
+        let is_stopped = stopped.contains(&run);
+        if is_stopped {
+            (state.status, state.stopped_at) = (Status::Aborted, Some(effects.at));
+        }
+        commit.insert(Table::MapRunState, key, records::encode(&state));
+        let uuid = plan.uuid.to_be_bytes();
+        commit.insert(Table::MapRunOf, keys::map_run_of(scope, id, run.number), records::encode(&uuid));
+        if is_stopped {
+            continue;
+        }
+        let task = TaskRow { sequence: 0, target: TaskTarget::MapRun(uuid), started: true };
+        commit.insert(Table::Task, keys::task(scope, id, run), records::encode(&task));
+        after.push(After::MapRun(RunRef { parent, run: plan.uuid }, Box::new(Happening::Open)));
+    }
+}
+
+/// The row of a stored child of a map run that begins.
+pub(crate) fn child_begun(execution: ExecutionRef, of: &ChildOf, input: Arc<str>) -> MapChildRow {
+    MapChildRow {
+        status: Some(Status::Running),
+        items: of.items,
+        started_at: execution.id.started_at(),
+        stopped_at: None,
+        redriven: None,
+        execution: Some(execution.id.to_bytes()),
+        input,
+        output: None,
+        failure: None,
+        not_redrivable: false,
+        attempt: of.attempt,
+    }
+}
+
+/// How a child of a map run ended, for its run.
+pub(crate) fn child_ended(execution: ExecutionRef, row: &ExecutionRow, closing: &Closing) -> Option<After> {
+    let of = row.child.as_deref()?;
+    let end = ChildEnd {
+        status: closing.status,
+        started_at: execution.id.started_at(),
+        stopped_at: closing.at,
+        output: closing.output.as_ref().map(|output| output.text().clone()),
+        failure: Failure { error: closing.error.clone(), cause: closing.cause.clone() },
+        redrives: row.redriven.map_or(0, |(count, _)| count),
+    };
+    let happening = Happening::Ended { epoch: None, child: of.child, end: Box::new(end) };
+    Some(After::MapRun(run_of(execution, of), Box::new(happening)))
 }
 
 /// The row that makes a cut turn go on after a crash.

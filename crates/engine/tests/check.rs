@@ -57,6 +57,20 @@ async fn busy() -> (World, Engine) {
             {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity_arn("a"), "End": true}}},
             {"StartAt": "B", "States": {"B": {"Type": "Fail", "Error": "Bad"}}}]}}});
     world.create(&engine, "map", &map).await;
+    for execution_type in ["STANDARD", "EXPRESS"] {
+        let each = json!({"StartAt": "M", "States": {"M": {"Type": "Map", "Label": "Each", "End": true,
+            "ToleratedFailureCount": 1,
+            "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": execution_type},
+                "StartAt": "C", "States": {
+                    "C": {"Type": "Choice", "Default": "W",
+                        "Choices": [{"Variable": "$", "NumericEquals": 2, "Next": "F"}]},
+                    "F": {"Type": "Fail", "Error": "Two"},
+                    "W": {"Type": "Pass", "End": true}}}}}});
+        let name = format!("each-{execution_type}");
+        world.create(&engine, &name, &each).await;
+        let arn = world.start(&engine, &name, "runs", "[1, 2, 3]").await.unwrap().arn;
+        world.end(&engine, &arn).await;
+    }
 
     let large = json!({"items": [1, "x".repeat(6_000), {"a": [2]}, 4]}).to_string();
     let mut ended = Vec::new();
@@ -94,7 +108,7 @@ async fn nothing_is_found_where_nothing_is_wrong() {
     let (world, engine) = busy().await;
     engine.drain(Duration::ZERO).await.unwrap();
     let report = check_clean(&world);
-    assert_eq!(report.executions, 30);
+    assert_eq!(report.executions, 35);
     for rule in Rule::ALL.iter().filter(|rule| **rule != Rule::Quarantine) {
         assert!(report.rule(*rule).checked > 0, "{rule:?} was not looked at");
         assert_eq!(report.rule(*rule).skipped, 0, "{rule:?}");
@@ -408,8 +422,8 @@ fn plants() -> Vec<Plant> {
             value.truncate(2);
             commit.put(Table::List, key, value);
         }),
-        plant("a table that is not used", Rule::Rows, Table::Spare25, None, |_, commit| {
-            commit.put(Table::Spare25, "a", "b");
+        plant("a table that is not used", Rule::Rows, Table::Spare26, None, |_, commit| {
+            commit.put(Table::Spare26, "a", "b");
         }),
     ]
 }

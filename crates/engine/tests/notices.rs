@@ -3,7 +3,13 @@
 
 mod common;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use common::{Refusal, World, chain, function_arn, task, until_true, wait};
 use serde_json::{Value, json};
@@ -36,6 +42,14 @@ async fn create(world: &World, engine: &Engine, name: &str, definition: &Value, 
     let mut new: NewStateMachine = common::machine(name, definition);
     new.configurations.logging = logging.into();
     engine.create_state_machine(&world.scope, new).await.unwrap()
+}
+
+/// Waits until an execution has ended and whoever is to be told of it can be: a commit's effects follow it, and precede
+/// those of the next.
+async fn ended(world: &World, engine: &Engine, arn: &str) {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    world.end(engine, arn).await;
+    world.create_activity(engine, &format!("next-{}", NEXT.fetch_add(1, Ordering::Relaxed))).await;
 }
 
 fn waiting(engine: &Engine, channel: Channel) -> Vec<Notice> {
@@ -77,7 +91,7 @@ async fn nobody_to_tell_or_nothing_to_tell_writes_nothing() {
         let engine = world.open();
         create(&world, &engine, "m", &chain(2), logging).await;
         let started = world.start(&engine, "m", "e", "{}").await.unwrap();
-        world.end(&engine, &started.arn).await;
+        ended(&world, &engine, &started.arn).await;
         let commits = world.store.commits.lock().unwrap().clone();
         let notice = |mutation: Mutation<'_>| matches!(mutation, Mutation::Insert { table: Table::Notice, .. });
         assert!(!commits.iter().flat_map(|commit| commit.mutations()).any(notice), "{log} {status} {logging}");
@@ -94,7 +108,7 @@ async fn a_machine_logs_what_its_level_says() {
         for machine in ["fails", "passes"] {
             let name = format!("{machine}-{logging}");
             let started = world.start(&engine, &name, &name, "{}").await.unwrap();
-            world.end(&engine, &started.arn).await;
+            ended(&world, &engine, &started.arn).await;
         }
     }
     let expected: [(&str, &[u64]); 4] = [
@@ -117,7 +131,7 @@ async fn failures_of_tasks_are_errors() {
     caught["States"]["P"] = json!({"Type": "Pass", "End": true});
     create(&world, &engine, "m", &caught, "error").await;
     let started = world.start(&engine, "m", "e", "{}").await.unwrap();
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     let told = told(&engine, LOG).await;
     let kinds: Vec<&EventKind> =
         told.iter().flat_map(|told| &told.turn.as_ref().unwrap().page.events).map(|event| &event.kind).collect();
@@ -131,7 +145,7 @@ async fn starts_and_ends_are_told_with_input_and_output() {
     world.create(&engine, "m", &wait(5)).await;
     let started = world.start(&engine, "m", "e", "{\"a\":1}").await.unwrap();
     world.clock.advance(5_000);
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     let told = told(&engine, STATUS).await;
     let turns: Vec<_> = told.iter().map(|told| told.turn.as_ref().unwrap()).collect();
     assert_eq!(turns.len(), 2);
@@ -156,7 +170,7 @@ async fn what_was_not_told_is_told_after_a_crash_and_what_was_told_is_not() {
     create(&world, &engine, "m", &chain(2), "all").await;
     for name in ["a", "b"] {
         let started = world.start(&engine, "m", name, "{}").await.unwrap();
-        world.end(&engine, &started.arn).await;
+        ended(&world, &engine, &started.arn).await;
     }
     settle_all(&engine, STATUS);
     engine.forget_notices(engine.take_settled_notices()).await.unwrap();
@@ -169,7 +183,7 @@ async fn what_was_not_told_is_told_after_a_crash_and_what_was_told_is_not() {
     // Its places in the order come after those that were read back.
     let last = waiting(&engine, LOG).last().unwrap().sequence();
     let started = world.start(&engine, "m", "c", "{}").await.unwrap();
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     assert!(waiting(&engine, STATUS).iter().all(|notice| notice.sequence() > last));
 
     settle_all(&engine, LOG);
@@ -192,7 +206,7 @@ async fn a_refused_turn_is_told_to_nobody() {
     assert_eq!((waiting(&engine, LOG), waiting(&engine, STATUS)), (Vec::new(), Vec::new()));
     world.store.refuse(None);
     let started = world.start(&engine, "m", "e", "{}").await.unwrap();
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     assert_eq!(events(&engine, LOG).await, [("e".to_owned(), vec![1, 2, 3, 4])]);
 }
 
@@ -202,7 +216,7 @@ async fn what_cannot_be_forgotten_is_forgotten_later() {
     let engine = world.open();
     world.create(&engine, "m", &chain(1)).await;
     let started = world.start(&engine, "m", "e", "{}").await.unwrap();
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     settle_all(&engine, STATUS);
     world.store.refuse(Some(Refusal::Full));
     engine.forget_notices(engine.take_settled_notices()).await.unwrap_err();
@@ -221,7 +235,7 @@ async fn the_oldest_are_dropped_when_too_many_wait_or_they_are_too_old() {
     world.create(&engine, "m", &chain(1)).await;
     for number in 0..5 {
         let started = world.start(&engine, "m", &format!("e{number}"), "{}").await.unwrap();
-        world.end(&engine, &started.arn).await;
+        ended(&world, &engine, &started.arn).await;
         world.clock.advance(1);
     }
     let names = |told: Vec<Told>| -> Vec<String> {
@@ -242,7 +256,7 @@ async fn a_sink_that_is_configured_no_more_leaves_nothing_behind() {
     let engine = world.open();
     create(&world, &engine, "m", &chain(1), "all").await;
     let started = world.start(&engine, "m", "e", "{}").await.unwrap();
-    world.end(&engine, &started.arn).await;
+    ended(&world, &engine, &started.arn).await;
     drop(engine);
     world.options.notices.log = None;
     let engine = world.open();

@@ -34,6 +34,7 @@ fn check(world: &World, definition: &stepwright_machine::Definition, key: &[u8],
         scope,
         token_key: [0; 32],
         workflow: stepwright_machine::Workflow::Standard,
+        flow: 0,
     };
     let mut execution = Execution::new(info);
     let mut events = 0;

@@ -195,7 +195,7 @@ fn join(base: &str, path_and_query: &str) -> String {
     }
 }
 
-fn draw() -> u8 {
+pub(crate) fn draw() -> u8 {
     let mut byte = [u8::MAX];
     // Without randomness the pause is merely a whole one.
     let _ = getrandom::fill(&mut byte);

@@ -32,7 +32,7 @@ use crate::{
 /// Bytes that a task's result may be long.
 const MAX_RESULT_BYTES: usize = 262_144;
 /// How long a call may take, where its service is not known to take long: as AWS's clients wait for an answer.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Operations whose answers come when the work is done.
 const SLOW: [(&str, &str, Duration); 4] = [
     ("lambda", "Invoke", Duration::from_secs(16 * 60)),
@@ -141,6 +141,23 @@ impl ServiceClient {
         spelling: Spelling,
         caller: Caller<'_>,
     ) -> Result<Answer, CallError> {
+        let response = self.exchange(model, operation, parameters, spelling, caller).await?;
+        let result = protocol::decode(model, operation, spelling.blobs, &response).map_err(CallError::Unreadable)?;
+        Ok(Answer { result, response })
+    }
+
+    /// The same without reading the answer, for bodies that are no result of a task.
+    ///
+    /// # Errors
+    /// No answer came, or one that says no.
+    pub async fn exchange(
+        &self,
+        model: &ServiceModel,
+        operation: &Operation,
+        parameters: &Value,
+        spelling: Spelling,
+        caller: Caller<'_>,
+    ) -> Result<Response, CallError> {
         let (target, request) = self.prepare(model, operation, parameters, spelling, caller.region)?;
         let refused = |answer: &Response| read_error(model.protocol, answer.status, &answer.headers, &answer.body);
         let is_throttled = |answer: &Response| refused(answer).is_throttling();
@@ -149,8 +166,7 @@ impl ServiceClient {
         if !response.status.is_success() || is_disguised_error(model, operation, &response) {
             return Err(CallError::Refused(Box::new(refused(&response))));
         }
-        let result = protocol::decode(model, operation, spelling.blobs, &response).map_err(CallError::Unreadable)?;
-        Ok(Answer { result, response })
+        Ok(response)
     }
 
     fn prepare(

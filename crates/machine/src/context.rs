@@ -16,8 +16,8 @@ use crate::{
     token,
 };
 
-/// Where the items of an inline Map come from (AWS: documented).
-const STATE_DATA: &str = "STATE_DATA";
+/// Where items come from that are in the state's data (AWS: documented).
+pub(crate) const STATE_DATA: &str = "STATE_DATA";
 
 /// What expressions may take before the turn is given up.
 #[derive(Clone, Copy)]
@@ -28,6 +28,15 @@ pub(crate) struct Budget<'a> {
     pub(crate) spent: &'a Cell<u64>,
 }
 
+/// An item of a Map: `Map.Item` of the context object.
+#[derive(Clone, Copy)]
+pub(crate) struct Item<'a> {
+    pub(crate) index: u32,
+    pub(crate) value: &'a Value,
+    /// Its name, if it is a member of an object.
+    pub(crate) key: Option<&'a str>,
+}
+
 /// What an expression of one frame may read besides its input.
 pub(crate) struct Environment<'a> {
     execution: &'a Execution,
@@ -36,7 +45,7 @@ pub(crate) struct Environment<'a> {
     budget: Budget<'a>,
     now: Millis,
     frame: FrameId,
-    item: Option<(u32, &'a Value)>,
+    item: Option<Item<'a>>,
     task: Option<TaskId>,
     context: OnceCell<Value>,
     /// Parts of the context object that are small: without the execution's input and the item.
@@ -87,18 +96,21 @@ impl<'a> Environment<'a> {
 
     /// The bounds of an evaluation: the execution's own, or where the turn is given up.
     pub(crate) fn evaluation_limits(&self) -> Limits {
-        let limits = self.execution.info.limits.evaluation;
         let left = self.budget.steps.saturating_sub(self.budget.spent.get());
-        Limits {
-            steps: limits.steps.min(left),
-            memory_bytes: usize::try_from(limits.bytes).unwrap_or(usize::MAX),
-            ..Limits::default()
-        }
+        self.execution.info.limits.evaluation.of_evaluation(left)
+    }
+
+    /// What the items of a map run see of the context object, but for `Execution.Input`: it does not change while they
+    /// do.
+    pub(crate) fn lasting(&self) -> Value {
+        let mut context = self.small().clone();
+        context.as_object_mut().expect("an object").shift_remove("Map");
+        context
     }
 
     /// For ItemSelector: the iteration that is about to start.
-    pub(crate) fn with_item(mut self, index: u32, value: &'a Value) -> Self {
-        self.item = Some((index, value));
+    pub(crate) fn with_item(mut self, item: Item<'a>) -> Self {
+        self.item = Some(item);
         self
     }
 
@@ -112,9 +124,8 @@ impl<'a> Environment<'a> {
     fn build(&self) -> Value {
         if let Some(given) = self.inspector.and_then(Inspector::context) {
             let mut context = given.value().clone();
-            if let (Some((index, value)), Some(members)) = (self.item(), context.as_object_mut()) {
-                let item = json!({ "Index": index, "Value": value, "Source": STATE_DATA });
-                members.insert("Map".into(), json!({ "Item": item }));
+            if let (Some(item), Some(members)) = (self.item(), context.as_object_mut()) {
+                members.insert("Map".into(), json!({ "Item": item_value(&item, Some(item.value)) }));
             }
             return context;
         }
@@ -127,11 +138,8 @@ impl<'a> Environment<'a> {
             let value = execution.shift_remove(&key).expect("a member");
             execution.insert(key, value);
         }
-        if let Some((_, value)) = self.item() {
-            context["Map"]["Item"]["Value"] = value.clone();
-            let item = context["Map"]["Item"].as_object_mut().expect("an object");
-            let source = item.shift_remove("Source").expect("a member");
-            item.insert("Source".into(), source);
+        if let Some(item) = self.item() {
+            context["Map"]["Item"] = item_value(&item, Some(item.value));
         }
         context
     }
@@ -179,27 +187,27 @@ impl<'a> Environment<'a> {
             if let Some(task) = self.task {
                 members.insert("Task".into(), json!({ "Token": token::issue(info, task) }));
             }
-            if let Some((index, _)) = self.item() {
-                let item = json!({ "Index": index, "Source": STATE_DATA });
-                members.insert("Map".into(), json!({ "Item": item }));
+            if let Some(item) = self.item() {
+                members.insert("Map".into(), json!({ "Item": item_value(&item, None) }));
             }
             context
         })
     }
 
-    fn item(&self) -> Option<(u32, &'a Value)> {
+    fn item(&self) -> Option<Item<'a>> {
         self.item.or_else(|| self.enclosing_item())
     }
 
     /// The item of the nearest enclosing iteration.
-    fn enclosing_item(&self) -> Option<(u32, &'a Value)> {
+    fn enclosing_item(&self) -> Option<Item<'a>> {
         let mut frame = &self.execution.frames[&self.frame];
         loop {
             let parent = &self.execution.frames[&frame.parent?];
             if let Position::In(visit) = &parent.position
                 && let Work::Map(map) = &visit.work
             {
-                return Some((frame.slot, &map.items.value()[frame.slot as usize]));
+                let value = &map.items.value()[frame.slot as usize];
+                return Some(Item { index: frame.slot, value, key: None });
             }
             frame = parent;
         }
@@ -219,7 +227,7 @@ impl stepwright_querylang::Environment for Environment<'_> {
         }
         match names {
             ["Execution", "Input", ..] => Some((2, self.execution.head.input.value())),
-            ["Map", "Item", "Value", ..] => self.item().map(|(_, value)| (3, value)),
+            ["Map", "Item", "Value", ..] => self.item().map(|item| (3, item.value)),
             ["Execution" | "Map"] | ["Map", "Item"] | [] => None,
             [first, ..] => Some((1, self.small().get(*first)?)),
         }
@@ -238,6 +246,19 @@ impl stepwright_querylang::Environment for Environment<'_> {
     fn random(&self) -> u64 {
         next_random(self.random)
     }
+}
+
+/// `Map.Item`, with its value or without.
+fn item_value(item: &Item<'_>, value: Option<&Value>) -> Value {
+    let mut members = json!({ "Index": item.index });
+    if let Some(value) = value {
+        members["Value"] = value.clone();
+    }
+    if let Some(key) = item.key {
+        members["Key"] = key.into();
+    }
+    members["Source"] = STATE_DATA.into();
+    members
 }
 
 /// A time as the context object shows it: UTC, to the millisecond, without trailing zeros.

@@ -10,6 +10,7 @@ use crate::{
     history::HistoryEvent,
     id::{EventId, Millis, TaskId, TimerId, TurnId},
     input::Input,
+    map_run::MapRunPlan,
     payload::Payload,
 };
 
@@ -126,6 +127,27 @@ pub enum Command {
     Continue,
     /// The execution ended.
     Finish(Closing),
+    /// Begin a map run.
+    StartMapRun {
+        /// Its number in the execution.
+        run: TaskId,
+        /// What it is to do.
+        plan: Box<MapRunPlan>,
+    },
+    /// End a map run whose result nobody waits for any more.
+    StopMapRun {
+        /// The run.
+        run: TaskId,
+        /// Its identity.
+        uuid: u128,
+    },
+    /// Go on with a map run that ended badly.
+    RedriveMapRun {
+        /// The run.
+        run: TaskId,
+        /// Its identity.
+        uuid: u128,
+    },
 }
 
 /// A task to queue.

@@ -324,6 +324,11 @@ impl<'a> Turn<'a> {
             Work::Waiting { .. } | Work::Retrying { .. } | Work::Task(_) => {}
             Work::Parallel(container) => self.abort_container(*container, None, cause)?,
             Work::Map(map) => self.abort_container(map.frames, Some(state), cause)?,
+            Work::MapRun(open) => {
+                if !open.ended {
+                    self.emit(cause, EventKind::MapRunAborted)?;
+                }
+            }
         }
         self.emit(cause, EventKind::StateAborted { state })?;
         self.release(id);
@@ -398,12 +403,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn evaluation_failed(&self, id: FrameId, error: &EvaluationError) -> Raised {
-        match error.kind {
-            ErrorKind::Runtime => self.runtime_error(id, &error.message),
-            ErrorKind::IntrinsicFailure => {
-                Raised::new(Class::Other, "States.IntrinsicFailure", self.cause_prefix(id) + &error.message)
-            }
-        }
+        evaluation_failure(self.cause_prefix(id), error)
     }
 
     pub(crate) fn data_failed(&self, id: FrameId, error: DataError) -> Raised {
@@ -468,13 +468,7 @@ impl<'a> Turn<'a> {
 
     /// A state that wraps its own input in a loop would build what no JSON parser takes.
     fn check_depth(&self, id: FrameId, value: &Value) -> Result<(), Raised> {
-        let depth = stepwright_querylang::depth(value);
-        if depth <= MAX_DEPTH {
-            return Ok(());
-        }
-        let cause =
-            format!("{}The value is nested {depth} levels deep; {MAX_DEPTH} is the limit.", self.cause_prefix(id));
-        Err(Raised::new(Class::Other, "States.DataLimitExceeded", cause))
+        too_deep(|| self.cause_prefix(id), value).map_or(Ok(()), Err)
     }
 
     pub(crate) fn is_too_large(&self, payload: &Payload) -> bool {
@@ -489,6 +483,30 @@ pub(crate) fn too_large(what: &str) -> Raised {
         "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
     );
     Raised::new(Class::Other, "States.DataLimitExceeded", cause)
+}
+
+/// The failure of a JSONPath expression; `prefix` stands before its cause.
+pub(crate) fn evaluation_failure(prefix: String, error: &EvaluationError) -> Raised {
+    let (class, name) = match error.kind {
+        ErrorKind::Runtime => (Class::Fatal, "States.Runtime"),
+        ErrorKind::IntrinsicFailure => (Class::Other, "States.IntrinsicFailure"),
+    };
+    Raised::new(class, name, prefix + &error.message)
+}
+
+/// The failure of a JSONata expression.
+pub(crate) fn query_failure(cause: String) -> Failure {
+    Raised::new(Class::Other, "States.QueryEvaluationError", cause).failure
+}
+
+/// The failure of a value that is nested too deep, if it is.
+pub(crate) fn too_deep(prefix: impl Fn() -> String, value: &Value) -> Option<Raised> {
+    let depth = stepwright_querylang::depth(value);
+    if depth <= MAX_DEPTH {
+        return None;
+    }
+    let cause = format!("{}The value is nested {depth} levels deep; {MAX_DEPTH} is the limit.", prefix());
+    Some(Raised::new(Class::Other, "States.DataLimitExceeded", cause))
 }
 
 /// The first so many characters of a text.

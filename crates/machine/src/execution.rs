@@ -44,6 +44,15 @@ pub struct EvaluationLimits {
 impl EvaluationLimits {
     /// A second at worst, a tenth of one as a rule.
     pub const USUAL: EvaluationLimits = EvaluationLimits { steps: 10_000_000, bytes: 256 << 20 };
+
+    /// The bounds of one evaluation, where so many steps are left.
+    pub(crate) fn of_evaluation(self, left: u64) -> stepwright_querylang::jsonata::Limits {
+        stepwright_querylang::jsonata::Limits {
+            steps: self.steps.min(left),
+            memory_bytes: usize::try_from(self.bytes).unwrap_or(usize::MAX),
+            ..Default::default()
+        }
+    }
 }
 
 impl Default for EvaluationLimits {
@@ -118,6 +127,10 @@ pub struct ExecutionInfo {
     /// Its kind. What is stored is Standard.
     #[serde(skip)]
     pub workflow: Workflow,
+    /// The flow that it runs: the machine's own, or the item processor of a distributed Map whose child it is. Stored
+    /// apart.
+    #[serde(skip)]
+    pub flow: u32,
 }
 
 impl ExecutionInfo {
@@ -143,6 +156,7 @@ impl ExecutionInfo {
             scope: 0,
             token_key: [0; 32],
             workflow: Workflow::Standard,
+            flow: 0,
         }
     }
 }

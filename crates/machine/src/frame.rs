@@ -102,6 +102,25 @@ pub enum Work {
         /// The event that the Entered event follows.
         after: EventId,
     },
+    /// A map run.
+    MapRun(OpenMapRun),
+}
+
+/// The map run of a distributed Map state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenMapRun {
+    /// Its number in the execution.
+    pub run: TaskId,
+    /// Its identity, a UUID.
+    pub uuid: u128,
+    /// Its ARN.
+    pub arn: Arc<str>,
+    /// Whether it ended and the state did not: it waits for a redrive of the execution.
+    pub ended: bool,
+    /// How often it was redriven.
+    pub redrives: u32,
+    /// What it came to, if it ended well.
+    pub result: Option<Payload>,
 }
 
 /// How far a task is.
@@ -195,6 +214,7 @@ impl Frame {
                         show(&map.input);
                         show(&map.items);
                     }
+                    Work::MapRun(OpenMapRun { result: Some(result), .. }) => show(result),
                     _ => {}
                 }
             }
@@ -229,6 +249,7 @@ impl Frame {
                     | Work::Waiting { .. }
                     | Work::Retrying { .. }
                     | Work::Parallel(_) => Ok(()),
+                    Work::MapRun(open) => open.result.as_mut().map_or(Ok(()), |result| result.hydrate_from(source)),
                 }
             }
         }

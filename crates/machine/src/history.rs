@@ -156,4 +156,14 @@ pub enum EventKind {
     ExecutionRedriven {
         count: u32,
     },
+    MapRunStarted {
+        arn: Arc<str>,
+    },
+    MapRunSucceeded,
+    MapRunFailed(Failure),
+    MapRunAborted,
+    MapRunRedriven {
+        arn: Arc<str>,
+        count: u32,
+    },
 }

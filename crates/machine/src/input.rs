@@ -122,4 +122,20 @@ pub enum InputKind {
     Redrive,
     /// The execution was open for as long as any may be.
     Expire,
+    /// A map run ended well.
+    MapRunSucceeded {
+        /// The run.
+        run: TaskId,
+        /// The state's result.
+        output: Payload,
+    },
+    /// A map run ended badly.
+    MapRunFailed {
+        /// The run.
+        run: TaskId,
+        /// Error name.
+        error: Option<Arc<str>>,
+        /// Cause.
+        cause: Option<Arc<str>>,
+    },
 }

@@ -12,15 +12,11 @@ use stepwright_querylang::jsonata::{EvaluationFailure, JsonType, StatesExpressio
 use crate::{
     context::Environment,
     data_flow::Data,
-    error_handling::{Class, Raised},
-    history::Failure,
+    error_handling::{Class, Raised, query_failure},
     id::FrameId,
     payload::Payload,
     step::{Run, Turn},
 };
-
-/// The error of everything that goes wrong with an expression.
-const ERROR: &str = "States.QueryEvaluationError";
 
 /// What a state has come to when its `Assign` and `Output` are evaluated.
 #[derive(Clone, Debug)]
@@ -137,8 +133,7 @@ impl Turn<'_> {
     /// A `States.QueryEvaluationError`; `location` is the field, where the service names one.
     pub(crate) fn query_error(&self, id: FrameId, message: &str, location: Option<Arc<str>>) -> Raised {
         let cause = self.cause_prefix(id) + message;
-        let failure = Failure { error: Some(ERROR.into()), cause: Some(cause.into()) };
-        Raised::reported(Class::Other, failure).of_evaluation(location)
+        Raised::reported(Class::Other, query_failure(cause)).of_evaluation(location)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod id;
 pub mod input;
 pub mod inspect;
 mod jsonata;
+pub mod map_run;
 pub mod payload;
 mod redrive;
 mod state;

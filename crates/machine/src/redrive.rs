@@ -10,7 +10,7 @@ use crate::{
     step::{Run, Turn, seconds_to_millis},
 };
 
-use stepwright_asl::{Definition, StateKind};
+use stepwright_asl::StateKind;
 
 /// What is thrown away with all its branches or iterations: their results together were too large.
 const TOO_LARGE: &str = "States.DataLimitExceeded";
@@ -24,7 +24,7 @@ impl Turn<'_> {
         let count = head.redriven.map_or(0, |(count, _)| count).saturating_add(1);
         head.redriven = Some((count, now));
         let last = head.next_event - 1;
-        if let Some(seconds) = self.definition.timeout_seconds {
+        if let Some(seconds) = self.timeout_seconds() {
             let due = now + seconds_to_millis(seconds);
             self.execution.head.timeout = Some(self.set_timer(FrameId::ROOT, due, TimerKind::ExecutionTimeout));
         }
@@ -32,7 +32,7 @@ impl Turn<'_> {
         if !self.execution.frames.contains_key(&FrameId::ROOT) {
             // It broke before its first state.
             let input = self.execution.head.input.clone();
-            self.open_frame(FrameId::ROOT, None, 0, Definition::ROOT, redriven, input);
+            self.open_frame(FrameId::ROOT, None, 0, self.own_flow(), redriven, input);
             return Ok(());
         }
         self.wake(FrameId::ROOT, redriven, closing.error.as_deref() == Some(TOO_LARGE))
@@ -53,6 +53,7 @@ impl Turn<'_> {
         let visit = self.visit_mut(id);
         visit.retries.clear();
         let container = match &visit.work {
+            Work::MapRun(_) => return self.redrive_map_run(id, redriven, too_large),
             Work::Parallel(container) => *container,
             Work::Map(map) => map.frames,
             _ => {

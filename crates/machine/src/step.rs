@@ -175,7 +175,8 @@ impl Turn<'_> {
         let mut input = input.clone();
         if let InputKind::Start { input: payload }
         | InputKind::TaskSucceeded { output: payload, .. }
-        | InputKind::TaskSubmitted { output: payload, .. } = &mut input.kind
+        | InputKind::TaskSubmitted { output: payload, .. }
+        | InputKind::MapRunSucceeded { output: payload, .. } = &mut input.kind
         {
             *payload = self.intern(payload.clone());
         }
@@ -222,6 +223,7 @@ impl Turn<'_> {
             | InputKind::SubmitFailed { task, .. }
             | InputKind::SubmitLost { task }
             | InputKind::Heartbeat { task } => self.task_accepts(*task, kind),
+            InputKind::MapRunSucceeded { run, .. } | InputKind::MapRunFailed { run, .. } => self.map_run_is_open(*run),
         }
     }
 
@@ -255,6 +257,8 @@ impl Turn<'_> {
                 Ok(())
             }
             InputKind::Redrive => self.redrive(),
+            InputKind::MapRunSucceeded { run, output } => self.map_run_succeeded(run, output),
+            InputKind::MapRunFailed { run, error, cause } => self.map_run_failed(run, Failure { error, cause }),
             InputKind::Expire => {
                 let failure = Failure { error: Some("States.Timeout".into()), cause: None };
                 let tip = self.execution.frames.get(&FrameId::ROOT).map_or(0, |root| root.tip);
@@ -281,13 +285,23 @@ impl Turn<'_> {
             Workflow::Standard => (self.now(), None),
             Workflow::Express { began_at, lasts_seconds, .. } => (began_at, Some(lasts_seconds)),
         };
-        if let Some(seconds) = self.definition.timeout_seconds.into_iter().chain(lifetime).min() {
+        if let Some(seconds) = self.timeout_seconds().into_iter().chain(lifetime).min() {
             let due = from.saturating_add(seconds_to_millis(seconds));
             self.execution.head.timeout = Some(self.set_timer(FrameId::ROOT, due, TimerKind::ExecutionTimeout));
         }
         self.emit(0, EventKind::ExecutionStarted { input: input.clone() })?;
-        self.open_frame(FrameId::ROOT, None, 0, Definition::ROOT, 0, input);
+        self.open_frame(FrameId::ROOT, None, 0, self.own_flow(), 0, input);
         Ok(())
+    }
+
+    /// The flow that the execution runs.
+    pub(crate) fn own_flow(&self) -> FlowId {
+        FlowId(self.execution.info.flow)
+    }
+
+    /// The machine's `TimeoutSeconds`, which says nothing of the children of its map runs.
+    pub(crate) fn timeout_seconds(&self) -> Option<u64> {
+        if self.own_flow() == Definition::ROOT { self.definition.timeout_seconds } else { None }
     }
 
     /// Lets frames go on until all wait, the execution ends, or the turn is long enough.
@@ -458,7 +472,7 @@ impl Turn<'_> {
     /// What an execution whose time is up is told if it was not its definition that set the time.
     fn outlived(&self) -> Option<Arc<str>> {
         let Workflow::Express { lasts_seconds, .. } = self.execution.info.workflow else { return None };
-        if self.definition.timeout_seconds.is_some_and(|own| own <= lasts_seconds) {
+        if self.timeout_seconds().is_some_and(|own| own <= lasts_seconds) {
             return None;
         }
         let time = match lasts_seconds {
@@ -485,7 +499,7 @@ impl Turn<'_> {
                 .and_then(due_of)
                 .map(|due| (TimerKind::TaskTimeout, due))
                 .or_else(|| task.heartbeat.as_ref().and_then(due_of).map(|due| (TimerKind::Heartbeat, due))),
-            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => None,
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) | Work::MapRun(_) => None,
         }
     }
 
@@ -501,12 +515,13 @@ impl Turn<'_> {
         }
     }
 
-    /// Stops what a frame waits for; it stands at the beginning of its state again.
+    /// Stops what a frame waits for; it stands at the beginning of its state again, or at a map run that is over.
     pub(crate) fn release(&mut self, id: FrameId) {
         let Position::In(visit) = &self.frame(id).position else { return };
         match visit.work.clone() {
             Work::Waiting { timer } | Work::Retrying { timer } => self.cancel_timer(Some(timer)),
             Work::Task(task) => self.close_task(&task),
+            Work::MapRun(open) => return self.stop_map_run(id, &open),
             Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => return,
         }
         self.visit_mut(id).work = Work::Beginning;

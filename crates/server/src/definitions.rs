@@ -12,7 +12,8 @@ use stepwright_api::{
     },
 };
 use stepwright_asl::{
-    Definition, Options, Parsed, Resource, Severity, State, StateKind, Unsupported, invalid_definition_message, parse,
+    Definition, Options, Parsed, Resource, Severity, State, StateKind, Unsupported, invalid_definition_message,
+    label_refusal, parse,
 };
 use stepwright_engine::{MachineType, ValidDefinition};
 use stepwright_integrations::model::Catalog;
@@ -65,7 +66,8 @@ pub(crate) fn diagnose(text: &str, machine_type: MachineType) -> (Vec<WireDiagno
 pub(crate) fn check(text: &str, machine_type: MachineType) -> Result<ValidDefinition, ApiError> {
     let parsed = parse_for(text, machine_type);
     let Some(definition) = parsed.definition else {
-        let message = invalid_definition_message(&parsed.diagnostics);
+        let refusal = label_refusal(text, &parsed.diagnostics);
+        let message = refusal.unwrap_or_else(|| invalid_definition_message(&parsed.diagnostics));
         return Err(ApiError::new(ErrorCode::InvalidDefinition, message));
     };
     let mut list: Vec<String> = parsed.unsupported.iter().map(not_served).collect();

@@ -51,6 +51,8 @@ pub(crate) fn to_api(error: Error) -> ApiError {
         E::ExecutionAlreadyExists { arn } => {
             ApiError::new(ErrorCode::ExecutionAlreadyExists, format!("Execution Already Exists: '{arn}'"))
         }
+        E::MapRunDoesNotExist { arn } => resource_not_found(&arn),
+        E::MapRunNotRunning => validation("The Map Run is not RUNNING and cannot be updated"),
         E::ExecutionNotRedrivable { reason } => {
             ApiError::new(ErrorCode::ExecutionNotRedrivable, not_redrivable(reason))
         }
@@ -118,6 +120,7 @@ pub(crate) fn not_redrivable(reason: NotRedrivable) -> &'static str {
         NotRedrivable::MachineDeleting => "State machine is in DELETING status",
         NotRedrivable::HistoryFull => "Execution history event limit exceeded",
         NotRedrivable::TooOld => "Execution has exceeded the max execution time",
+        NotRedrivable::Child => "Execution is a child execution of a Map Run and is redriven with the Map Run",
         NotRedrivable::ClosedTooLongAgo => "Execution redrivable period exceeded",
     }
 }

@@ -14,10 +14,10 @@ use stepwright_api::{
         ExecutionRedrivenEventDetails, ExecutionStartedEventDetails, ExecutionSucceededEventDetails,
         ExecutionTimedOutEventDetails, HistoryEvent, HistoryEventExecutionDataDetails, HistoryEventType as Type,
         LambdaFunctionFailedEventDetails, LambdaFunctionScheduledEventDetails, LambdaFunctionSucceededEventDetails,
-        LambdaFunctionTimedOutEventDetails, MapIterationEventDetails, MapStateStartedEventDetails,
-        StateEnteredEventDetails, StateExitedEventDetails, TaskCredentials, TaskFailedEventDetails,
-        TaskScheduledEventDetails, TaskStartedEventDetails, TaskSubmittedEventDetails, TaskSucceededEventDetails,
-        TaskTimedOutEventDetails,
+        LambdaFunctionTimedOutEventDetails, MapIterationEventDetails, MapRunFailedEventDetails,
+        MapRunRedrivenEventDetails, MapRunStartedEventDetails, MapStateStartedEventDetails, StateEnteredEventDetails,
+        StateExitedEventDetails, TaskCredentials, TaskFailedEventDetails, TaskScheduledEventDetails,
+        TaskStartedEventDetails, TaskSubmittedEventDetails, TaskSucceededEventDetails, TaskTimedOutEventDetails,
     },
 };
 use stepwright_asl::{Resource, State, StateId, StateKind};
@@ -156,6 +156,11 @@ impl<'a> Speller<'a> {
             K::MapIterationAborted { .. } => Type::MapIterationAborted,
             K::EvaluationFailed { .. } => Type::EvaluationFailed,
             K::ExecutionRedriven { .. } => Type::ExecutionRedriven,
+            K::MapRunStarted { .. } => Type::MapRunStarted,
+            K::MapRunSucceeded => Type::MapRunSucceeded,
+            K::MapRunFailed(_) => Type::MapRunFailed,
+            K::MapRunAborted => Type::MapRunAborted,
+            K::MapRunRedriven { .. } => Type::MapRunRedriven,
         }
     }
 
@@ -224,7 +229,23 @@ impl<'a> Speller<'a> {
                 let redrive_count = Some(i32::try_from(*count).unwrap_or(i32::MAX));
                 wire.execution_redriven_event_details = Some(Box::new(ExecutionRedrivenEventDetails { redrive_count }));
             }
+            K::MapRunStarted { arn } => {
+                let details = MapRunStartedEventDetails { map_run_arn: Some(arn.to_string()) };
+                wire.map_run_started_event_details = Some(Box::new(details));
+            }
+            K::MapRunFailed(failure) => {
+                let (error, cause) = failed(failure);
+                wire.map_run_failed_event_details = Some(Box::new(MapRunFailedEventDetails { error, cause }));
+            }
+            K::MapRunRedriven { arn, count } => {
+                wire.map_run_redriven_event_details = Some(Box::new(MapRunRedrivenEventDetails {
+                    map_run_arn: Some(arn.to_string()),
+                    redrive_count: Some(i32::try_from(*count).unwrap_or(i32::MAX)),
+                }));
+            }
             K::StateAborted { .. }
+            | K::MapRunSucceeded
+            | K::MapRunAborted
             | K::LambdaFunctionStarted
             | K::ParallelStateStarted
             | K::ParallelStateSucceeded

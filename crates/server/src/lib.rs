@@ -9,6 +9,7 @@
 //! | [`service`] | settings, store and engine, opened and kept open |
 //! | [`http`] | connections, paths, `POST /` |
 //! | `operations` | one file per family of resources: API types to engine types and back |
+//! | `calls` | what the settings say of calls that tasks make |
 //! | `errors` | engine errors as AWS errors, with AWS's texts |
 //! | `self_calls` | `aws-sdk:sfn:*` tasks: calls of a state machine to this server |
 //! | [`history_wire`] | history events as AWS spells them |
@@ -24,6 +25,7 @@
 //! alone as long as there is no authentication.
 
 mod attached;
+mod calls;
 pub mod cli;
 pub mod config;
 pub mod definitions;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use stepwright_api::{arn::StateMachineArn, dispatch};
 use stepwright_asl::{Integration, Pattern, Resource};
-use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Error, Scope, TaskCall, TaskOutcome};
+use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Error, Scope, TaskCall, TaskOutcome};
 use stepwright_integrations::{client::Response, metadata};
 use stepwright_machine::Status;
 
@@ -56,10 +56,6 @@ impl Connector for Nested {
 
     fn accepts(&self, resource: &Resource) -> bool {
         integration(resource).is_some()
-    }
-
-    fn limits(&self) -> ConnectorLimits {
-        ConnectorLimits::default()
     }
 
     fn lost_error(&self, _: &Resource) -> ConnectorFailure {

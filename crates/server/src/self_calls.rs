@@ -3,13 +3,15 @@
 //! Parameters and results have the names of the AWS SDK for Java (first letter upper-case, times as text), which is
 //! how SDK integrations spell them; between the two spellings stands the service model.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use stepwright_api::{
     OPERATIONS, Operation, dispatch,
     reflect::{ShapeKind, shape},
 };
 use stepwright_asl::{Integration, Pattern, Resource};
-use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
+use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, TaskCall, TaskOutcome};
 
 use crate::{
     attached::{Attached, context},
@@ -77,8 +79,12 @@ impl Connector for SelfCalls {
         matches!(resource, Resource::Integration(integration) if operation(integration).is_some())
     }
 
-    fn limits(&self) -> ConnectorLimits {
-        ConnectorLimits::default()
+    /// The action: those that wait for an execution must not keep the others, of which they may be waiting for one.
+    fn service<'a>(&'a self, resource: &'a Resource, _: &'a str) -> Cow<'a, str> {
+        match resource {
+            Resource::Integration(integration) => Cow::Borrowed(&integration.action),
+            Resource::LambdaFunction { .. } | Resource::Activity { .. } => Cow::Borrowed(self.name()),
+        }
     }
 
     fn lost_error(&self, _: &Resource) -> ConnectorFailure {

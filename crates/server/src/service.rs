@@ -9,10 +9,7 @@ use std::{
 };
 
 use stepwright_api::{ApiError, RequestContext};
-use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Engine, EngineOptions, ExpressOptions, Quotas, Scope,
-    TaskCall, TaskOutcome,
-};
+use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
@@ -23,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::{
     attached::Attached,
+    calls,
     config::{Durability, OnLost, Settings},
     definitions,
     nested::Nested,
@@ -41,6 +39,8 @@ pub enum OpenError {
     Engine(stepwright_engine::Error),
     /// The environment tells the connectors something that cannot be.
     Connectors(stepwright_integrations::error::ConfigError),
+    /// A limit is named after something that is not there.
+    Limits(String),
     /// What is told outside cannot be set up.
     Sinks(SinksError),
 }
@@ -51,6 +51,7 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Engine(error) => error.fmt(f),
             Self::Connectors(error) => write!(f, "environment variable {error}"),
+            Self::Limits(error) => error.fmt(f),
             Self::Sinks(error) => error.fmt(f),
         }
     }
@@ -208,13 +209,18 @@ fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Resu
     };
     let own: Arc<dyn Connector> = Arc::new(SelfCalls::new(own_calls.clone()));
     let nested: Arc<dyn Connector> = Arc::new(Nested::new(own_calls.clone()));
-    let connectors = stepwright_integrations::connectors(&settings.region, &|name| std::env::var(name).ok())
-        .map_err(OpenError::Connectors)?
-        .into_iter()
-        .chain([own, nested])
-        .map(|inner| -> Arc<dyn Connector> { Arc::new(Limited { inner, concurrency: settings.task_concurrency }) })
-        .collect();
+    let connectors = stepwright_integrations::connectors(&settings.region, calls::limits(settings), &|name| {
+        std::env::var(name).ok()
+    })
+    .map_err(OpenError::Connectors)?
+    .into_iter()
+    .chain([own, nested])
+    .collect::<Vec<_>>();
+    calls::check(settings, &connectors).map_err(OpenError::Limits)?;
     let mut options = engine_options(settings);
+    let datasets = settings.datasets.clone();
+    let datasets = stepwright_integrations::datasets(&settings.region, datasets, &|name| std::env::var(name).ok());
+    options.datasets = Some(datasets.map_err(OpenError::Connectors)?);
     sinks.configure(&mut options);
     Engine::open(store, connectors, options).map_err(OpenError::Engine)
 }
@@ -250,10 +256,11 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         // The runtime's threads have the stack that it takes.
         at_once: true,
     };
-    options.tasks_on_lost = match settings.on_lost {
+    options.tasks_on_lost = match settings.tasks.on_lost {
         OnLost::Fail => stepwright_engine::OnLost::Fail,
         OnLost::Resend => stepwright_engine::OnLost::Resend,
     };
+    options.tasks = calls::task_limits(settings);
     options
 }
 
@@ -263,45 +270,5 @@ fn limits(settings: &Settings) -> Limits {
         payload_bytes: settings.payload_bytes,
         inline_concurrency: settings.inline_map_concurrency,
         evaluation: EvaluationLimits { steps: settings.evaluation_steps, bytes: settings.evaluation_bytes },
-    }
-}
-
-/// A connector with the concurrency of the settings.
-struct Limited {
-    inner: Arc<dyn Connector>,
-    concurrency: usize,
-}
-
-impl Connector for Limited {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn accepts(&self, resource: &stepwright_asl::Resource) -> bool {
-        self.inner.accepts(resource)
-    }
-
-    fn limits(&self) -> ConnectorLimits {
-        ConnectorLimits { concurrency: self.concurrency.min(self.inner.limits().concurrency) }
-    }
-
-    fn lost_error(&self, resource: &stepwright_asl::Resource) -> ConnectorFailure {
-        self.inner.lost_error(resource)
-    }
-
-    fn repeats(&self, resource: &stepwright_asl::Resource) -> bool {
-        self.inner.repeats(resource)
-    }
-
-    fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
-        self.inner.follow(task)
-    }
-
-    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
-        self.inner.cancel(task)
-    }
-
-    fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
-        self.inner.call(task)
     }
 }

@@ -12,7 +12,8 @@ use std::{
 
 use stepwright_engine::{
     Configurations, Delivery, Engine, Error, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage, MachineType,
-    NewActivity, NewExecution, NewStateMachine, Page, PageRequest, Scope, Started, StateMachineUpdate, ValidDefinition,
+    MapRunDescription, MapRunOf, MapRunSettings, NewActivity, NewExecution, NewStateMachine, Page, PageRequest, Scope,
+    Started, StateMachineUpdate, ValidDefinition,
 };
 use stepwright_machine::{Millis, Status};
 
@@ -87,6 +88,22 @@ pub(crate) enum Call {
         arn: Arc<str>,
     },
     ForgetTold,
+    DescribeRun {
+        arn: Arc<str>,
+    },
+    UpdateRun {
+        arn: Arc<str>,
+        settings: MapRunSettings,
+    },
+    ListChildren {
+        arn: Arc<str>,
+        status: Option<MapRunOf>,
+        size: usize,
+    },
+    ListRuns {
+        arn: Arc<str>,
+        size: usize,
+    },
 }
 
 impl Call {
@@ -111,6 +128,10 @@ impl Call {
             Call::RetryQuarantined { .. } => "quarantine retry",
             Call::FailQuarantined { .. } => "quarantine fail",
             Call::ForgetTold => "forget",
+            Call::DescribeRun { .. } => "DescribeMapRun",
+            Call::UpdateRun { .. } => "UpdateMapRun",
+            Call::ListChildren { .. } => "ListExecutions of a map run",
+            Call::ListRuns { .. } => "ListMapRuns",
         }
     }
 
@@ -145,7 +166,11 @@ impl Call {
             "SendTaskHeartbeat",
             "quarantine retry",
             "quarantine fail",
-            "forget"
+            "forget",
+            "DescribeMapRun",
+            "UpdateMapRun",
+            "ListExecutions of a map run",
+            "ListMapRuns"
         )
     }
 }
@@ -162,6 +187,7 @@ pub(crate) enum Answer {
     History(HistoryPage),
     Listed(Page<ExecutionItem>),
     Polled(Option<Delivery>),
+    Run(Box<MapRunDescription>),
 }
 
 pub(crate) type Reply = Result<Answer, Error>;
@@ -291,6 +317,20 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
         }
         Call::FailQuarantined { arn } => {
             engine.quarantine_fail(&arn).await?;
+            Answer::Done
+        }
+        Call::DescribeRun { arn } => Answer::Run(Box::new(engine.describe_map_run(&scope, &arn).await?)),
+        Call::UpdateRun { arn, settings } => {
+            engine.update_map_run(&scope, &arn, settings).await?;
+            Answer::Done
+        }
+        Call::ListChildren { arn, status, size } => {
+            let page = PageRequest { max_results: size, next_token: None };
+            Answer::Listed(engine.list_map_run_executions(&scope, &arn, status, None, page).await?)
+        }
+        Call::ListRuns { arn, size } => {
+            let page = PageRequest { max_results: size, next_token: None };
+            engine.list_map_runs(&scope, &arn, page).await?;
             Answer::Done
         }
         Call::ForgetTold => {

@@ -10,7 +10,9 @@ use stepwright_store::{
 };
 
 use crate::{
-    check::{Checked, Complaint, express::SharedBook, fold, history, names, store, tasks, timers, told, turns},
+    check::{
+        Checked, Complaint, express::SharedBook, fold, history, map_runs, names, store, tasks, timers, told, turns,
+    },
     model::{self, Model},
     report::{Hash, Tally},
     rows::Rows,
@@ -32,6 +34,10 @@ pub(crate) struct Ledger {
     pub(crate) left_quarantine: BTreeMap<ExecutionId, u64>,
     /// What Express executions told, and their rows.
     pub(crate) express: SharedBook,
+    /// Map runs and their children.
+    pub(crate) runs: map_runs::Book,
+    /// A redrive was asked for: what ended may run again by the time that an answer is heard.
+    pub(crate) may_redrive: bool,
     /// A batch whose outcome is unknown.
     in_doubt: Vec<Commit>,
     timers: BTreeMap<ExecutionId, BTreeMap<TimerId, Millis>>,
@@ -64,6 +70,7 @@ impl Ledger {
     /// The store did not make a batch, or does not know whether it did.
     pub(crate) fn refused(&mut self, batch: &[Commit], kind: ErrorKind) {
         self.order.relax();
+        self.express.relax();
         if !is_refusal(kind) && self.in_doubt.is_empty() {
             self.in_doubt = batch.to_vec();
         }
@@ -72,11 +79,13 @@ impl Ledger {
     /// A new process opened the store: it holds what was acknowledged, and a beginning of what is in doubt.
     pub(crate) fn reopened(&mut self, opened: &dyn Store) {
         self.order.restart();
+        self.express.restart();
         let in_doubt = std::mem::take(&mut self.in_doubt);
         match store::settle(opened, &self.rows, &in_doubt) {
             Ok(made) => in_doubt[..made].iter().for_each(|commit| self.take(commit)),
             Err(complaint) => self.complain(complaint),
         }
+        self.runs.reopened();
     }
 
     /// A commit is durable.
@@ -137,6 +146,8 @@ impl Ledger {
             let taken = self.turn(key, value);
             self.note(taken);
         }
+        let runs = self.runs.committed(&self.rows, &self.models, commit);
+        self.note(runs);
         self.note(inserts);
     }
 
@@ -175,6 +186,7 @@ impl Ledger {
         let effects = model.fold(turn, row, &texts);
         fold::turn(model, turn, &effects, row, &texts)?;
         self.count(model, &effects, row);
+        self.runs.turn(model, &effects.commands, row, &texts)?;
         let before = model.append(turn, row, effects.events);
         history::appended(model, before)?;
         fold::frames(model, &self.rows)?;

@@ -4,6 +4,7 @@
 
 mod check;
 mod client;
+mod dataset;
 mod disk;
 mod fault;
 pub mod generate;

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use stepwright_asl::{QueryLanguage, State, StateKind};
+use stepwright_asl::{MapMode, QueryLanguage, State, StateKind};
 use stepwright_engine::token_key;
 use stepwright_machine::{
     Closing, Command, Definition, Effects, EventId, EventKind, Execution, ExecutionInfo, Input, InputKind, Millis,
@@ -42,6 +42,8 @@ pub(crate) enum Answer {
 /// An execution as its inputs make it.
 pub(crate) struct Model {
     pub(crate) scope: u32,
+    /// It is a child of a map run.
+    pub(crate) is_child: bool,
     pub(crate) label: String,
     pub(crate) definition: Arc<Definition>,
     pub(crate) execution: Execution,
@@ -93,13 +95,16 @@ impl Model {
         let MetaRow::Secret(master) = records::decode(Table::Meta, master).map_err(|error| error.to_string())? else {
             return Err("the store's secret is none".into());
         };
+        // A child of a map run has the machine of its label.
+        let label = row.child.as_ref().map_or_else(String::new, |child| format!("/{}", child.label));
+        let machine_arn = format!("{}{label}", revision.machine_arn);
         let info = ExecutionInfo {
             id,
-            arn: format!("{}:{}", revision.machine_arn.replace(":stateMachine:", ":execution:"), row.name).into(),
+            arn: format!("{}:{}", machine_arn.replace(":stateMachine:", ":execution:"), row.name).into(),
             name: row.name.clone(),
             role_arn: revision.role_arn.clone(),
-            state_machine_arn: revision.machine_arn.clone(),
-            state_machine_name: revision.machine_name.clone(),
+            state_machine_arn: machine_arn.into(),
+            state_machine_name: format!("{}{label}", revision.machine_name).into(),
             version_arn: None,
             alias_arn: None,
             machine: u64::from(row.machine),
@@ -111,9 +116,11 @@ impl Model {
             scope,
             token_key: token_key(master, id),
             workflow: stepwright_machine::Workflow::Standard,
+            flow: row.child.as_ref().map_or(0, |child| child.flow),
         };
         Ok(Self {
             scope,
+            is_child: row.child.is_some(),
             label: format!("{}:{}", revision.machine_name, row.name),
             definition: definition(&revision.definition)?,
             execution: Execution::new(info),
@@ -156,7 +163,8 @@ impl Model {
                 let mut input = input.clone();
                 if let InputKind::Start { input: payload }
                 | InputKind::TaskSucceeded { output: payload, .. }
-                | InputKind::TaskSubmitted { output: payload, .. } = &mut input.kind
+                | InputKind::TaskSubmitted { output: payload, .. }
+                | InputKind::MapRunSucceeded { output: payload, .. } = &mut input.kind
                     && let Some(text) = texts.get(payload.id().index as usize)
                 {
                     // Payloads of inputs come from outside again.
@@ -256,6 +264,8 @@ pub(crate) fn input_name(kind: &InputKind) -> &'static str {
         InputKind::Pause => "Pause",
         InputKind::Redrive => "Redrive",
         InputKind::Expire => "Expire",
+        InputKind::MapRunSucceeded { .. } => "MapRunSucceeded",
+        InputKind::MapRunFailed { .. } => "MapRunFailed",
     }
 }
 
@@ -269,6 +279,9 @@ pub(crate) fn command_name(command: &Command) -> &'static str {
         Command::CancelTimer { .. } => "CancelTimer",
         Command::Continue => "Continue",
         Command::Finish(_) => "Finish",
+        Command::StartMapRun { .. } => "StartMapRun",
+        Command::StopMapRun { .. } => "StopMapRun",
+        Command::RedriveMapRun { .. } => "RedriveMapRun",
     }
 }
 
@@ -284,6 +297,9 @@ pub(crate) fn state_name(state: &State) -> &'static str {
         StateKind::Succeed => either("Succeed", "Succeed in JSONata"),
         StateKind::Fail(_) => either("Fail", "Fail in JSONata"),
         StateKind::Parallel(_) => either("Parallel", "Parallel in JSONata"),
+        StateKind::Map(ref map) if map.mode != MapMode::Inline => {
+            either("distributed Map", "distributed Map in JSONata")
+        }
         StateKind::Map(_) => either("Map", "Map in JSONata"),
     }
 }

@@ -65,10 +65,12 @@ pub struct Tally {
     pub replies: Counts,
     /// What became of Express executions.
     pub express: Counts,
+    /// What became of map runs, and their children that have rows.
+    pub map_runs: Counts,
 }
 
 /// The types of states, in each language.
-const STATES: [&str; 16] = [
+const STATES: [&str; 18] = [
     "Task",
     "Pass",
     "Choice",
@@ -85,6 +87,8 @@ const STATES: [&str; 16] = [
     "Fail in JSONata",
     "Parallel in JSONata",
     "Map in JSONata",
+    "distributed Map",
+    "distributed Map in JSONata",
 ];
 /// Fields whose expressions fail.
 pub(crate) const EVALUATIONS: [&str; 12] = [
@@ -102,10 +106,20 @@ pub(crate) const EVALUATIONS: [&str; 12] = [
     "TimeoutSeconds",
 ];
 /// The interpreter's commands.
-const COMMANDS: [&str; 7] =
-    ["FindActivity", "ScheduleTask", "CloseTask", "SetTimer", "CancelTimer", "Continue", "Finish"];
+const COMMANDS: [&str; 10] = [
+    "FindActivity",
+    "ScheduleTask",
+    "CloseTask",
+    "SetTimer",
+    "CancelTimer",
+    "Continue",
+    "Finish",
+    "StartMapRun",
+    "StopMapRun",
+    "RedriveMapRun",
+];
 /// An execution's inputs.
-const INPUTS: [&str; 17] = [
+const INPUTS: [&str; 19] = [
     "Start",
     "Continue",
     "ActivityFound",
@@ -123,10 +137,16 @@ const INPUTS: [&str; 17] = [
     "SubmitFailed",
     "SubmitLost",
     "Redrive",
+    "MapRunSucceeded",
+    "MapRunFailed",
 ];
 
 /// What becomes of Express executions.
 pub(crate) const EXPRESS: [&str; 3] = ["runs", "runs that ended", "executions that ran again"];
+
+/// What becomes of map runs.
+pub(crate) const MAP_RUNS: [&str; 5] =
+    ["runs", "children", "runs that succeeded", "runs that failed", "redrives of runs"];
 
 impl Tally {
     /// Figures of nothing yet, with all kinds that must occur some day.
@@ -140,6 +160,7 @@ impl Tally {
             commands: zeros(&COMMANDS),
             inputs: zeros(&INPUTS),
             express: zeros(&EXPRESS),
+            map_runs: zeros(&MAP_RUNS),
             ..Self::default()
         }
     }
@@ -159,6 +180,7 @@ impl Tally {
             (&mut self.inputs, &other.inputs),
             (&mut self.replies, &other.replies),
             (&mut self.express, &other.express),
+            (&mut self.map_runs, &other.map_runs),
         ];
         for (mine, theirs) in pairs {
             for (name, count) in theirs {

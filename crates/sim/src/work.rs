@@ -44,7 +44,7 @@ fn plan(dice: &mut Dice) -> Plan {
 }
 
 /// Time that a task takes.
-fn takes(dice: &mut Dice) -> Millis {
+pub(crate) fn takes(dice: &mut Dice) -> Millis {
     let most = *dice.pick(&[1, 50, 500, 3_000]);
     dice.roll(most) as Millis
 }

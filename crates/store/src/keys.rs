@@ -290,6 +290,36 @@ pub fn parse_notice(key: &[u8]) -> Option<(u8, u64)> {
     Some((*key.first()?, u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 
+/// The key of a map run and of how far it is, and the beginning of its children's: by its identity, a UUID.
+#[must_use]
+pub fn map_run(scope: ScopeNumber, run: u128) -> Vec<u8> {
+    [&scope.to_be_bytes()[..], &run.to_be_bytes()].concat()
+}
+
+/// The identity of the map run that [`map_run`] names.
+#[must_use]
+pub fn parse_map_run(key: &[u8]) -> Option<u128> {
+    Some(u128::from_be_bytes(key.get(4..20)?.try_into().ok()?))
+}
+
+/// The key of a child of a map run, by its place among them.
+#[must_use]
+pub fn map_child(scope: ScopeNumber, run: u128, child: u32) -> Vec<u8> {
+    [&map_run(scope, run)[..], &child.to_be_bytes()].concat()
+}
+
+/// The place of the child that [`map_child`] names.
+#[must_use]
+pub fn parse_map_child(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(20..24)?.try_into().ok()?))
+}
+
+/// The key of an entry in the list of an execution's map runs, in the order in which they began.
+#[must_use]
+pub fn map_run_of(scope: ScopeNumber, id: ExecutionId, number: u32) -> Vec<u8> {
+    frame(scope, id, number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

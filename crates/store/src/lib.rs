@@ -19,6 +19,7 @@ pub mod inspect;
 pub mod keys;
 pub mod log;
 mod lsm;
+pub mod map_runs;
 pub mod memory;
 mod memtable;
 pub mod records;

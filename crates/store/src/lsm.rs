@@ -51,12 +51,13 @@ const REST: &str = "rest";
 const TABLES: &str = "tables";
 
 /// The trees of one table each.
-const OWN: [(Table, &str); 5] = [
+const OWN: [(Table, &str); 6] = [
     (Table::Execution, "execution"),
     (Table::Turn, "turn"),
     (Table::Payload, "payload"),
     (Table::Name, "name"),
     (Table::List, "list"),
+    (Table::MapChild, "map_child"),
 ];
 
 /// The number of a table's own tree, if it has one. Part of the stored format.

@@ -12,6 +12,7 @@ use stepwright_machine::{
 use crate::{
     Error, Table,
     keys::{MachineNumber, ScopeNumber, VersionNumber},
+    map_runs::ChildOf,
 };
 
 /// The version that every row is written with.
@@ -169,12 +170,15 @@ pub struct ExecutionRow {
     #[serde(deserialize_with = "or_none")]
     pub evaluation: Option<EvaluationLimits>,
     /// The client tokens of its latest redrives, each with the redrive's date.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    #[serde(deserialize_with = "or_none")]
     pub redrive_tokens: Option<Vec<(Arc<str>, Millis)>>,
+    /// The map run whose child it is.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub child: Option<Box<ChildOf>>,
 }
 
 /// A last field that older rows do not have.
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     Ok(Option::deserialize(deserializer).unwrap_or(None))
 }
 
@@ -308,6 +312,8 @@ pub enum TaskTarget {
     Submitted,
     /// Nowhere: it was submitted. The connector follows the job to its end.
     Job,
+    /// Nowhere: it is a map run, with this identity.
+    MapRun([u8; 16]),
 }
 
 /// An open task.
@@ -430,10 +436,11 @@ mod tests {
             end: None,
             evaluation: None,
             redrive_tokens: None,
+            child: None,
         };
         let bytes = encode(&row);
         let older: ExecutionRow =
-            decode(Table::Execution, &bytes[..bytes.len() - 1]).expect("it ends before the bounds");
+            decode(Table::Execution, &bytes[..bytes.len() - 2]).expect("it ends before the bounds");
         assert_eq!((older.limits(), older.end), (limits, None));
         row.evaluation = Some(EvaluationLimits { steps: 1_000, bytes: 1 << 20 });
         let found: ExecutionRow = decode(Table::Execution, &encode(&row)).expect("it reads back");

@@ -58,7 +58,7 @@ tables! {
     Task = 15,
     /// Executions taken out of service.
     Quarantine = 16,
-    /// Map runs.
+    /// Map runs: what they are to do.
     MapRun = 17,
     /// Published versions of state machines.
     Version = 18,
@@ -68,14 +68,14 @@ tables! {
     Outbox = 20,
     /// Executions by the time at which retention removes them.
     Expiry = 21,
-    /// Kept for a later version.
-    Spare22 = 22,
-    /// Kept for a later version.
-    Spare23 = 23,
+    /// How far map runs are.
+    MapRunState = 22,
+    /// Children of map runs.
+    MapChild = 23,
     /// Express executions that were started asynchronously and have not ended.
     Express = 24,
-    /// Kept for a later version.
-    Spare25 = 25,
+    /// Map runs of executions.
+    MapRunOf = 25,
     /// Kept for a later version.
     Spare26 = 26,
     /// Kept for a later version.

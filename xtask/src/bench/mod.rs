@@ -4,10 +4,12 @@
 //!
 //! It only measures and compares; what a figure must be stands with its scenario, in `loads` and `states`.
 
+mod calls;
 mod express;
 mod expressions;
 mod generator;
 mod loads;
+mod map_runs;
 mod probe;
 mod report;
 pub(crate) mod soak;
@@ -86,6 +88,27 @@ const SCENARIOS: &[Scenario] = &[
         name: "sync-10-jsonata",
         what: "the same ten states in JSONata beside them",
         run: express::sync_10_jsonata,
+    },
+    Scenario {
+        name: "lambda-rate",
+        what: "Lambda tasks in a row in 256 executions, to a local endpoint",
+        run: calls::lambda_rate,
+    },
+    Scenario {
+        name: "tokens-memory",
+        what: "memory from 50,000 to 150,000 tasks that wait for tokens",
+        run: calls::tokens_memory,
+    },
+    Scenario { name: "hanging-service", what: "tasks on one service while another hangs", run: calls::hanging_service },
+    Scenario {
+        name: "map-run-express",
+        what: "a distributed Map of 1,000,000 lines, EXPRESS children, results in files",
+        run: map_runs::express,
+    },
+    Scenario {
+        name: "map-run-standard",
+        what: "a distributed Map of 200,000 lines, STANDARD children",
+        run: map_runs::standard,
     },
     Scenario { name: "cold", what: "start with nothing stored; memory when idle", run: states::cold },
     Scenario {

@@ -11,7 +11,10 @@ use super::{Checker, Step, number_limits};
 use crate::definition::{MapMode, NumberField, QueryLanguage};
 use crate::diagnostic::Code;
 use crate::json::Node;
-use crate::map_run::{InputType, ItemBatcher, ItemReader, MapRunFields, PayloadField};
+use crate::label::Problem;
+use crate::map_run::{
+    InputType, ItemBatcher, ItemReader, ManifestType, MapRunFields, PayloadField, ResultTransformation, ResultWriter,
+};
 
 /// Refused in inline mode. The tolerated failures are accepted there, and mean nothing (recorded).
 const DISTRIBUTED_ONLY: [&str; 4] = ["ItemReader", "ItemBatcher", "ResultWriter", "Label"];
@@ -27,9 +30,6 @@ const FIELDS: [&str; 8] = [
     "ToleratedFailurePercentagePath",
 ];
 
-/// The longest label, in characters.
-const MAX_LABEL: usize = 40;
-
 impl<'t> Checker<'t> {
     /// The fields of distributed mode, as written.
     pub(super) fn distributed(
@@ -44,7 +44,7 @@ impl<'t> Checker<'t> {
                 self.invalid(format!("Field '{name}' is not supported"), node);
             }
         }
-        self.label(fields);
+        let label = self.label(fields);
         let tolerated_failure_count = self.number(fields, "ToleratedFailureCount", number_limits::NONE, language);
         let tolerated_failure_percentage = self.tolerated_percentage(fields, language);
         let reader = self
@@ -66,11 +66,11 @@ impl<'t> Checker<'t> {
             })
         });
         let writer = self.object_member(fields, "ResultWriter");
-        if let Some(writer) = &writer {
-            self.below(&Step::Member("ResultWriter"), |checker| checker.result_writer(writer, language));
-        }
-        let exports = writer.is_some_and(|writer| writer.has("Resource"));
-        let run = MapRunFields { reader, batcher, exports, tolerated_failure_count, tolerated_failure_percentage };
+        let writer = writer.map(|writer| {
+            self.below(&Step::Member("ResultWriter"), |checker| checker.result_writer(&writer, language))
+        });
+        let run =
+            MapRunFields { reader, batcher, writer, label, tolerated_failure_count, tolerated_failure_percentage };
         (Value::Object(given().map(|(name, node)| (name.to_owned(), node.to_value())).collect()), run)
     }
 
@@ -110,9 +110,11 @@ impl<'t> Checker<'t> {
         self.only(reader, fields::ITEM_READER, language);
         self.required(reader, &["Resource"]);
         self.s3_resource(reader, &["getObject", "listObjectsV2"]);
-        self.payload(reader, "Parameters", QueryLanguage::JsonPath);
-        self.payload(reader, "Arguments", QueryLanguage::Jsonata);
-        let Some(config) = self.object_member(reader, "ReaderConfig") else { return ItemReader::default() };
+        let lists = reader.get("Resource").and_then(Node::as_str).is_some_and(|text| text.ends_with("listObjectsV2"));
+        let parameters = self.call_parameters(reader);
+        let Some(config) = self.object_member(reader, "ReaderConfig") else {
+            return ItemReader { lists, parameters, ..ItemReader::default() };
+        };
         self.below(&Step::Member("ReaderConfig"), |checker| {
             checker.only(&config, fields::READER_CONFIG, language);
             let input_type = checker.one_of(&config, "InputType", &["CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"]);
@@ -137,9 +139,19 @@ impl<'t> Checker<'t> {
                 .one_of(&config, "CSVDelimiter", &delimiters)
                 .and_then(|name| delimiters.iter().position(|known| *known == name))
                 .map(|place| [',', '|', ';', ' ', '\t'][place]);
-            checker.one_of(&config, "ManifestType", &["S3_INVENTORY", "ATHENA_DATA"]);
-            checker.one_of(&config, "Transformation", &["NONE", "LOAD_AND_FLATTEN"]);
+            let manifest = match checker.one_of(&config, "ManifestType", &["S3_INVENTORY", "ATHENA_DATA"]) {
+                Some("ATHENA_DATA") => ManifestType::AthenaData,
+                _ => ManifestType::S3Inventory,
+            };
+            // An inventory has a type of its own, so that none is given beside it.
+            let is_inventory = input_type.is_none() && config.has("ManifestType");
+            let input_type = if is_inventory { Some("MANIFEST") } else { input_type };
+            let transformation = checker.one_of(&config, "Transformation", &["NONE", "LOAD_AND_FLATTEN"]);
             ItemReader {
+                lists,
+                parameters,
+                manifest,
+                loads_and_flattens: transformation == Some("LOAD_AND_FLATTEN"),
                 input_type: input_type.map(|name| match name {
                     "CSV" => InputType::Csv,
                     "JSONL" => InputType::JsonLines,
@@ -155,17 +167,31 @@ impl<'t> Checker<'t> {
         })
     }
 
-    fn result_writer(&mut self, writer: &Fields<'t>, language: QueryLanguage) {
+    /// `Parameters` or `Arguments`; where one does not belong, that was said.
+    fn call_parameters(&mut self, fields: &Fields<'t>) -> Option<PayloadField> {
+        let parameters = self.payload(fields, "Parameters", QueryLanguage::JsonPath);
+        let arguments = self.payload(fields, "Arguments", QueryLanguage::Jsonata);
+        parameters.or(arguments)
+    }
+
+    fn result_writer(&mut self, writer: &Fields<'t>, language: QueryLanguage) -> ResultWriter {
         self.only(writer, fields::RESULT_WRITER, language);
         self.s3_resource(writer, &["putObject"]);
-        self.payload(writer, "Parameters", QueryLanguage::JsonPath);
-        self.payload(writer, "Arguments", QueryLanguage::Jsonata);
-        let Some(config) = self.object_member(writer, "WriterConfig") else { return };
+        let (exports, parameters) = (writer.has("Resource"), self.call_parameters(writer));
+        let Some(config) = self.object_member(writer, "WriterConfig") else {
+            return ResultWriter { exports, parameters, ..ResultWriter::default() };
+        };
         self.below(&Step::Member("WriterConfig"), |checker| {
             checker.only(&config, fields::WRITER_CONFIG, language);
-            checker.one_of(&config, "Transformation", &["NONE", "COMPACT", "FLATTEN"]);
-            checker.one_of(&config, "OutputType", &["JSON", "JSONL"]);
-        });
+            let transformation = checker.one_of(&config, "Transformation", &["NONE", "COMPACT", "FLATTEN"]);
+            let is_lines = checker.one_of(&config, "OutputType", &["JSON", "JSONL"]) == Some("JSONL");
+            let transformation = transformation.map(|name| match name {
+                "COMPACT" => ResultTransformation::Compact,
+                "FLATTEN" => ResultTransformation::Flatten,
+                _ => ResultTransformation::None,
+            });
+            ResultWriter { exports, parameters, transformation, is_lines }
+        })
     }
 
     fn s3_resource(&mut self, fields: &Fields<'t>, actions: &[&str]) {
@@ -180,30 +206,17 @@ impl<'t> Checker<'t> {
         }
     }
 
-    fn label(&mut self, fields: &Fields<'t>) {
-        let (Some(label), Some(node)) = (self.string(fields, "Label"), fields.get("Label")) else { return };
-        let (code, message) = if label.is_empty() {
-            (Code::InvalidLabelName, "The label name cannot be empty".to_owned())
-        } else if label.chars().count() > MAX_LABEL {
-            let message = format!("{label} exceeds the {MAX_LABEL}-character limit allowed by the service");
-            (Code::InvalidLabelName, message)
-        } else if let Some(character) = label.chars().find(|&character| !label_character(character)) {
-            let shown = character.escape_debug();
-            (Code::InvalidLabelName, format!("The label name contains an invalid character: '{shown}'"))
+    fn label(&mut self, fields: &Fields<'t>) -> Option<Arc<str>> {
+        let label = self.string(fields, "Label")?;
+        let node = fields.get("Label")?;
+        let (code, message) = if let Some(problem) = Problem::of(label) {
+            (Code::InvalidLabelName, problem.message(label))
         } else if !self.labels.insert(label) {
             (Code::DuplicateLabelName, format!("Duplicate Label name: {label}"))
         } else {
-            return;
+            return Some(label.into());
         };
         self.below(&Step::Member("Label"), |checker| checker.say(code, message, node));
+        None
     }
-}
-
-/// The rule of names: no white space, brackets, wildcards, special or control characters.
-fn label_character(character: char) -> bool {
-    !character.is_whitespace()
-        && !character.is_control()
-        && !"<>{}[]?*\"#%\\^|~`$&,;:/".contains(character)
-        // Characters that are no text, or that change how text reads.
-        && !matches!(character, '\u{fffe}' | '\u{ffff}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
 }

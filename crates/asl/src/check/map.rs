@@ -16,9 +16,6 @@ impl<'t> Checker<'t> {
     pub(super) fn map(&mut self, fields: &Fields<'t>, context: Context) -> Option<Map> {
         let jsonata = context.language == QueryLanguage::Jsonata;
         let (mode, processor) = self.processor(fields, context)?;
-        if mode != MapMode::Inline {
-            self.not_supported_yet("the processor mode DISTRIBUTED");
-        }
         let items_path = if fields.has("ItemsPath") && !fields.has("ItemReader") {
             self.reference_path(fields, "ItemsPath", Roots::All)
         } else {

@@ -166,7 +166,7 @@ impl Linter<'_> {
             let help = format!("Lower it to {INLINE_CONCURRENCY}, or make the Map a distributed one.");
             self.find(Rule::ConcurrencyWithoutEffect, state, "MaxConcurrency", message, help);
         }
-        let written = map.distributed.get("ResultWriter").is_some();
+        let written = map.run.exports();
         let discarded = matches!(state.data.result_path, ResultPath::Discard);
         if map.mode != MapMode::Inline && !written && !discarded && !self.shapes_result(state) {
             let message = "The results of all child executions together become the result of the state; beyond 256 KiB it fails with States.DataLimitExceeded.";
@@ -175,7 +175,7 @@ impl Linter<'_> {
                 state,
                 "",
                 message,
-                "Add a ResultWriter, or drop the results: \"ResultPath\": null.",
+                "Add a ResultWriter that exports them, or drop the results: \"ResultPath\": null.",
             );
         }
         for name in ["ItemSelector", "Parameters"] {

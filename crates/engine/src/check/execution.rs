@@ -1,15 +1,15 @@
 //! One execution with all of its rows: its history, the fold of its inputs, how it ended, and what it waits for.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use stepwright_asl::StateId;
 use stepwright_machine::{
-    Definition, EventId, EventKind, Execution, ExecutionInfo, Frame, FrameId, Head, InputKind, Millis, Payload,
-    SEMANTICS, Status, TaskId, TimerId, TimerKind, TurnId, Workflow,
+    Definition, EventId, EventKind, Execution, Frame, FrameId, Head, InputKind, Millis, Payload, SEMANTICS, Status,
+    TaskId, TimerId, TimerKind, TurnId,
     frame::{Position, TaskStage, Work},
 };
 use stepwright_store::{
@@ -23,6 +23,7 @@ use super::{Check, Report, Revision, Rule, cursor::Cursor};
 use crate::{
     error::Result,
     lists,
+    load::info,
     message::ExecutionRef,
     quarantine,
     secrets::short_hash,
@@ -114,7 +115,7 @@ impl<'a> Check<'a> {
         };
         let revision = self.revision(scope, row.machine, row.revision)?;
         let arn = match &revision {
-            Some(revision) => crate::arn::execution(&revision.row.machine_arn, &row.name),
+            Some(revision) => crate::map_runs::execution_arn(&revision.row.machine_arn, &row),
             None => format!("?:{}", row.name).into(),
         };
         if revision.is_none() {
@@ -291,7 +292,7 @@ impl<'a> Check<'a> {
     }
 
     fn begin_fold(&mut self, subject: &Subject) -> Option<Box<Fold>> {
-        let ExecutionRef { scope, id } = subject.reference;
+        let id = subject.reference.id;
         let Subject { row, arn, .. } = subject;
         if row.semantics > SEMANTICS {
             let expected = format!("an interpreter's rules up to {SEMANTICS}");
@@ -301,26 +302,7 @@ impl<'a> Check<'a> {
         }
         let revision = subject.revision.as_ref()?;
         let definition = revision.definition.clone()?;
-        let of = &revision.row;
-        let info = ExecutionInfo {
-            id,
-            arn: arn.clone(),
-            name: row.name.clone(),
-            role_arn: of.role_arn.clone(),
-            state_machine_arn: of.machine_arn.clone(),
-            state_machine_name: of.machine_name.clone(),
-            version_arn: row.version.map(|version| format!("{}:{version}", of.machine_arn).into()),
-            alias_arn: row.alias.as_ref().map(|alias| format!("{}:{alias}", of.machine_arn).into()),
-            machine: u64::from(row.machine),
-            revision: u64::from(row.revision),
-            started_at: id.started_at(),
-            trace_header: row.trace_header.clone(),
-            limits: row.limits(),
-            semantics: row.semantics,
-            scope,
-            token_key: self.secrets.as_ref()?.token_key(id),
-            workflow: Workflow::Standard,
-        };
+        let info = info(subject.reference, row, &revision.row, self.secrets.as_ref()?.token_key(id));
         Some(Box::new(Fold { definition, execution: Execution::new(info) }))
     }
 
@@ -503,7 +485,7 @@ impl<'a> Check<'a> {
     fn tasks(&mut self, subject: &Subject, waits: Waits, own: &mut OwnRows<'a>) -> Result<()> {
         let ExecutionRef { scope, id } = subject.reference;
         let arn = Some(&subject.arn);
-        let mut open = waits.tasks;
+        let (mut open, mut map_runs) = (waits.tasks, waits.map_runs);
         if waits.cut {
             open.insert(CONTINUE, OpenTask { state: None, started: false, submitted: false });
         }
@@ -511,6 +493,13 @@ impl<'a> Check<'a> {
             self.report.checked(Rule::Tasks, 1);
             let Some(row) = self.decode::<TaskRow>(Table::Task, &key, &value) else { continue };
             let task = keys::parse_task(&key).filter(|_| key.len() == 28).map(|(.., task)| task);
+            if matches!(row.target, TaskTarget::MapRun(_)) {
+                // Of a run that is stopped it stays until its children ended.
+                if let Some(task) = task {
+                    map_runs.remove(&task);
+                }
+                continue;
+            }
             let Some(task) = task.and_then(|task| open.remove(&task)) else {
                 self.finding(Rule::Tasks, Table::Task, &key, arn, "no such row: no such task is open", show(&row));
                 continue;
@@ -532,7 +521,7 @@ impl<'a> Check<'a> {
                 self.finding(Rule::Tasks, Table::Task, &key, arn, expected, show(&row));
             }
         }
-        for task in open.into_keys() {
+        for task in open.into_keys().chain(map_runs) {
             self.report.checked(Rule::Tasks, 1);
             let key = keys::task(scope, id, task);
             self.finding(Rule::Tasks, Table::Task, &key, arn, "the place of an open task in its queue", "none");
@@ -542,6 +531,10 @@ impl<'a> Check<'a> {
 
     fn name(&mut self, subject: &Subject, told: &Told) -> Result<()> {
         let Some(revision) = &subject.revision else { return Ok(()) };
+        // The name of a child is its place in its map run.
+        if subject.row.child.is_some() {
+            return Ok(());
+        }
         let ExecutionRef { scope, id } = subject.reference;
         self.report.checked(Rule::Names, 1);
         let key = keys::name(scope, &revision.row.machine_name, &subject.row.name);
@@ -609,7 +602,8 @@ impl Fold {
         for input in &mut inputs {
             if let InputKind::Start { input: payload }
             | InputKind::TaskSucceeded { output: payload, .. }
-            | InputKind::TaskSubmitted { output: payload, .. } = &mut input.kind
+            | InputKind::TaskSubmitted { output: payload, .. }
+            | InputKind::MapRunSucceeded { output: payload, .. } = &mut input.kind
             {
                 let id = payload.id();
                 let text = texts.get(id.index as usize).filter(|_| id.turn == number);
@@ -686,6 +680,7 @@ struct OpenTask {
 pub(super) struct Waits {
     pub(super) timers: Vec<((TimerId, Millis), TimerKind)>,
     tasks: BTreeMap<TaskId, OpenTask>,
+    map_runs: BTreeSet<TaskId>,
     cut: bool,
 }
 
@@ -702,7 +697,10 @@ impl Waits {
                 let started = submitted || task.stage == TaskStage::Started;
                 self.tasks.insert(task.task, OpenTask { state: Some(visit.state), started, submitted });
             }
-            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => {}
+            Work::MapRun(open) if !open.ended => {
+                self.map_runs.insert(open.run);
+            }
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) | Work::MapRun(_) => {}
         }
     }
 }

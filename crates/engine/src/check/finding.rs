@@ -56,6 +56,8 @@ rules! {
     /// See [`Rule::says`].
     Lists = "lists": "each execution is in its two lists, as it is, and nothing else is",
     /// See [`Rule::says`].
+    MapRuns = "map-runs": "each map run belongs to an execution and counts what its children's rows say",
+    /// See [`Rule::says`].
     Quarantine = "quarantine": "what is in quarantine is an open execution",
 }
 
@@ -180,7 +182,8 @@ fn shown_key(table: Table, key: &[u8]) -> String {
     // The lengths of the parts; 16 is an identity.
     let layout: &[usize] = match table {
         Table::Execution | Table::Head | Table::Quarantine | Table::Express => &[4, 16],
-        Table::Frame | Table::Turn => &[4, 16, 4],
+        Table::Frame | Table::Turn | Table::MapChild | Table::MapRunOf => &[4, 16, 4],
+        Table::MapRun | Table::MapRunState => &[4, 16],
         Table::Payload | Table::Task => &[4, 16, 4, 4],
         Table::Timer => &[8, 4, 16, 4, 4],
         Table::Expiry => &[8, 4, 16],

@@ -10,6 +10,7 @@ mod execution;
 mod express;
 mod finding;
 mod listings;
+mod map_runs;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -60,6 +61,7 @@ pub fn check(store: &dyn Store, compile: Compile, progress: &mut dyn FnMut(Progr
     check.executions(progress)?;
     check.listings()?;
     check.express()?;
+    check.map_runs()?;
     check.notices()?;
     check.unused()?;
     progress(check.progress);

@@ -5,6 +5,7 @@
 //! No shard knows of them, nothing of what they do is stored, and their events are told to the
 //! [event sink](crate::EventSink) alone.
 
+mod child;
 mod ledger;
 mod load;
 mod queue;
@@ -269,6 +270,7 @@ impl Shared {
             scope: execution.scope,
             token_key: self.secrets.token_key(execution.id),
             workflow: Workflow::Express { began_at, lasts_seconds, synchronous },
+            flow: 0,
         };
         Body::new(Execution::new(info), chosen.revision, input, place, chosen.permit)
     }

@@ -2,7 +2,7 @@
 //! thread at a time takes all of that and computes a turn. Nothing of it is stored, so a turn is done when it is computed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -13,7 +13,7 @@ use stepwright_machine::{
 use stepwright_store::keys::MachineNumber;
 use tokio::sync::oneshot;
 
-use super::{Ended, load::Place, queue::Threads, took_long};
+use super::{Ended, child::Parent, load::Place, queue::Threads, took_long};
 use crate::{
     catalog::{Revision, StartPermit},
     dispatch::Slot,
@@ -24,7 +24,7 @@ use crate::{
     model::{Event, ExpressEnd, HistoryPage},
     shard::call,
     shared::Shared,
-    turn::{open_task, task_state},
+    turn::open_task,
 };
 
 /// With more frames than this, an execution is not copied before a turn that may be given up.
@@ -49,6 +49,8 @@ pub(crate) enum Waiter {
     Caller(oneshot::Sender<Result<ExpressEnd>>),
     /// The store, which holds its row.
     Row,
+    /// The map run whose child it is.
+    MapRun(Parent),
 }
 
 /// What it is, between turns.
@@ -209,7 +211,7 @@ impl Body {
         let id = run.execution.id;
         let mut again = false;
         let mut set = BTreeSet::new();
-        let mut scheduled = BTreeMap::new();
+        let mut scheduled = BTreeSet::new();
         for command in effects.commands {
             match command {
                 Command::SetTimer { timer, due, .. } => {
@@ -221,15 +223,20 @@ impl Body {
                     }
                 }
                 Command::ScheduleTask(task) => {
-                    scheduled.insert(task.task, task.state);
+                    scheduled.insert(task.task);
                 }
                 Command::CloseTask { task } => {
-                    if scheduled.remove(&task).is_none() && self.tasks.remove(&task) {
+                    if !scheduled.remove(&task) && self.tasks.remove(&task) {
                         shared.dispatch.remove(shared, TaskRef { execution: run.execution, task }, true);
                     }
                 }
                 Command::Continue => again = true,
-                Command::FindActivity { .. } | Command::Finish(_) => {}
+                // An Express workflow has no activities and no distributed Maps.
+                Command::FindActivity { .. }
+                | Command::StartMapRun { .. }
+                | Command::StopMapRun { .. }
+                | Command::RedriveMapRun { .. }
+                | Command::Finish(_) => {}
             }
         }
         let now = shared.now();
@@ -246,7 +253,7 @@ impl Body {
             // Before it goes on: its time may be up.
             shared.express.happened_together(run, due_already);
         }
-        self.tasks.extend(scheduled.keys());
+        self.tasks.extend(&scheduled);
         let started: BTreeSet<TaskId> = effects
             .inputs
             .iter()
@@ -255,11 +262,10 @@ impl Body {
                 _ => None,
             })
             .collect();
-        for (task, state) in scheduled.into_iter().filter(|(task, _)| !started.contains(task)) {
-            let definition = task_state(&self.revision.compiled, state);
-            if let Some(connector) = definition.and_then(|task| shared.dispatch.connector_for(&task.resource)) {
+        for task in scheduled.into_iter().filter(|task| !started.contains(task)) {
+            if let Some(key) = shared.dispatch.key_of(&self.execution, &self.revision.compiled, task) {
                 let reference = TaskRef { execution: run.execution, task };
-                shared.dispatch.queue_express(shared, connector, reference, run.clone());
+                shared.dispatch.queue_express(shared, &key, reference, run.clone());
             }
         }
         let mut unused = Receivers::new();
@@ -457,6 +463,10 @@ impl Run {
         mut happened: Vec<Happened>,
         threads: Threads,
     ) {
+        let mut taken = taken;
+        if let (Waiter::MapRun(parent), true) = (&mut taken.1, taken.0.execution.head.turn > 0) {
+            parent.settled(shared);
+        }
         *self.body() = Some(taken);
         let mut inbox = self.inbox();
         if inbox.over {
@@ -495,6 +505,12 @@ impl Run {
                 shared.express.over(shared, self.execution.id, None);
                 // One that went away misses nothing that it could ask for again.
                 drop(reply.send(Ok(result)));
+            }
+            Waiter::MapRun(parent) => {
+                let started_at = body.execution.info.started_at;
+                drop(body);
+                shared.express.over(shared, self.execution.id, None);
+                parent.ended(shared, started_at, closing);
             }
             Waiter::Row => {
                 let Body { permit, place, .. } = body;

@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "each test file uses a part")]
 
 use std::{
+    borrow::Cow,
     ops::Bound,
     sync::{
         Arc, Condvar, Mutex,
@@ -125,11 +126,13 @@ pub(crate) struct Functions {
     pub(crate) calls: Mutex<Vec<TaskCall>>,
     pub(crate) let_go: Notify,
     pub(crate) concurrency: usize,
+    /// Whether each function is a service of its own.
+    pub(crate) apart: bool,
 }
 
 impl Default for Functions {
     fn default() -> Self {
-        Self { calls: Mutex::default(), let_go: Notify::new(), concurrency: 100 }
+        Self { calls: Mutex::default(), let_go: Notify::new(), concurrency: 100, apart: false }
     }
 }
 
@@ -142,6 +145,13 @@ impl Connector for Scripted {
 
     fn accepts(&self, resource: &Resource) -> bool {
         matches!(resource, Resource::LambdaFunction { .. })
+    }
+
+    fn service<'a>(&'a self, resource: &'a Resource, _: &'a str) -> Cow<'a, str> {
+        match resource {
+            Resource::LambdaFunction { arn } if self.0.apart => arn.rsplit(':').next().unwrap_or_default().into(),
+            _ => self.name().into(),
+        }
     }
 
     fn limits(&self) -> ConnectorLimits {

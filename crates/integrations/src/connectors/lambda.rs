@@ -4,7 +4,7 @@
 mod outcome;
 mod request;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use stepwright_asl::resource::{Pattern, Resource};
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, TaskCall, TaskOutcome};
@@ -70,6 +70,14 @@ impl Connector for LambdaConnector {
                     && matches!(integration.pattern, Pattern::RequestResponse | Pattern::WaitForTaskToken)
             }
             Resource::Activity { .. } => false,
+        }
+    }
+
+    /// The function: each may be as slow as it likes.
+    fn service<'a>(&'a self, resource: &'a Resource, input: &'a str) -> Cow<'a, str> {
+        match resource {
+            Resource::LambdaFunction { arn } => Cow::Borrowed(request::name_of(arn)),
+            Resource::Integration(_) | Resource::Activity { .. } => request::function_of(input),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `arn:aws:states:::aws-sdk:<service>:<action>`: any operation of any service, by its model, with or without
 //! `.waitForTaskToken`. Step Functions itself is not called through here: the server answers that itself.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use hyper::StatusCode;
 use stepwright_asl::resource::{Integration, Pattern, Resource};
@@ -86,6 +86,14 @@ impl Connector for SdkConnector {
             }
             Resource::LambdaFunction { .. } | Resource::Activity { .. } => false,
         }
+    }
+
+    fn service<'a>(&'a self, resource: &'a Resource, _: &'a str) -> Cow<'a, str> {
+        let name = match resource {
+            Resource::Integration(integration) => service_name(integration),
+            Resource::LambdaFunction { .. } | Resource::Activity { .. } => None,
+        };
+        Cow::Borrowed(name.unwrap_or("none"))
     }
 
     fn lost_error(&self, resource: &Resource) -> ConnectorFailure {

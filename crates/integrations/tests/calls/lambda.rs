@@ -44,6 +44,7 @@ impl Default for Setup {
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(20),
             max_response_bytes: 1 << 20,
+            ..HttpLimits::default()
         };
         let keys = Credentials::new("AKID", "secret", None, None, "test");
         Self { limits, configured: SharedCredentialsProvider::new(keys) }
@@ -195,6 +196,10 @@ async fn requests_of_lambda_invoke() {
     check(json!({"FunctionName": "f", "Payload": null, "LogType": null}), f, "", &none).await;
     check(json!({"FunctionName": "f", "Payload": {"b": 1, "a": [true]}}), f, r#"{"b":1,"a":[true]}"#, &none).await;
     check(json!({"FunctionName": "f", "Payload": "text"}), f, "\"text\"", &none).await;
+    check(json!({"FunctionName": "f", "Payload": ""}), f, "\"\"", &none).await;
+    for json_text in ["0", "[]", "\"text\"", " {\"a\": 1.0}\n", "null"] {
+        check(json!({"FunctionName": "f", "Payload": json_text}), f, json_text, &none).await;
+    }
     check(json!({"FunctionName": "f", "Payload": 0}), f, "0", &none).await;
     check(
         json!({"FunctionName": "f:1", "Qualifier": "a b", "LogType": "Tail", "InvocationType": "Event",
@@ -535,4 +540,21 @@ fn what_a_lost_call_fails_with() {
     let failure = connector.lost_error(&Resource::LambdaFunction { arn: ARN.into() });
     assert_eq!(failure.error.as_deref(), Some("Lambda.SdkClientException"));
     assert!(failure.cause.expect("a cause").contains("not known whether the function ran"));
+}
+
+#[test]
+fn every_function_is_a_service_of_its_own() {
+    let connector = Setup::default().connector("http://127.0.0.1:1");
+    let service = |task: &TaskCall| connector.service(&task.resource, &task.input).into_owned();
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:pay";
+    assert_eq!(service(&direct(arn, "{}")), "pay");
+    assert_eq!(service(&direct(&format!("{arn}:7"), "{}")), "pay");
+    for named in ["pay", "pay:7", "000000000000:function:pay", arn, &format!("{arn}:$LATEST"), "p\u{61}y"] {
+        let parameters = json!({"Payload": {"FunctionName": "other"}, "FunctionName": named});
+        assert_eq!(service(&optimized(&parameters)), "pay", "{named}");
+    }
+    // What names none fails when it is called.
+    for parameters in [json!({}), json!({"FunctionName": null}), json!({"FunctionName": 5}), json!([])] {
+        assert_eq!(service(&optimized(&parameters)), "");
+    }
 }

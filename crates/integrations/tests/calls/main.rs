@@ -1,5 +1,8 @@
-//! The connectors against an endpoint that answers what a script says.
+//! The connectors, and the datasets of distributed Maps, against an endpoint that answers what a script says.
 
+mod bucket;
+mod datasets;
+mod hostile;
 mod lambda;
 mod services;
 mod stub;

@@ -43,7 +43,7 @@ fn connectors(url: &str) -> Vec<Arc<dyn Connector>> {
     ]
 }
 
-fn task(resource: &str, parameters: &Value) -> TaskCall {
+pub(crate) fn task(resource: &str, parameters: &Value) -> TaskCall {
     TaskCall {
         resource: Resource::parse(&format!("arn:aws:states:::{resource}")).expect("a resource"),
         input: parameters.to_string().into(),

@@ -1,9 +1,12 @@
 //! A server on the loopback interface that answers what a script says, one act for each request, and remembers what
 //! it was asked. It speaks just enough HTTP/1.1 for that, by hand, so that it can also misbehave.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use stepwright_engine::TaskOutcome;
@@ -20,13 +23,24 @@ pub(crate) enum Act {
     Raw(Vec<u8>),
     /// Answer these bytes, then nothing more until the client hangs up.
     RawThenHang(Vec<u8>),
+    /// Answer the first bytes, and the others once there is a permit.
+    RawInHalves(Vec<u8>, Arc<Semaphore>, Vec<u8>),
+    /// Answer these bytes and close the connection.
+    RawThenClose(Vec<u8>),
     /// Close the connection.
     Close,
     /// Answer nothing until the client hangs up.
     Hang,
     /// Answer without end.
     Endless,
+    /// Answer the first bytes, and then the others again and again.
+    Repeat(Vec<u8>, Vec<u8>),
+    /// Answer the first bytes, and then the others one by one, again and again.
+    Drip(Vec<u8>, Vec<u8>),
 }
+
+/// How long a byte takes that drips.
+const DROP: Duration = Duration::from_millis(5);
 
 impl Act {
     pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
@@ -149,12 +163,23 @@ impl Stub {
 }
 
 /// Whether the connection goes on.
-async fn perform(act: Act, stream: &mut TcpStream) -> bool {
+pub(crate) async fn perform(act: Act, stream: &mut TcpStream) -> bool {
     match act {
         Act::Raw(bytes) => stream.write_all(&bytes).await.is_ok() && bytes.starts_with(b"HTTP") && whole(&bytes),
         Act::RawThenHang(bytes) => {
             let _ = stream.write_all(&bytes).await;
             end_of(stream).await;
+            false
+        }
+        Act::RawInHalves(first, permit, rest) => {
+            if stream.write_all(&first).await.is_err() {
+                return false;
+            }
+            permit.acquire().await.expect("never closed").forget();
+            stream.write_all(&rest).await.is_ok()
+        }
+        Act::RawThenClose(bytes) => {
+            let _ = stream.write_all(&bytes).await;
             false
         }
         Act::Close => false,
@@ -163,12 +188,28 @@ async fn perform(act: Act, stream: &mut TcpStream) -> bool {
             false
         }
         Act::Endless => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-            let chunk = [b"10000\r\n".as_slice(), &[b'a'; 0x10000], b"\r\n"].concat();
-            while stream.write_all(&chunk).await.is_ok() {}
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            repeat(stream, head, &[b"10000\r\n".as_slice(), &[b'a'; 0x10000], b"\r\n"].concat()).await
+        }
+        Act::Repeat(first, again) => repeat(stream, &first, &again).await,
+        Act::Drip(first, again) => {
+            let mut bytes = again.iter().cycle();
+            let mut written = stream.write_all(&first).await;
+            while written.is_ok() {
+                tokio::time::sleep(DROP).await;
+                written = stream.write_all(&[*bytes.next().expect("a cycle")]).await;
+            }
             false
         }
     }
+}
+
+async fn repeat(stream: &mut TcpStream, first: &[u8], again: &[u8]) -> bool {
+    let mut written = stream.write_all(first).await;
+    while written.is_ok() {
+        written = stream.write_all(again).await;
+    }
+    false
 }
 
 /// Whether an answer is as long as it says.
@@ -187,6 +228,12 @@ async fn end_of(stream: &mut TcpStream) {
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Recorded> {
+    let (line, headers, body) = read_bytes(stream).await?;
+    Some(Recorded { line, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
+
+/// A request: its first line, its headers, its body.
+pub(crate) async fn read_bytes(stream: &mut TcpStream) -> Option<(String, Vec<(String, String)>, Vec<u8>)> {
     let mut bytes = Vec::new();
     let head_end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -214,8 +261,7 @@ async fn read(stream: &mut TcpStream) -> Option<Recorded> {
             return None;
         }
     }
-    let body = String::from_utf8_lossy(&bytes[head_end + 4..]).into_owned();
-    Some(Recorded { line, headers, body })
+    Some((line, headers, bytes.split_off(head_end + 4)))
 }
 
 /// Error and cause of a task that failed.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::{history::Failure, payload::Payload};
+use crate::{history::Failure, map_run::Tolerance, payload::Payload};
 
 /// The steps of a state's data flow, each the JSON text of what came of it; none for a step that was not reached, or that
 /// the state does not have.
@@ -53,12 +53,9 @@ impl MapNotes {
     /// asked: its failures are told as such (recorded).
     #[must_use]
     pub fn exceeds(&self, failed: u64) -> bool {
-        let share = |most: f64| match self.iterations {
-            Some(all) if all > 0 => failed as f64 / all as f64 * 100.0 > most,
-            _ => false,
-        };
-        self.tolerated_failure_count.is_some_and(|most| failed > most)
-            || self.tolerated_failure_percentage.is_some_and(share)
+        let (count, percentage) = (self.tolerated_failure_count, self.tolerated_failure_percentage);
+        let says = count.is_some() || percentage.is_some();
+        says && Tolerance { count, percentage }.is_exceeded(failed, self.iterations.map(|all| all as u64))
     }
 }
 

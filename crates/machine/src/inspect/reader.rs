@@ -9,7 +9,8 @@ use stepwright_asl::{InputType, ItemReader};
 /// The items, and the text of what `ItemsPointer` selected.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Read {
-    pub(super) items: Vec<Value>,
+    /// An array, or an object whose members are the items.
+    pub(super) items: Value,
     pub(super) pointed: Option<Arc<str>>,
 }
 
@@ -20,12 +21,12 @@ pub(super) struct Read {
 pub(super) fn read(reader: &ItemReader, data: &str) -> Result<Option<Read>, String> {
     match reader.input_type {
         Some(InputType::Manifest | InputType::Parquet) => Ok(None),
-        Some(InputType::Csv) => csv(reader, data).map(|items| Some(Read { items, pointed: None })),
+        Some(InputType::Csv) => csv(reader, data).map(|items| Some(Read { items: items.into(), pointed: None })),
         Some(InputType::JsonLines) => {
             let lines = data.lines().filter(|line| !line.trim().is_empty());
             let items: Result<Vec<Value>, _> = lines.map(serde_json::from_str).collect();
             let items = items.map_err(|error| format!("Attempting to read a line that is no JSON: {error}"))?;
-            Ok(Some(Read { items, pointed: None }))
+            Ok(Some(Read { items: items.into(), pointed: None }))
         }
         Some(InputType::Json) | None => json(reader, data).map(Some),
     }
@@ -43,12 +44,10 @@ fn json(reader: &ItemReader, data: &str) -> Result<Read, String> {
             (found, Some(text))
         }
     };
-    let items = match found {
-        Value::Array(items) => items,
-        Value::Object(members) => members.into_iter().map(|(_, value)| value).collect(),
-        _ => return Err("Attempting to map over non-iterable node.".into()),
-    };
-    Ok(Read { items, pointed })
+    match found {
+        Value::Array(_) | Value::Object(_) => Ok(Read { items: found, pointed }),
+        _ => Err("Attempting to map over non-iterable node.".into()),
+    }
 }
 
 /// A row becomes an object, all of whose values are texts.
@@ -118,19 +117,19 @@ mod tests {
     #[track_caller]
     fn reads(reader: &ItemReader, data: &str, items: &serde_json::Value) {
         let read = read(reader, data).expect("can be read").expect("are items");
-        assert_eq!(serde_json::Value::Array(read.items), *items);
+        assert_eq!(read.items, *items);
     }
 
     #[test]
     fn json_and_its_pointer() {
         let mut reader = ItemReader { input_type: Some(InputType::Json), ..ItemReader::default() };
         reads(&reader, "[1, {\"a\": 2}]", &json!([1, {"a": 2}]));
-        reads(&reader, "{\"a\": 1, \"b\": [2]}", &json!([1, [2]]));
+        reads(&reader, "{\"a\": 1, \"b\": [2]}", &json!({"a": 1, "b": [2]}));
         assert_eq!(read(&reader, "1"), Err("Attempting to map over non-iterable node.".into()));
         assert!(read(&reader, "[").is_err());
         reader.items_pointer = Some("/data/rows".into());
         let found = read(&reader, "{\"data\": {\"rows\": [1, 2]}}");
-        let expected = Read { items: vec![json!(1), json!(2)], pointed: Some("[1,2]".into()) };
+        let expected = Read { items: json!([1, 2]), pointed: Some("[1,2]".into()) };
         assert_eq!(found, Ok(Some(expected)));
         assert!(read(&reader, "{\"data\": 1}").is_err());
     }

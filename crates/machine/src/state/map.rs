@@ -1,11 +1,12 @@
-//! Inline Map states: a frame for each iteration, opened as slots become free. The state's own frame holds counters
-//! only, so that its size does not depend on the number of items.
+//! Map states: their items, and the iterations of inline ones: a frame for each, opened as slots become free. The state's
+//! own frame holds counters only, so that its size does not depend on the number of items.
 
-use serde_json::Value;
-use stepwright_asl::{Map, NumberField, QueryLanguage, State};
+use serde_json::{Value, json};
+use stepwright_asl::{Map, MapMode, NumberField, QueryLanguage, State};
 use stepwright_querylang::jsonata::JsonType;
 
 use crate::{
+    context::Item,
     data_flow::{self, Data},
     error_handling::Raised,
     frame::{Container, OpenMap, Work},
@@ -28,12 +29,15 @@ impl Turn<'_> {
         if state.query_language == QueryLanguage::JsonPath {
             self.note(|noted| noted.after_input_path = Some(input.text()));
         }
-        let max_concurrency = self.max_concurrency(id, map, input.value())?;
+        let wanted = self.max_concurrency(id, map, input.value())?;
         if let (Some(reader), Some(_)) = (&map.run.reader, self.inspector) {
             let items = self.read_items(id, reader, input.value())?;
             let items = items.map(|items| self.intern(items.into_payload()));
             let input = self.intern(input.into_payload());
             return self.inspect_map(id, map, &input, items);
+        }
+        if map.run.reader.is_some() {
+            return self.begin_map_run(id, state, map, input, None, wanted);
         }
         let items = match state.query_language {
             QueryLanguage::JsonPath => self.items(id, map, &input),
@@ -55,6 +59,10 @@ impl Turn<'_> {
         if self.inspector.is_some() {
             return self.inspect_map(id, map, &input, Some(items));
         }
+        if map.mode != MapMode::Inline {
+            return self.begin_map_run(id, state, map, Data::Same(input), Some(items), wanted);
+        }
+        let max_concurrency = self.at_once(wanted);
         let length = items.value().as_array().map_or(0, Vec::len);
         let length = u32::try_from(length).expect("a payload holds fewer items");
         Ok((|| {
@@ -101,11 +109,22 @@ impl Turn<'_> {
         }
     }
 
-    pub(crate) fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
+    fn iteration_input(&mut self, id: FrameId, map: &Map, index: u32) -> Result<Payload, Raised> {
         let Work::Map(open) = &self.visit(id).work else { unreachable!("the state runs iterations") };
-        let item = &open.items.value()[index as usize];
-        let environment = self.environment(id).with_item(index, item);
-        let input = open.input.value();
+        let (items, input) = (open.items.clone(), open.input.clone());
+        self.item_input(id, map, &input, Item { index, value: &items.value()[index as usize], key: None })
+    }
+
+    /// What an item gives: by `ItemSelector`, whose `$` is the state's effective input, or the item itself.
+    pub(crate) fn item_input(
+        &mut self,
+        id: FrameId,
+        map: &Map,
+        input: &Payload,
+        item: Item<'_>,
+    ) -> Result<Payload, Raised> {
+        let environment = self.environment(id).with_item(item);
+        let input = input.value();
         let selected = match (&map.item_selector, &map.item_selector_jsonata) {
             (Some(selector), _) => selector
                 .evaluate(&stepwright_querylang::Scope { input, environment: &environment })
@@ -114,9 +133,12 @@ impl Turn<'_> {
                 .evaluate(&jsonata::scope(&environment, input))
                 .map_err(|failure| self.query_failed(id, failure)),
             (None, None) => {
-                let payload = Payload::from_value(item.clone());
                 drop(environment);
-                return Ok(self.intern(payload));
+                let value = match item.key {
+                    None => item.value.clone(),
+                    Some(key) => json!({ "Key": key, "Value": item.value }),
+                };
+                return Ok(self.intern(Payload::from_value(value)));
             }
         };
         drop(environment);
@@ -180,9 +202,8 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Iterations in flight at most; 0 is unlimited.
-    fn max_concurrency(&self, id: FrameId, map: &Map, input: &Value) -> Result<u32, Raised> {
-        let limit = self.execution.info.limits.inline_concurrency;
+    /// Iterations in flight at most, as the state wants it; 0 is unlimited.
+    fn max_concurrency(&self, id: FrameId, map: &Map, input: &Value) -> Result<u64, Raised> {
         let wanted = match &map.max_concurrency {
             None => 0,
             Some(NumberField::Literal(number)) => *number,
@@ -205,18 +226,23 @@ impl Turn<'_> {
             }
         };
         self.note(|noted| noted.map.max_concurrency = Some(wanted));
-        let bounded = match (wanted, limit) {
+        Ok(wanted)
+    }
+
+    /// Iterations in flight at most, of an inline Map that wants so many.
+    fn at_once(&self, wanted: u64) -> u32 {
+        let bounded = match (wanted, self.execution.info.limits.inline_concurrency) {
             (0, limit) => limit,
             (wanted, 0) => wanted,
             (wanted, limit) => wanted.min(limit),
         };
-        Ok(u32::try_from(bounded).unwrap_or(u32::MAX))
+        u32::try_from(bounded).unwrap_or(u32::MAX)
     }
 
-    /// The array of a JSONata state: `Items`, or the state's input.
+    /// The items of a JSONata state: `Items`, or the state's input.
     fn items_jsonata(&self, id: FrameId, map: &Map, raw: &Payload) -> Result<Data, Raised> {
         let Some(items) = &map.items_jsonata else {
-            if raw.value().is_array() {
+            if holds_items(map, raw.value()) {
                 return Ok(Data::Same(raw.clone()));
             }
             let message = format!("Map state input must be an array but was: {}", raw.text());
@@ -224,11 +250,17 @@ impl Turn<'_> {
         };
         let environment = self.environment(id);
         if let Some(expression) = items.as_expression() {
-            return self.query(id, expression, JsonType::Array, &environment).map(Data::New);
+            let value = expression.evaluate(&jsonata::scope(&environment, raw.value()));
+            let value = value.map_err(|failure| self.query_failed(id, failure))?;
+            if holds_items(map, &value) {
+                return Ok(Data::New(value));
+            }
+            let failure = expression.type_failure(JsonType::Array, &value);
+            return Err(self.query_failed(id, failure));
         }
         let value = items.evaluate(&jsonata::scope(&environment, raw.value()));
         let value = value.map_err(|failure| self.query_failed(id, failure))?;
-        if value.is_array() {
+        if holds_items(map, &value) {
             return Ok(Data::New(value));
         }
         let message = format!("Map state items must be an array but was: {value}");
@@ -242,10 +274,16 @@ impl Turn<'_> {
             self.runtime_error(id, &format!("Reference path \"{path}\" must point to array."))
         };
         let Some(path) = &map.items_path else {
-            return if input.value().is_array() { Ok(input.clone()) } else { Err(not_an_array("$")) };
+            return if holds_items(map, input.value()) { Ok(input.clone()) } else { Err(not_an_array("$")) };
         };
         let environment = self.environment(id);
         let items = refer(path, input.value(), &environment).map_err(|error| self.evaluation_failed(id, &error))?;
-        if items.is_array() { Ok(Data::New(items)) } else { Err(not_an_array(path.text())) }
+        if holds_items(map, &items) { Ok(Data::New(items)) } else { Err(not_an_array(path.text())) }
     }
+}
+
+/// Whether a value has items to run over. Only a distributed Map takes the members of an object (AWS: documented; inline,
+/// objects were refused when that was recorded).
+fn holds_items(map: &Map, value: &Value) -> bool {
+    value.is_array() || (map.mode != MapMode::Inline && value.is_object())
 }

@@ -3,6 +3,8 @@
 mod choice;
 mod fail;
 mod map;
+mod map_fields;
+mod map_run;
 mod parallel;
 mod pass;
 mod succeed;

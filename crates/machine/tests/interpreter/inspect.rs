@@ -289,10 +289,21 @@ fn items_that_a_reader_found() {
 }
 
 #[test]
+fn items_that_are_members_of_an_object() {
+    let fields = json!({"ItemSelector": {"k.$": "$$.Map.Item.Key", "v.$": "$$.Map.Item.Value"}});
+    let noted = begin(&map(&fields), r#"{"a": 1, "b": 2}"#).noted().map;
+    assert_eq!(noted.after_item_selector.as_deref(), Some(r#"[{"k":"a","v":1},{"k":"b","v":2}]"#));
+    assert_eq!(noted.iterations, Some(2));
+    let noted = begin(&map(&json!({"ItemBatcher": {"MaxItemsPerBatch": 2}})), r#"{"a": 1, "b": 2}"#).noted().map;
+    let batch = r#"[{"Items":[{"Key":"a","Value":1},{"Key":"b","Value":2}]}]"#;
+    assert_eq!((noted.after_item_batcher.as_deref(), noted.iterations), (Some(batch), Some(1)));
+}
+
+#[test]
 fn items_that_are_none() {
     let test = begin_with(
         &map(&json!({"ItemsPath": "$$.Execution.Input", "MaxConcurrency": 1})),
-        Setup { context: Some(Payload::new(r#"{"Execution": {"Input": {}}}"#)), ..setup("[1]") },
+        Setup { context: Some(Payload::new(r#"{"Execution": {"Input": 1}}"#)), ..setup("[1]") },
     );
     let Verdict::Failed(failed) = verdict(&test) else { panic!("fails") };
     assert_eq!(failed.cause.as_deref(), Some("Reference path \"$.Execution.Input\" must point to array."));

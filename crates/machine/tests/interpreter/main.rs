@@ -7,6 +7,8 @@ mod hostile;
 mod inspect;
 mod jsonata;
 mod long_turns;
+mod map_inputs;
+mod map_run;
 mod random;
 mod redrive;
 mod world;

@@ -10,8 +10,8 @@ use serde_json::Value;
 use stepwright_asl::{Options, Resource, StateId, StateKind};
 use stepwright_machine::{
     Closing, Command, Definition, Effects, EventKind, Execution, ExecutionId, ExecutionInfo, Frame, FrameId, Head,
-    Input, InputKind, Limits, Millis, Outcome, Payload, PayloadId, SEMANTICS, TaskId, TimerId, TimerKind, step,
-    step_on,
+    Input, InputKind, Limits, Millis, Outcome, Payload, PayloadId, SEMANTICS, TaskId, TimerId, TimerKind,
+    map_run::MapRunPlan, step, step_on,
 };
 
 pub(crate) const START: Millis = 1_700_000_000_000;
@@ -27,6 +27,14 @@ pub(crate) enum Answer {
     Silence,
 }
 
+/// How far a map run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunStage {
+    Open,
+    Stopped,
+    Over,
+}
+
 pub(crate) struct World {
     pub(crate) definition: Definition,
     pub(crate) execution: Execution,
@@ -34,6 +42,8 @@ pub(crate) struct World {
     pub(crate) inputs: Vec<Vec<Input>>,
     pub(crate) timers: BTreeMap<(Millis, TimerId), TimerKind>,
     pub(crate) open: Vec<(TaskId, StateId, Payload)>,
+    /// The map runs that began, and what became of each.
+    pub(crate) runs: Vec<(TaskId, Box<MapRunPlan>, RunStage)>,
     pub(crate) answers: VecDeque<Answer>,
     pub(crate) missing_activities: bool,
     pub(crate) closing: Option<Closing>,
@@ -70,6 +80,7 @@ pub(crate) fn info(limits: Limits) -> ExecutionInfo {
         scope: 1,
         token_key: [7; 32],
         workflow: stepwright_machine::Workflow::Standard,
+        flow: 0,
     }
 }
 
@@ -92,6 +103,7 @@ impl World {
             inputs: Vec::new(),
             timers: BTreeMap::new(),
             open: Vec::new(),
+            runs: Vec::new(),
             answers: answers.iter().cloned().collect(),
             missing_activities: false,
             closing: None,
@@ -164,6 +176,23 @@ impl World {
                 Command::CloseTask { task } => self.open.retain(|(open, ..)| open != task),
                 Command::Continue => self.go_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
+                Command::StartMapRun { run, plan } => {
+                    assert!(self.runs.iter().all(|(known, ..)| known != run), "a run's number is used once");
+                    let bytes = postcard::to_allocvec(plan).expect("a plan serialises");
+                    let mut read: MapRunPlan = postcard::from_bytes(&bytes).expect("a plan reads back");
+                    let payloads = &self.payloads;
+                    read.hydrate(|id| payloads.get(&id).cloned()).expect("every named payload is stored");
+                    assert_eq!(read, **plan, "what is stored is what was decided");
+                    self.runs.push((*run, Box::new(read), RunStage::Open));
+                }
+                Command::StopMapRun { run, .. } => {
+                    assert_eq!(self.stage(*run), RunStage::Open);
+                    *self.stage_mut(*run) = RunStage::Stopped;
+                }
+                Command::RedriveMapRun { run, .. } => {
+                    assert_ne!(self.stage(*run), RunStage::Open);
+                    *self.stage_mut(*run) = RunStage::Open;
+                }
                 Command::FindActivity { .. } | Command::ScheduleTask(_) => {}
             }
         }
@@ -171,6 +200,10 @@ impl World {
         if self.closing.is_some() {
             assert!(self.timers.is_empty(), "a closed execution has no timers: {:?}", self.timers);
             assert!(self.open.is_empty(), "a closed execution has no open tasks");
+            assert!(
+                self.runs.iter().all(|(.., stage)| *stage != RunStage::Open),
+                "a closed execution has no open runs"
+            );
         }
     }
 
@@ -235,6 +268,42 @@ impl World {
 
     fn next_answerable(&self) -> Option<usize> {
         (!self.answers.is_empty() && !self.open.is_empty()).then_some(0)
+    }
+
+    pub(crate) fn stage(&self, run: TaskId) -> RunStage {
+        self.runs.iter().find(|(known, ..)| *known == run).expect("a known run").2
+    }
+
+    fn stage_mut(&mut self, run: TaskId) -> &mut RunStage {
+        &mut self.runs.iter_mut().find(|(known, ..)| *known == run).expect("a known run").2
+    }
+
+    /// The run that is open.
+    fn open_run(&self) -> TaskId {
+        self.runs.iter().find(|(.., stage)| *stage == RunStage::Open).expect("a run is open").0
+    }
+
+    /// What the run that began last is to do.
+    pub(crate) fn plan(&self) -> &MapRunPlan {
+        &self.runs.last().expect("a run began").1
+    }
+
+    /// The open run ends well.
+    pub(crate) fn run_succeeds(&mut self, output: &str) {
+        let run = self.open_run();
+        *self.stage_mut(run) = RunStage::Over;
+        let output = Payload::new(output);
+        assert_eq!(self.submit(InputKind::MapRunSucceeded { run, output }), Outcome::Accepted);
+        self.run();
+    }
+
+    /// The open run fails.
+    pub(crate) fn run_fails(&mut self, error: &str, cause: &str) {
+        let run = self.open_run();
+        *self.stage_mut(run) = RunStage::Over;
+        let (error, cause) = (Some(error.into()), Some(cause.into()));
+        assert_eq!(self.submit(InputKind::MapRunFailed { run, error, cause }), Outcome::Accepted);
+        self.run();
     }
 
     pub(crate) fn advance(&mut self, millis: Millis) {
@@ -302,6 +371,9 @@ impl World {
             InputKind::TaskSubmitted { task, output } => {
                 InputKind::TaskSubmitted { task: *task, output: fresh(output) }
             }
+            InputKind::MapRunSucceeded { run, output } => {
+                InputKind::MapRunSucceeded { run: *run, output: fresh(output) }
+            }
             other => other.clone(),
         };
         Input { kind, ..input.clone() }
@@ -332,6 +404,11 @@ fn describe(definition: &Definition, kind: &EventKind) -> String {
         (error, cause) => format!(" {}: {}", error.as_deref().unwrap_or("-"), cause.as_deref().unwrap_or("-")),
     };
     match kind {
+        EventKind::MapRunStarted { arn } => format!("MapRunStarted {}", label(arn)),
+        EventKind::MapRunSucceeded => "MapRunSucceeded".into(),
+        EventKind::MapRunFailed(f) => format!("MapRunFailed{}", failure(f)),
+        EventKind::MapRunAborted => "MapRunAborted".into(),
+        EventKind::MapRunRedriven { arn, count } => format!("MapRunRedriven {} {count}", label(arn)),
         EventKind::ExecutionRedriven { count } => format!("ExecutionRedriven {count}"),
         EventKind::ExecutionStarted { input } => format!("ExecutionStarted {}", input.text()),
         EventKind::ExecutionSucceeded { output } => format!("ExecutionSucceeded {}", output.text()),
@@ -399,6 +476,12 @@ fn resource(definition: &Definition, state: u32) -> &Resource {
         StateKind::Task(task) => &task.resource,
         other => panic!("a Task state, not {other:?}"),
     }
+}
+
+/// What stands between the machine and the run in a run's ARN.
+fn label(arn: &str) -> &str {
+    let (rest, _) = arn.rsplit_once(':').expect("an ARN");
+    rest.split_once(":mapRun:m/").expect("the ARN of a map run").1
 }
 
 fn seconds(name: &str, seconds: Option<u64>) -> String {

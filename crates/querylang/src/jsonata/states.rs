@@ -269,13 +269,16 @@ impl StatesExpression {
     /// As [`evaluate`](Self::evaluate), and if it is of another type.
     pub fn evaluate_to(&self, expected: JsonType, scope: &StatesScope<'_>) -> Result<Json, EvaluationFailure> {
         let value = self.evaluate(scope)?;
-        let (expected, found) = (expected.name(), type_name(&value));
-        if expected == found {
-            return Ok(value);
-        }
-        Err(self.failure(&format!(
+        if expected.name() == type_name(&value) { Ok(value) } else { Err(self.type_failure(expected, &value)) }
+    }
+
+    /// The failure of a value that is of another type than the field takes.
+    #[must_use]
+    pub fn type_failure(&self, expected: JsonType, value: &Json) -> EvaluationFailure {
+        let (expected, found) = (expected.name(), type_name(value));
+        self.failure(&format!(
             "returned an unexpected result type. Expected '{expected}', but was '{found}' for value: {value}"
-        )))
+        ))
     }
 
     /// A failure of the field whose value came from this expression.

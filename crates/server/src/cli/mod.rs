@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod client;
 mod eval;
+mod map_run;
 mod migrate;
 mod progress;
 mod quarantine;
@@ -63,6 +64,9 @@ enum Command {
     Eval(Box<eval::EvalArgs>),
     /// Rewrite a definition in another query language
     Migrate(migrate::MigrateArgs),
+    /// Show how far a map run is: live, until it ends
+    #[command(after_help = map_run::HELP)]
+    MapRun(map_run::MapRunArgs),
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
@@ -167,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::validate(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Migrate(args) => migrate::migrate(&args),
+        Command::MapRun(args) => map_run::map_run(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
@@ -213,7 +218,7 @@ fn flag(setting: &'static Setting) -> Arg {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         // Negative numbers are wrong, but it is the setting that says so best.
         Kind::Number => arg.allow_negative_numbers(true),
-        Kind::Text => arg,
+        Kind::Text | Kind::Table => arg,
     }
 }
 

@@ -98,7 +98,25 @@ fn scalar(value: &DeValue<'_>, kind: Kind) -> Result<String, &'static str> {
             .and_then(|integer| i128::from_str_radix(integer.as_str(), integer.radix()).ok())
             .map(|number| number.to_string())
             .ok_or("a whole number"),
+        Kind::Table => match value.as_table() {
+            Some(tables) => named_tables(tables).ok_or("a table of tables of whole numbers"),
+            None => value.as_str().map(ToOwned::to_owned).ok_or("a string or a table"),
+        },
     }
+}
+
+/// Tables by name as the text that a flag has for them.
+fn named_tables(tables: &DeTable<'_>) -> Option<String> {
+    let mut text = String::new();
+    for (name, table) in tables {
+        text.push_str(name.get_ref());
+        for (key, value) in table.get_ref().as_table()? {
+            let value = scalar(value.get_ref(), Kind::Number).ok()?;
+            text.push_str(&format!(" {}={value}", key.get_ref()));
+        }
+        text.push_str("; ");
+    }
+    Some(text)
 }
 
 fn named(value: &DeValue<'_>) -> &'static str {

@@ -3,9 +3,11 @@
 //! The environment is handed in, so that what a setting becomes depends on arguments alone. An error names the
 //! setting, its value, where that came from, and the rule.
 
+mod datasets;
 mod file;
 mod quotas;
 mod settings;
+mod tasks;
 mod telling;
 
 use std::{
@@ -14,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use settings::{Durability, HttpLimits, Kind, LogFormat, OnLost, SETTINGS, Setting, Settings};
+pub use settings::{Durability, HttpLimits, Kind, LogFormat, SETTINGS, Setting, Settings};
+pub use tasks::{NamedLimits, OnLost, Tasks};
 pub use telling::{LogDestination, Secret, Telling, When};
 
 use crate::excerpt::{excerpt, nearest};

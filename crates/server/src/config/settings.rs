@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
+use stepwright_integrations::datasets::DatasetOptions;
+
 use super::{
-    quotas,
+    datasets, quotas,
+    tasks::{self, Tasks},
     telling::{self, Telling},
 };
 
@@ -22,15 +25,6 @@ pub enum Durability {
     Full,
     /// When it is written; a power cut may lose the last moments.
     Relaxed,
-}
-
-/// What becomes of a request-response call whose answer a crash lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLost {
-    /// The state fails with the integration's connection error.
-    Fail,
-    /// The call is sent again.
-    Resend,
 }
 
 /// How log lines look.
@@ -81,10 +75,8 @@ pub struct Settings {
     pub aws_quotas: bool,
     /// Whether every limit is AWS's.
     pub aws_parity: bool,
-    /// What becomes of a call whose answer a crash lost.
-    pub on_lost: OnLost,
-    /// Calls of services under way at once.
-    pub task_concurrency: usize,
+    /// What calls of services may take.
+    pub tasks: Tasks,
     /// Express executions open at once.
     pub express_executions: usize,
     /// Approximate bytes of memory that open Express executions may hold when another is started.
@@ -95,6 +87,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What is logged.
     pub log_level: String,
+    /// What the datasets of distributed Maps may be.
+    pub datasets: DatasetOptions,
     /// What is told outside.
     pub telling: Telling,
     /// What clients may take of the server.
@@ -168,13 +162,13 @@ impl Default for Settings {
             open_days: 365,
             aws_quotas: false,
             aws_parity: false,
-            on_lost: OnLost::Fail,
-            task_concurrency: 256,
+            tasks: Tasks::default(),
             express_executions: 10_000,
             express_memory_bytes: 512 << 20,
             express_seconds: 300,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            datasets: DatasetOptions::default(),
             telling: Telling::default(),
             http: HttpLimits::default(),
         }
@@ -190,6 +184,8 @@ pub enum Kind {
     Number,
     /// `true` or `false`.
     Switch,
+    /// A table of tables of integers, or a string: `NAME key=value key=value; NAME …`.
+    Table,
 }
 
 /// One setting.
@@ -391,28 +387,22 @@ pub static SETTINGS: &[Setting] = &[
     quotas::OPEN_DAYS,
     quotas::AWS_QUOTAS,
     quotas::AWS_PARITY,
-    Setting {
-        key: "tasks.on_lost",
-        kind: Kind::Text,
-        value_name: "CHOICE",
-        help: "A call whose answer a crash lost: fail (as a connection error, which Retry and Catch see) or resend",
-        default: "fail",
-        set: |settings, text| {
-            settings.on_lost = one_of(text, &[("fail", OnLost::Fail), ("resend", OnLost::Resend)])?;
-            Ok(())
-        },
-    },
-    Setting {
-        key: "tasks.concurrency",
-        kind: Kind::Number,
-        value_name: "COUNT",
-        help: "Calls of services under way at once at most",
-        default: "256",
-        set: |settings, text| {
-            settings.task_concurrency = number(text, 1, 100_000)?;
-            Ok(())
-        },
-    },
+    tasks::ON_LOST,
+    tasks::CONCURRENCY,
+    tasks::SERVICE_CONCURRENCY,
+    tasks::SERVICE_RATE,
+    tasks::MACHINE_CONCURRENCY,
+    tasks::MACHINE_RATE,
+    tasks::LIMITS,
+    tasks::CONNECT_SECONDS,
+    tasks::CALL_SECONDS,
+    tasks::ANSWER_SECONDS,
+    tasks::ANSWER_BYTES,
+    tasks::HOST_ANSWER_BYTES,
+    datasets::FOLDERS,
+    datasets::BUCKETS,
+    datasets::CALL_SECONDS,
+    datasets::ITEM_BYTES,
     telling::LOGS,
     telling::LOG_FILE,
     telling::LOG_FILE_BYTES,

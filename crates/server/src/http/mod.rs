@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod body;
 mod load;
+mod metrics;
 mod openapi;
 mod refusal;
 mod watch;
@@ -52,7 +53,8 @@ use crate::{
 /// Connections that the system holds until they are accepted.
 const BACKLOG: u32 = 4_096;
 
-/// Files that are not connections: the store's, those of the calls of services, and the refused.
+/// Files that are not connections of clients, and not those of calls: the store's, the refused, and connections to services
+/// that are kept.
 const OTHER_FILES: usize = 1_024;
 
 /// Connections over the limit that are told so at once; the others of a flood are closed without a word.
@@ -103,7 +105,7 @@ impl Server {
         let address = listener.local_addr()?;
 
         let mut limits = service.settings().http.clone();
-        limits.connections = connections_that_fit(limits.connections);
+        limits.connections = connections_that_fit(limits.connections, service.settings().tasks.concurrency);
         let mut http1 = http1::Builder::new();
         http1
             .half_close(true)
@@ -170,8 +172,9 @@ async fn told(stop: &mut channel::Receiver<bool>) {
     let _service_is_gone = stop.wait_for(|stop| *stop).await.is_err();
 }
 
-/// As many of the connections that are wanted as the system has files for, after taking all that it allows.
-fn connections_that_fit(wanted: usize) -> usize {
+/// As many of the connections that are wanted as the system has files for, after taking all that it allows. So many calls
+/// of services may be under way, each with a connection.
+fn connections_that_fit(wanted: usize, calls: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let before = getrlimit(Resource::Nofile);
     if before.current != before.maximum {
@@ -181,7 +184,8 @@ fn connections_that_fit(wanted: usize) -> usize {
     let files =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
     // Where files are very few, other things get half of them.
-    let fitting = files.saturating_sub(OTHER_FILES.min(files / 2)).max(1);
+    let others = OTHER_FILES.saturating_add(calls);
+    let fitting = files.saturating_sub(others.min(files / 2)).max(1);
     if fitting < wanted {
         tracing::warn!(
             open_files = files,
@@ -305,6 +309,8 @@ async fn route(
         (_, "/") => not_allowed(request.method(), "POST, GET", "Operations are called with POST /"),
         (&Method::GET | &Method::HEAD, "/healthz") => health(front),
         (_, "/healthz") => not_allowed(request.method(), "GET", "Health is asked for with GET /healthz"),
+        (&Method::GET | &Method::HEAD, metrics::PATH) => metrics::serve(&front.service),
+        (_, metrics::PATH) => not_allowed(request.method(), "GET", "Figures are asked for with GET /metrics"),
         (&Method::GET | &Method::HEAD, openapi::DOCUMENT) => openapi::document(),
         (_, openapi::DOCUMENT) => {
             not_allowed(request.method(), "GET", "The description of the API is asked for with GET")
@@ -327,6 +333,7 @@ fn hint() -> Value {
         "use": "POST / with an AWS SDK or the AWS CLI: --endpoint-url, or AWS_ENDPOINT_URL_SFN, set to this address",
         "description": openapi::DOCUMENT,
         "health": "/healthz",
+        "metrics": metrics::PATH,
     })
 }
 

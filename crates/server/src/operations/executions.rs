@@ -2,21 +2,21 @@
 
 use stepwright_api::{
     ApiError, ErrorCode, RequestContext, Timestamp,
-    arn::{ExecutionArn, MapRunArn, StateMachineArn},
+    arn::{ExecutionArn, ExpressArn, MapRunArn, StateMachineArn},
     name::check_name,
     types::{
         CloudWatchEventsExecutionDataDetails, DescribeExecutionInput, DescribeExecutionOutput, ExecutionListItem,
-        ExecutionRedriveStatus, ExecutionStatus, GetExecutionHistoryInput, GetExecutionHistoryOutput, IncludedData,
-        ListExecutionsInput, ListExecutionsOutput, RedriveExecutionInput, RedriveExecutionOutput, StartExecutionInput,
-        StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
+        ExecutionRedriveFilter, ExecutionRedriveStatus, ExecutionStatus, GetExecutionHistoryInput,
+        GetExecutionHistoryOutput, IncludedData, ListExecutionsInput, ListExecutionsOutput, RedriveExecutionInput,
+        RedriveExecutionOutput, StartExecutionInput, StartExecutionOutput, StopExecutionInput, StopExecutionOutput,
     },
 };
-use stepwright_engine::NewExecution;
+use stepwright_engine::{MapRunOf, NewExecution, NotRedrivable};
 use stepwright_machine::Status;
 
 use super::{Call, labelled, page, scope, shared};
 use crate::{
-    errors::{not_redrivable, resource_not_found, to_api, validation},
+    errors::{not_redrivable, to_api, validation},
     history_wire::Speller,
     ids::random_uuid,
     json_text::{self, MAX_BYTES},
@@ -74,11 +74,20 @@ pub(super) async fn describe_execution(
     context: &RequestContext,
     input: DescribeExecutionInput,
 ) -> Result<DescribeExecutionOutput, ApiError> {
-    ExecutionArn::parse(&input.execution_arn)?;
-    let execution = call.engine().describe_execution(&scope(context), &input.execution_arn).await.map_err(to_api)?;
+    let (engine, scope) = (call.engine(), scope(context));
+    // Of EXPRESS executions, children of map runs are described.
+    let is_express_child = ExpressArn::parse(&input.execution_arn).is_ok_and(|arn| arn.label.is_some());
+    let execution = if is_express_child {
+        engine.describe_express_child(&scope, &input.execution_arn).await
+    } else {
+        ExecutionArn::parse(&input.execution_arn)?;
+        engine.describe_execution(&scope, &input.execution_arn).await
+    }
+    .map_err(to_api)?;
     let with_data = input.included_data != Some(IncludedData::MetadataOnly);
     let (redrive_status, redrive_status_reason) = match execution.not_redrivable {
         None => (ExecutionRedriveStatus::Redrivable, None),
+        Some(NotRedrivable::Child) => (ExecutionRedriveStatus::RedrivableByMapRun, None),
         Some(reason) => (ExecutionRedriveStatus::NotRedrivable, Some(not_redrivable(reason).to_owned())),
     };
     let succeeded = execution.status == Status::Succeeded;
@@ -96,7 +105,7 @@ pub(super) async fn describe_execution(
         output: execution.output.as_ref().filter(|_| with_data && succeeded).map(ToString::to_string),
         output_details: (with_data && succeeded).then(included).flatten(),
         trace_header: execution.trace_header.as_ref().map(ToString::to_string),
-        map_run_arn: None,
+        map_run_arn: execution.map_run_arn.as_ref().map(ToString::to_string),
         error: execution.error.as_ref().filter(|_| shows_error).map(ToString::to_string),
         cause: execution.cause.as_ref().filter(|_| shows_error).map(ToString::to_string),
         state_machine_version_arn: execution.version_arn.as_ref().map(ToString::to_string),
@@ -132,38 +141,39 @@ pub(super) async fn list_executions(
 ) -> Result<ListExecutionsOutput, ApiError> {
     let machine = input.state_machine_arn.as_deref().map(StateMachineArn::parse).transpose()?;
     let map_run = input.map_run_arn.as_deref().map(MapRunArn::parse).transpose()?;
-    let (Some(arn), Some(text)) = (machine, input.state_machine_arn) else {
-        return match (map_run, input.map_run_arn) {
-            // Distributed Maps are not served yet, so no map run exists.
-            (Some(_), Some(text)) => Err(resource_not_found(&text)),
-            _ => Err(validation("Must specify exactly one of stateMachineArn and mapRunArn")),
-        };
-    };
-    if map_run.is_some() {
-        return Err(validation("Must specify exactly one of stateMachineArn and mapRunArn"));
-    }
-    if input.redrive_filter.is_some() {
-        return Err(validation("redriveFilter can only be specified together with mapRunArn"));
-    }
-    let status = match input.status_filter {
-        None => None,
-        Some(ExecutionStatus::Running) => Some(Status::Running),
-        Some(ExecutionStatus::Succeeded) => Some(Status::Succeeded),
-        Some(ExecutionStatus::Failed) => Some(Status::Failed),
-        Some(ExecutionStatus::TimedOut) => Some(Status::TimedOut),
-        Some(ExecutionStatus::Aborted) => Some(Status::Aborted),
-        Some(ExecutionStatus::PendingRedrive) => {
-            return Err(validation("The status PENDING_REDRIVE can only be specified together with mapRunArn"));
+    let status = input.status_filter.map(|status| match status {
+        ExecutionStatus::Running => MapRunOf::Status(Status::Running),
+        ExecutionStatus::Succeeded => MapRunOf::Status(Status::Succeeded),
+        ExecutionStatus::Failed => MapRunOf::Status(Status::Failed),
+        ExecutionStatus::TimedOut => MapRunOf::Status(Status::TimedOut),
+        ExecutionStatus::Aborted => MapRunOf::Status(Status::Aborted),
+        ExecutionStatus::PendingRedrive => MapRunOf::PendingRedrive,
+    });
+    let (engine, asked) = (call.engine(), page(input.max_results, input.next_token));
+    let page = match (machine.zip(input.state_machine_arn), map_run.zip(input.map_run_arn.clone())) {
+        (None, Some((_, run))) => {
+            let redriven = input.redrive_filter.map(|filter| filter == ExecutionRedriveFilter::Redriven);
+            engine.list_map_run_executions(&scope(context), &run, status, redriven, asked).await
         }
-    };
-    if arn.label.is_some() {
-        return Err(labelled());
+        (Some((arn, text)), None) => {
+            if input.redrive_filter.is_some() {
+                return Err(validation("redriveFilter can only be specified together with mapRunArn"));
+            }
+            let status = match status {
+                None => None,
+                Some(MapRunOf::Status(status)) => Some(status),
+                Some(MapRunOf::PendingRedrive) => {
+                    return Err(validation("The status PENDING_REDRIVE can only be specified together with mapRunArn"));
+                }
+            };
+            if arn.label.is_some() {
+                return Err(labelled());
+            }
+            engine.list_executions(&scope(context), &text, status, asked).await
+        }
+        _ => return Err(validation("Must specify exactly one of stateMachineArn and mapRunArn")),
     }
-    let page = call
-        .engine()
-        .list_executions(&scope(context), &text, status, page(input.max_results, input.next_token))
-        .await
-        .map_err(to_api)?;
+    .map_err(to_api)?;
     let executions = page
         .items
         .into_iter()
@@ -174,8 +184,8 @@ pub(super) async fn list_executions(
             status: status_of(item.status),
             start_date: Timestamp(item.started_at),
             stop_date: item.stopped_at.map(Timestamp),
-            map_run_arn: None,
-            item_count: None,
+            map_run_arn: input.map_run_arn.clone(),
+            item_count: item.items.map(|items| i32::try_from(items).unwrap_or(i32::MAX)),
             state_machine_version_arn: item.version_arn.as_deref().map(ToString::to_string),
             state_machine_alias_arn: item.alias_arn.as_deref().map(ToString::to_string),
             redrive_count: Some(i32::try_from(item.redrive_count).unwrap_or(i32::MAX)),

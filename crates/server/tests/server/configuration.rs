@@ -76,6 +76,12 @@ fn a_file_can_hold_every_setting() {
         [tasks]
         on_lost = "resend"
         concurrency = 5
+        service_rate = 7
+        [tasks.limits.lambda]
+        rate = 100
+        [tasks.limits."lambda:charge-card"]
+        concurrency = 5
+        rate = 10
         [log]
         format = "json"
         level = "debug"
@@ -89,8 +95,10 @@ fn a_file_can_hold_every_setting() {
     assert_eq!(settings.durability, Durability::Relaxed);
     assert_eq!(settings.shutdown_grace.as_secs(), 3);
     assert_eq!((settings.history_events, settings.payload_bytes), (100_000, 1 << 20));
-    assert_eq!((settings.inline_map_concurrency, settings.task_concurrency), (0, 5));
-    assert_eq!(settings.on_lost, OnLost::Resend);
+    assert_eq!((settings.inline_map_concurrency, settings.tasks.concurrency), (0, 5));
+    assert_eq!((settings.tasks.on_lost, settings.tasks.service_rate), (OnLost::Resend, 7));
+    let limits = [("lambda", (None, Some(100))), ("lambda:charge-card", (Some(5), Some(10)))];
+    assert_eq!(settings.tasks.limits, limits.map(|(name, limit)| (name.to_owned(), limit)).into());
     assert_eq!((settings.log_format, settings.log_level.as_str()), (LogFormat::Json, "debug"));
 }
 
@@ -113,6 +121,12 @@ fn mistakes_in_a_file_name_file_key_line_and_way_out() {
     check("in_memory = 1", &["must be true or false"]);
     check("limits = 1", &["`limits`", "must be a table", "[limits]"]);
     check("durability = \"maybe\"", &["`durability`", "\"maybe\" must be full or relaxed", ":1:14"]);
+    check("[tasks]\nlimits = 5", &["`tasks.limits`", "must be a string or a table, but is an integer", ":2:10"]);
+    check("[tasks.limits]\nlambda = 5", &["`tasks.limits`", "must be a table of tables of whole numbers"]);
+    check(
+        "[tasks.limits.lambda]\nspeed = 5",
+        &["`tasks.limits`", "\"speed=5\" of lambda must be concurrency=COUNT or"],
+    );
     check("account = ", &["is not TOML", ":1:"]);
     check("listen = \"0.0.0.0:1\"", &["no authentication yet"]);
 }

@@ -26,6 +26,8 @@ struct Told {
     runs: u64,
     ended: u64,
     over: bool,
+    /// Interruptions until it began last.
+    interruptions: u64,
 }
 
 #[derive(Default)]
@@ -34,6 +36,10 @@ struct State {
     /// Rows that were written, by their keys: the last part of the ARN.
     rows: BTreeMap<Vec<u8>, String>,
     complaint: Option<Complaint>,
+    /// Crashes.
+    interruptions: u64,
+    /// A commit was refused: what was going on may begin again, also much later, as long as this process lives.
+    lenient: bool,
     /// Nobody tells it anything: that rows go is believed.
     #[cfg(test)]
     untold: bool,
@@ -54,6 +60,18 @@ impl Book {
         let book = SharedBook::default();
         book.lock().untold = true;
         book
+    }
+
+    /// A new process: what was going on may begin again.
+    pub(crate) fn restart(&self) {
+        let mut state = self.lock();
+        state.interruptions += 1;
+        state.lenient = false;
+    }
+
+    /// A commit was refused.
+    pub(crate) fn relax(&self) {
+        self.lock().lenient = true;
     }
 
     pub(crate) fn complaint(&self) -> Checked {
@@ -135,10 +153,18 @@ impl EventSink for Book {
 
     fn take(&self, events: ExpressEvents) {
         let mut state = self.lock();
-        let State { told, complaint, .. } = &mut *state;
+        let State { told, complaint, interruptions, lenient, .. } = &mut *state;
         let told = told.entry(events.execution_arn.to_string()).or_default();
         for event in events.page.events {
             if event.id == 1 {
+                // Of a child of a map run: its machine has a label.
+                let is_child = events.state_machine_name.contains('/');
+                if is_child && told.runs > 0 && told.interruptions == *interruptions && !*lenient {
+                    let seen = format!("{} began again", events.execution_arn);
+                    let rule = "an EXPRESS child begins again only after a crash";
+                    complaint.get_or_insert(Complaint::new("express", rule, seen));
+                }
+                told.interruptions = *interruptions;
                 told.runs += 1;
                 told.over = false;
             } else if told.over || event.id != told.last + 1 || event.previous >= event.id {

@@ -66,7 +66,7 @@ fn forks(kind: &EventKind) -> bool {
 
 /// What one failure brings down with it.
 fn is_abort(kind: &EventKind) -> bool {
-    matches!(kind, EventKind::StateAborted { .. } | EventKind::MapIterationAborted { .. })
+    matches!(kind, EventKind::StateAborted { .. } | EventKind::MapIterationAborted { .. } | EventKind::MapRunAborted)
 }
 
 /// Whether an event may follow an event of this kind, or none.
@@ -93,6 +93,8 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
                 | K::TaskStarted { .. }
                 | K::TaskSubmitted { .. }
                 | K::TaskSucceeded { .. }
+                | K::MapRunSucceeded
+                | K::MapRunFailed(_)
         );
     }
     match event.kind {
@@ -105,7 +107,13 @@ fn follows(previous: Option<&EventKind>, event: &Seen) -> bool {
             matches!(previous, K::StateExited { .. } | K::ParallelStateStarted | K::MapIterationStarted { .. })
         }
         K::MapIterationStarted { .. } => matches!(previous, K::MapStateStarted { .. } | K::StateExited { .. }),
-        K::MapStateSucceeded => matches!(previous, K::MapIterationSucceeded { .. } | K::MapStateStarted { .. }),
+        K::MapStateSucceeded => {
+            matches!(previous, K::MapIterationSucceeded { .. } | K::MapStateStarted { .. } | K::MapRunSucceeded)
+        }
+        K::MapRunStarted { .. } => matches!(previous, K::MapStateStarted { .. }),
+        K::MapRunSucceeded | K::MapRunFailed(_) => {
+            matches!(previous, K::MapRunStarted { .. } | K::MapRunRedriven { .. })
+        }
         K::ActivityScheduled { .. } => {
             matches!(
                 previous,

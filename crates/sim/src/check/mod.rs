@@ -5,9 +5,11 @@ pub(crate) mod express;
 pub(crate) mod fold;
 pub(crate) mod history;
 pub(crate) mod liveness;
+pub(crate) mod map_runs;
 pub(crate) mod names;
 pub(crate) mod replies;
 pub(crate) mod results;
+pub(crate) mod slots;
 pub(crate) mod store;
 pub(crate) mod tasks;
 #[cfg(test)]

@@ -40,6 +40,11 @@ impl Ledger {
         let mut parts = arn.rsplit(':');
         let (name, machine) = (parts.next()?, parts.next()?);
         let scope = self.scope()?;
+        if machine.contains('/') {
+            let id = self.runs.child(arn)?;
+            let row = self.rows.get(Table::Execution, &keys::execution(scope, id))?;
+            return Some(Found { id, scope, row: records::decode(Table::Execution, row).ok()? });
+        }
         let row: NameRow =
             records::decode(Table::Name, self.rows.get(Table::Name, &keys::name(scope, machine, name))?).ok()?;
         let id = row.id();
@@ -163,6 +168,28 @@ pub(crate) fn check(ledger: &mut Ledger, call: &Call, reply: &Reply) -> Checked 
             ensure(there, "replies", DURABLE, || format!("{name} was created and is not stored"))
         }
         (Call::RetryQuarantined { arn } | Call::FailQuarantined { arn }, Ok(_)) => left_quarantine(ledger, call, arn),
+        (Call::DescribeRun { arn }, Ok(Answer::Run(run))) => {
+            let state = ledger.runs.state(arn);
+            let same = state.is_some_and(|state| {
+                let counts = (&run.execution_counts, &state.executions);
+                (run.status, run.stopped_at) == (state.status, state.stopped_at)
+                    && (counts.0.running, counts.0.succeeded, counts.0.failed, counts.0.aborted)
+                        == (counts.1.running, counts.1.succeeded, counts.1.failed, counts.1.aborted)
+                    && run.redrive_count == state.redriven.map_or(0, |(count, _)| count)
+            });
+            ensure(same, "replies", DURABLE, || format!("{run:?}, and stored is {state:?}"))
+        }
+        (
+            Call::DescribeRun { arn } | Call::UpdateRun { arn, .. } | Call::ListChildren { arn, .. },
+            Err(Error::MapRunDoesNotExist { .. }),
+        ) => ensure(ledger.runs.state(arn).is_none(), "replies", "what was started is there", || {
+            format!("{} does not find {arn}", call.name())
+        }),
+        (Call::UpdateRun { arn, .. }, Err(Error::MapRunNotRunning)) => {
+            let state = ledger.runs.state(arn);
+            let over = state.is_some_and(|state| state.status != Status::Running);
+            ensure(over || ledger.may_redrive, "replies", "a run that runs can be updated", || format!("{state:?}"))
+        }
         _ => Ok(()),
     }
 }
@@ -353,7 +380,7 @@ fn list(
     for (key, value) in ledger.rows.with_prefix(Table::Execution, &prefix) {
         let row: Option<ExecutionRow> = records::decode(Table::Execution, value).ok();
         let (Some((_, id)), Some(row)) = (keys::parse_execution(key), row) else { continue };
-        if Some(row.machine) == number && status.is_none_or(|status| status == row.status()) {
+        if row.child.is_none() && Some(row.machine) == number && status.is_none_or(|status| status == row.status()) {
             expected.push((row.name.clone(), row.status(), id.started_at(), row.end.map(|end| end.closing.at)));
         }
     }

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use stepwright_engine::{Error, FiredTimer, Started};
 use stepwright_machine::{ExecutionId, FrameId, Millis, TaskId, TimerId};
-use stepwright_store::{Commit, Mutation, Store, Table, keys, memory::MemoryStore, records};
+use stepwright_store::{
+    Commit, Mutation, Store, Table, keys,
+    map_runs::{MapChildRow, MapRunStateRow},
+    memory::MemoryStore,
+    records,
+};
 
 use super::{express, history, liveness, names, replies, results, store, tasks, timers};
 use crate::{
     client::{Answer, Call},
     generate,
     ledger::Ledger,
-    model::Seen,
+    model::{Model, Seen},
     report::Options,
     workload::{Dice, Expectation},
     world::World,
@@ -20,9 +25,7 @@ use crate::{
 
 /// The commits of a world without faults, in which executions wait, run tasks and end.
 fn commits() -> Vec<Commit> {
-    let kept = commits_of(17);
-    assert!(kept.len() > 100);
-    kept
+    (17..30).map(commits_of).find(|kept| kept.len() > 100).expect("a world in which much happens")
 }
 
 fn commits_of(seed: u64) -> Vec<Commit> {
@@ -54,8 +57,13 @@ fn puts(mutation: &Mutation<'_>, wanted: Table) -> bool {
 
 /// Leaves the first put into a table out.
 fn without(commits: &[Commit], table: Table) -> &'static str {
+    without_one(commits, |mutation| puts(mutation, table))
+}
+
+/// Leaves the first of these changes out.
+fn without_one(commits: &[Commit], is_left_out: impl Fn(&Mutation<'_>) -> bool) -> &'static str {
     complains(commits, |commit| {
-        let left_out = commit.mutations().position(|mutation| puts(&mutation, table))?;
+        let left_out = commit.mutations().position(|mutation| is_left_out(&mutation))?;
         let mut rest = Commit::default();
         let kept = commit.mutations().enumerate().filter(|(at, _)| *at != left_out);
         kept.for_each(|(_, mutation)| rest.push(&mutation));
@@ -258,9 +266,13 @@ fn a_store_that_lost_or_made_up_a_commit_is_found() {
 
 #[test]
 fn an_execution_that_ends_otherwise_than_it_should_or_not_at_all_is_found() {
-    let commits = commits();
+    let failed = |model: &&Model| model.execution.head.closing.as_ref().is_some_and(|end| end.output.is_none());
+    let commits = (17..40)
+        .map(commits_of)
+        .find(|kept| kept.len() > 100 && replay(kept).models.values().any(|model| failed(&model)));
+    let commits = commits.expect("a world in which an execution fails");
     let ledger = replay(&commits);
-    let model = ledger.models.values().next().expect("an execution");
+    let model = ledger.models.values().find(failed).expect("an execution that failed");
     let other = Expectation { output: "\"something else\"".into() };
     assert!(results::expected(model, &other, false).is_err());
     results::expected(model, &other, true).expect("someone stopped it");
@@ -268,4 +280,90 @@ fn an_execution_that_ends_otherwise_than_it_should_or_not_at_all_is_found() {
     let half = replay(&commits[..commits.len() / 2]);
     assert!(liveness::nothing_left(&half.rows).is_err());
     assert!(half.models.values().any(|model| liveness::closed(model, 0).is_err()));
+}
+
+/// The commits of the first world without faults in which children of map runs ended.
+fn commits_with_children() -> Vec<Commit> {
+    let ended = |mutation: Mutation<'_>| puts(&mutation, Table::MapChild) && child(&mutation).stopped_at.is_some();
+    let with = (0..100).map(commits_of).find(|commits| commits.iter().any(|commit| commit.mutations().any(ended)));
+    with.expect("a world with map runs")
+}
+
+fn child(mutation: &Mutation<'_>) -> MapChildRow {
+    let (Mutation::Put { value, .. } | Mutation::Insert { value, .. }) = mutation else { panic!("a row") };
+    records::decode(Table::MapChild, value).expect("a child")
+}
+
+/// The first row of a table that can be is another.
+fn with_other_row(
+    commits: &[Commit],
+    wanted: Table,
+    other: impl Fn(&[u8]) -> Option<Vec<u8>>,
+) -> (&'static str, String) {
+    let mut done = false;
+    let tampered: Vec<Commit> = commits
+        .iter()
+        .map(|commit| {
+            let mut tampered = Commit::default();
+            for mutation in commit.mutations() {
+                let value = match mutation {
+                    Mutation::Put { table, value, .. } | Mutation::Insert { table, value, .. } if table == wanted => {
+                        other(value).filter(|_| !done)
+                    }
+                    _ => None,
+                };
+                match (mutation, value) {
+                    (Mutation::Put { table, key, .. } | Mutation::Insert { table, key, .. }, Some(value)) => {
+                        done = true;
+                        tampered.put(table, key, value);
+                    }
+                    _ => tampered.push(&mutation),
+                }
+            }
+            tampered
+        })
+        .collect();
+    assert!(done, "there is something to tamper with");
+    let complaint = replay(&tampered).complaint().expect("a complaint");
+    (complaint.checker, complaint.expected)
+}
+
+#[test]
+fn map_runs_whose_children_are_lost_counted_twice_or_made_up_are_found() {
+    let commits = commits_with_children();
+    assert_eq!(replay(&commits).complaint(), None);
+    let ended = |mutation: &Mutation<'_>| puts(mutation, Table::MapChild) && child(mutation).stopped_at.is_some();
+    assert_eq!(without_one(&commits, ended), "map_runs");
+    let state = |change: fn(&mut MapRunStateRow)| {
+        move |value: &[u8]| {
+            let mut row: MapRunStateRow = records::decode(Table::MapRunState, value).expect("a run");
+            let is_wanted = row.executions.succeeded + row.executions.unsuccessful() > 0;
+            change(&mut row);
+            is_wanted.then(|| records::encode(&row))
+        }
+    };
+    let counted = with_other_row(&commits, Table::MapRunState, state(|row| row.item_counts.succeeded += 1));
+    assert_eq!(counted, ("map_runs", "the counts are those of the children's rows".to_owned()));
+    let lost = with_other_row(&commits, Table::MapRunState, state(|row| row.cursor.child += 1_000));
+    assert_eq!(lost, ("map_runs", "reading goes on before the first child without a row".to_owned()));
+
+    // A child that ended, once more and otherwise.
+    let again = |commit: &Commit| {
+        commit.mutations().find_map(|mutation| {
+            let (Mutation::Put { table, key, .. } | Mutation::Insert { table, key, .. }) = &mutation else {
+                return None;
+            };
+            if *table != Table::MapChild {
+                return None;
+            }
+            let mut row = child(&mutation);
+            row.stopped_at = Some(row.stopped_at? + 1);
+            let mut again = Commit::default();
+            again.put(Table::MapChild, *key, records::encode(&row));
+            Some(again)
+        })
+    };
+    let again = commits.iter().find_map(again).expect("a child that ended");
+    let complaint = replay(commits.iter().chain([&again])).complaint().expect("a complaint");
+    assert_eq!(complaint.expected, "a child ends once in each attempt, and well once");
 }

@@ -23,7 +23,7 @@ pub(crate) fn open(execution: &Execution) -> BTreeMap<TimerId, Millis> {
         match &visit.work {
             Work::Waiting { timer } | Work::Retrying { timer } => open.extend([*timer]),
             Work::Task(task) => open.extend(task.timeout.into_iter().chain(task.heartbeat)),
-            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) => {}
+            Work::Entered { .. } | Work::Beginning | Work::Parallel(_) | Work::Map(_) | Work::MapRun(_) => {}
         }
     }
     open

@@ -86,7 +86,7 @@ impl Writer<'_> {
 
     /// Where the outputs of all inner flows go. `fresh`: none of them holds what the state was given beside the
     /// input's own members, so that what they come to cannot grow from state to state.
-    fn collected(&mut self, state: &mut Value, fresh: bool) {
+    pub(super) fn collected(&mut self, state: &mut Value, fresh: bool) {
         match self.dice.roll(4) {
             0 => {
                 state["ResultSelector"] = json!({"count.$": "States.ArrayLength($)", "of.$": "$$.State.Name"});

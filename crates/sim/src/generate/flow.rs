@@ -12,6 +12,8 @@ use crate::workload::Dice;
 pub(super) const MAX_DEPTH: u64 = 3;
 /// What a machine's states come to, in turns, before failures cut executions short or retries draw them out.
 const BUDGET: (u64, u64) = (24, 40);
+/// One machine of so many has distributed Maps.
+const DISTRIBUTED: u64 = 7;
 
 /// Writes one definition: state names and variables are unique in it.
 pub(super) struct Writer<'d> {
@@ -19,6 +21,8 @@ pub(super) struct Writer<'d> {
     states: u32,
     variables: u32,
     pub(super) language: Language,
+    /// Distributed Maps that may still be written.
+    pub(super) apart: u64,
 }
 
 /// What a definition's states are written in.
@@ -43,7 +47,11 @@ pub(super) struct Flow {
 pub(super) fn machine(dice: &mut Dice) -> Value {
     let budget = dice.between(BUDGET.0, BUDGET.1);
     let language = *dice.pick(&[Language::JsonPath, Language::Jsonata, Language::Both]);
-    let mut machine = Writer::new(dice, language).flow(&Scope::default(), budget, false);
+    let mut writer = Writer::new(dice, language);
+    if writer.dice.one_in(DISTRIBUTED) {
+        writer.apart = writer.dice.between(1, 2);
+    }
+    let mut machine = writer.flow(&Scope::default(), budget, false);
     if language == Language::Jsonata {
         machine["QueryLanguage"] = "JSONata".into();
     }
@@ -62,7 +70,7 @@ pub(super) fn machine(dice: &mut Dice) -> Value {
 
 impl<'d> Writer<'d> {
     pub(super) fn new(dice: &'d mut Dice, language: Language) -> Self {
-        Self { dice, states: 0, variables: 0, language }
+        Self { dice, states: 0, variables: 0, language, apart: 0 }
     }
 
     /// Whether the next state is one in JSONata.
@@ -137,6 +145,9 @@ impl<'d> Writer<'d> {
         let inner = scope.depth < MAX_DEPTH;
         if scope.depth == 0 && self.dice.one_in(1_500) {
             return self.long(flow, here, next);
+        }
+        if self.apart > 0 && inner && self.dice.one_in(4) {
+            return self.distributed(flow, here, next, scope);
         }
         if self.speaks_jsonata() {
             return self.jsonata_segment(flow, here, next, scope, left);

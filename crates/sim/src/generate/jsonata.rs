@@ -134,7 +134,7 @@ fn template(dice: &mut Dice, scope: &Scope) -> Value {
 }
 
 /// A template that hands the input's own members on, and something beside them.
-fn members(dice: &mut Dice, scope: &Scope) -> Value {
+pub(super) fn members(dice: &mut Dice, scope: &Scope) -> Value {
     let own = MEMBERS.iter().map(|member| ((*member).to_owned(), marked(&format!("$states.input.{member}"))));
     let mut template: Map<String, Value> = own.collect();
     if dice.one_in(2) {
@@ -366,7 +366,7 @@ impl Writer<'_> {
     }
 
     /// Where the result of a Task, a Parallel or a Map goes. `fresh`: it cannot hold the state's whole input.
-    fn jsonata_result(&mut self, state: &mut Value, fresh: bool) {
+    pub(super) fn jsonata_result(&mut self, state: &mut Value, fresh: bool) {
         state["Output"] = match self.dice.roll(5) {
             0 | 1 if fresh => with("r", "$states.result"),
             2 => with("r", "{'of': $states.context.State.Name, 'type': $type($states.result)}"),
@@ -442,7 +442,14 @@ impl Writer<'_> {
         each * count
     }
 
-    fn jsonata_handlers(&mut self, flow: &mut Flow, state: &mut Value, next: &str, scope: &Scope, must: bool) {
+    pub(super) fn jsonata_handlers(
+        &mut self,
+        flow: &mut Flow,
+        state: &mut Value,
+        next: &str,
+        scope: &Scope,
+        must: bool,
+    ) {
         self.handlers_by(flow, state, next, scope, must, Self::jsonata_catcher);
     }
 

@@ -8,6 +8,7 @@
 mod choices;
 mod containers;
 mod data;
+mod distributed;
 pub mod express;
 mod flow;
 mod jsonata;

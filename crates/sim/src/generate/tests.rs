@@ -38,7 +38,8 @@ fn every_definition_is_valid_and_all_of_the_language_occurs() {
         HeartbeatSeconds HeartbeatSecondsPath InputPath OutputPath ResultPath Parameters ResultSelector Result Assign \
         ItemsPath ItemSelector ItemProcessor Iterator MaxConcurrency MaxConcurrencyPath ToleratedFailurePercentage \
         Credentials ErrorPath CausePath Error Cause And Or Not StringMatches IsPresent BooleanEqualsPath Default \
-        QueryLanguage Arguments Output Items Condition";
+        QueryLanguage Arguments Output Items Condition ItemReader ItemBatcher ResultWriter Label MaxItemsPerBatch \
+        MaxInputBytesPerBatch BatchInput ToleratedFailureCount MaxItems WriterConfig";
     let missing: Vec<&str> = wanted.split_whitespace().filter(|field| !fields.contains(*field)).collect();
     assert!(missing.is_empty(), "never generated: {missing:?}");
 }
@@ -66,6 +67,8 @@ struct World {
     execution: Execution,
     timers: BTreeSet<(Millis, TimerId)>,
     open: BTreeMap<TaskId, Open>,
+    /// Map runs under way, and whether their results go outside.
+    runs: BTreeMap<TaskId, bool>,
     closing: Option<Closing>,
     goes_on: bool,
     now: Millis,
@@ -99,12 +102,14 @@ impl World {
             scope: 1,
             token_key: [7; 32],
             workflow: stepwright_machine::Workflow::Standard,
+            flow: 0,
         };
         let mut world = Self {
             definition: definition(text, seed),
             execution: Execution::new(info),
             timers: BTreeSet::new(),
             open: BTreeMap::new(),
+            runs: BTreeMap::new(),
             closing: None,
             goes_on: false,
             now: BEGIN,
@@ -149,6 +154,9 @@ impl World {
                 Command::Continue => self.goes_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
                 Command::FindActivity { .. } => {}
+                Command::StartMapRun { run, plan } => drop(self.runs.insert(*run, plan.export.is_some())),
+                Command::StopMapRun { run, .. } => drop(self.runs.remove(run)),
+                Command::RedriveMapRun { .. } => panic!("nothing is redriven here"),
             }
         }
     }
@@ -170,6 +178,17 @@ impl World {
             }
             if std::mem::take(&mut self.goes_on) {
                 self.submit(InputKind::Continue);
+                continue;
+            }
+            if let Some((run, exports)) = self.runs.pop_first() {
+                let output = if exports { "{\"MapRunArn\":\"a\"}" } else { "[1,{}]" };
+                self.submit(match dice.roll(4) {
+                    0 => {
+                        let error = Some("States.ExceedToleratedFailureThreshold".into());
+                        InputKind::MapRunFailed { run, error, cause: None }
+                    }
+                    _ => InputKind::MapRunSucceeded { run, output: Payload::new(output) },
+                });
                 continue;
             }
             let tasks: Vec<TaskId> = self.open.keys().copied().collect();

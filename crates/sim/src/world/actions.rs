@@ -43,7 +43,22 @@ impl World {
             return Ok(());
         }
         let wakes = self.act()?;
-        self.settle(wakes)
+        self.settle(wakes)?;
+        self.look_at_slots()
+    }
+
+    /// Whether tasks wait for nothing.
+    fn look_at_slots(&mut self) -> Step {
+        let down = self.process.as_ref().is_none_or(|process| process.engine.is_failed());
+        let quiet = self.process.as_ref().is_some_and(|process| !process.is_busy());
+        let calling = self.live.iter().any(|live| !live.call.end.is_closed());
+        let ledger = self.setup.ledger.lock();
+        let broken = || ledger.rows.all(Table::Quarantine).next().is_some();
+        if self.calm_since.is_none() || down || calling || broken() {
+            self.slots.busy();
+            return Ok(());
+        }
+        self.slots.idle(&ledger.rows, self.now, quiet)
     }
 
     /// Chooses among what can happen. Whether it may have woken a task of the runtime.
@@ -53,7 +68,7 @@ impl World {
         let busy = process.is_busy();
         let shards = process.stepper.shards();
         let mut total = 0;
-        let mut options: [(u64, u8); 17] = [(0, 0); 17];
+        let mut options: [(u64, u8); 19] = [(0, 0); 19];
         let mut count = 0;
         let mut option = |weight: u64, what: u8| {
             if weight > 0 {
@@ -83,6 +98,9 @@ impl World {
         option(if answers { 8 } else { 0 }, 14);
         let ends = self.live.iter().any(|live| calm || live.ending.is_some() && live.due <= now);
         option(if ends { 8 } else { 0 }, 15);
+        let reads = self.accesses.iter().any(|(_, due)| calm || *due <= now);
+        option(if reads { 8 } else { 0 }, 23);
+        option(if calm || !self.has_runs { 0 } else { 1 }, 24);
         option(if calm { 0 } else { 2 }, 16);
         option(1, 17);
         option(1, 18);
@@ -109,10 +127,13 @@ impl World {
             20 => self.tell(),
             21 => self.forget(),
             22 => self.run_express(),
+            23 => self.answer_access(),
+            24 => self.meddle(),
             _ => self.maintain(),
         }?;
         // Shards, the lane and timers talk to nobody but the committer and each other.
-        Ok(!matches!(chosen, 0..=9 | 11 | 12 | 19))
+        // But a map run reads its dataset from there.
+        Ok(self.has_runs || !matches!(chosen, 0..=9 | 11 | 12 | 19))
     }
 
     pub(super) fn run_shard(&mut self, shard: usize) -> Step {
@@ -208,7 +229,16 @@ impl World {
         let starts = starts.filter(|(_, state)| state.is_wanted());
         let starts = starts.map(|(start, _)| BEGINNING + start.at);
         let express = self.process.as_ref().and_then(|process| process.stepper.express_due());
-        timer.into_iter().chain(express).chain(held).chain(calls).chain(starts).filter(|due| *due > self.now).min()
+        let accesses = self.accesses.iter().map(|(_, due)| *due);
+        timer
+            .into_iter()
+            .chain(express)
+            .chain(accesses)
+            .chain(held)
+            .chain(calls)
+            .chain(starts)
+            .filter(|due| *due > self.now)
+            .min()
     }
 
     pub(super) fn pass_time(&mut self, busy: bool) -> Step {
@@ -381,6 +411,7 @@ impl World {
                 let arn = self.dice.pick(&arns).clone();
                 let token = self.dice.one_in(2).then(|| format!("token-{}", self.dice.roll(3)).into());
                 trace!(self, "redrives {arn}");
+                self.setup.ledger.lock().may_redrive = true;
                 self.process.as_mut().expect("it runs").call(Call::Redrive { arn, token });
             }
             // A client goes away.

@@ -29,6 +29,11 @@ impl World {
         for (call, reply) in replies {
             self.replied(&call, reply)?;
         }
+        for access in self.datasets.take_new() {
+            trace!(self, "a dataset is {}", if access.writes { "written" } else { "read" });
+            let due = self.now + work::takes(&mut self.dice);
+            self.accesses.push((access, due));
+        }
         for call in self.setup.services.take_new() {
             let Some(token) = Token::parse(&call.call.token) else { continue };
             // One that a crash interrupted begins anew, with the same numbers.

@@ -76,6 +76,8 @@ impl World {
         // Services go on, but nobody hears them; whoever has a callback's token can still use it.
         self.live.clear();
         drop(self.setup.services.take_new());
+        self.accesses.clear();
+        drop(self.datasets.take_new());
     }
 
     /// Nobody will know what became of a call.

@@ -3,20 +3,21 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use stepwright_engine::{EngineOptions, LogLevel, OnLost, Scope};
+use stepwright_engine::{EngineOptions, Limit, LogLevel, OnLost, Scope, TaskLimits};
 use stepwright_machine::{Millis, Status};
 use stepwright_store::Table;
 
 use crate::{
-    check::{Complaint, liveness, results, store, tasks::Handed, told},
+    check::{Complaint, liveness, results, slots::Slots, store, tasks::Handed, told},
     client::Call,
+    dataset::{Access, Handle, SimDatasets},
     disk::SimDisk,
     generate,
     index::SimIndex,
     ledger::Ledger,
     model,
     process::{Process, Setup},
-    report::{EXPRESS, Options, Report, Tally},
+    report::{EXPRESS, MAP_RUNS, Options, Report, Tally},
     script::{self, Ending, OpenCall, Services, SimClock, SimSeeds},
     witness::SharedLedger,
     work::Held,
@@ -70,10 +71,16 @@ pub(crate) struct World {
     made: Vec<Call>,
     starts: Vec<StartState>,
     live: Vec<Live>,
+    /// The workload has distributed Maps.
+    has_runs: bool,
+    datasets: Arc<SimDatasets>,
+    /// Reads and writes of datasets under way, and when they end.
+    accesses: Vec<(Access, Millis)>,
     held: Vec<Held>,
     /// Tokens of tasks that were answered.
     used: Vec<Arc<str>>,
     handed: Handed,
+    slots: Slots,
     resend: bool,
     steps: u64,
     calm_since: Option<u64>,
@@ -98,9 +105,20 @@ macro_rules! trace {
     }};
 }
 
+/// Limits of calls, by dice of their own: in most worlds there are some.
+fn limits(seed: u64) -> TaskLimits {
+    let mut dice = Dice::new(seed ^ 0x11A1_7500);
+    let mut limit = |concurrency: u64, rate: u64| Limit {
+        concurrency: dice.one_in(2).then(|| dice.between(1, concurrency) as usize),
+        rate: dice.one_in(6).then(|| dice.between(1, rate) as u32),
+    };
+    TaskLimits { service: limit(3, 40), machine: limit(2, 40), ..TaskLimits::default() }
+}
+
 mod actions;
 mod answers;
 mod faults;
+mod runs;
 
 type Step<T = ()> = Result<T, Complaint>;
 
@@ -127,8 +145,11 @@ impl World {
             engine.notices.keep_ms = Millis::MAX;
         }
         let concurrency = if dice.one_in(3) { dice.between(1, 3) as usize } else { 1_000 };
+        engine.tasks = limits(seed);
         let ledger = Ledger::at(BEGINNING);
         engine.event_sink = Some(ledger.express.clone());
+        let datasets = Arc::new(SimDatasets::default());
+        engine.datasets = Some(Arc::new(Handle(datasets.clone())));
         let express: Vec<Machine> =
             (0..dice.roll(3)).map(|at| generate::express::machine(&mut dice, &format!("x{at}"))).collect();
         let express_left = if express.is_empty() { 0 } else { dice.between(1, 8) };
@@ -151,6 +172,7 @@ impl World {
         made.extend(workload.activities.iter().cloned().map(Call::CreateActivity));
         script::break_after(None);
         script::take_broken();
+        let has_runs = workload.machines.iter().any(|machine| machine.definition.contains("\"DISTRIBUTED\""));
         Self {
             seed,
             options,
@@ -167,9 +189,13 @@ impl World {
             process: None,
             made,
             live: Vec::new(),
+            has_runs,
+            datasets,
+            accesses: Vec::new(),
             held: Vec::new(),
             used: Vec::new(),
             handed: Handed::default(),
+            slots: Slots::default(),
             resend,
             steps: 0,
             calm_since: None,
@@ -205,10 +231,11 @@ impl World {
         self.calm();
         while !self.is_over() || self.process.as_ref().is_none_or(Process::is_busy) {
             self.step()?;
-            if self.steps - self.calm_since.unwrap_or(0) > PATIENCE {
-                let ledger = self.setup.ledger.lock();
-                for model in ledger.models.values() {
-                    liveness::closed(model, PATIENCE)?;
+            // Every child of a map run takes its own.
+            let patience = if self.has_runs { 4 * PATIENCE } else { PATIENCE };
+            if self.steps - self.calm_since.unwrap_or(0) > patience {
+                for model in self.setup.ledger.lock().models.values() {
+                    liveness::closed(model, patience)?;
                 }
                 return Err(Complaint::new("liveness", "every start is answered", self.describe_starts()));
             }
@@ -220,7 +247,9 @@ impl World {
     fn describe_starts(&self) -> String {
         let open = self.workload.starts.iter().zip(&self.starts).filter(|(_, state)| !state.exists && !state.given_up);
         let names: Vec<_> = open.map(|(start, _)| start.name.as_str()).collect();
-        format!("not started: {names:?}; not created: {:?}", self.made)
+        let ledger = self.setup.ledger.lock();
+        let tasks: Vec<_> = ledger.rows.all(Table::Task).take(3).collect();
+        format!("not started: {names:?}; not created: {:?}; tasks left: {tasks:?}", self.made)
     }
 
     fn is_over(&self) -> bool {
@@ -233,7 +262,7 @@ impl World {
         }
         let ledger = self.setup.ledger.lock();
         let rows = &ledger.rows;
-        let tables = [Table::Head, Table::Quarantine, Table::Notice, Table::Express];
+        let tables = [Table::Head, Table::Task, Table::Quarantine, Table::Notice, Table::Express];
         tables.iter().all(|table| rows.all(*table).next().is_none())
     }
 
@@ -254,6 +283,7 @@ impl World {
         {
             let ledger = self.setup.ledger.lock();
             liveness::nothing_left(&ledger.rows)?;
+            ledger.runs.complete(&ledger.rows, |run| self.datasets.written(run))?;
             if self.tells {
                 ledger.told.complete(&ledger.models)?;
             }
@@ -301,7 +331,10 @@ impl World {
         }
         report.tally.faults = self.setup.disk.triggered();
         report.faults_of_seeds.insert(report.tally.faults.values().sum(), 1);
-        for model in ledger.models.values() {
+        for (what, count) in MAP_RUNS.into_iter().zip(ledger.runs.counts()) {
+            Tally::add(&mut report.tally.map_runs, what, count);
+        }
+        for model in ledger.models.values().filter(|model| !model.is_child) {
             report.executions += 1;
             *report.turns_of_executions.entry(model.turn).or_default() += 1;
             let ending = match model.execution.head.closing.as_ref().map(|closing| closing.status) {

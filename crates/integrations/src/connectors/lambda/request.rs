@@ -1,7 +1,10 @@
 //! From a task to an Invoke request.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value};
 use stepwright_engine::{ConnectorFailure, TaskCall};
 
@@ -65,6 +68,8 @@ pub(super) fn optimized(task: &TaskCall) -> Result<Invocation, ConnectorFailure>
     let payload = match parameters.get("Payload") {
         // Recorded: the function then sees an empty object, which is what Lambda makes of no body.
         None => Bytes::new(),
+        // A text that is JSON is the payload itself (AWS: recorded).
+        Some(Value::String(text)) if serde_json::from_str::<IgnoredAny>(text).is_ok() => text.clone().into(),
         Some(payload) => payload.to_string().into(),
     };
     let qualifier = parameters.text("Qualifier")?;
@@ -83,6 +88,28 @@ pub(super) fn optimized(task: &TaskCall) -> Result<Invocation, ConnectorFailure>
     header("ClientContext", "x-amz-client-context", context)?;
     let region = FunctionArn::parse(&function).map(|parts| parts.region.to_owned());
     Ok(Invocation { region, request })
+}
+
+/// A function's own name, of all the forms in which it may be given: `name`, `name:qualifier`, `account:function:name`,
+/// an ARN. What is none of them is taken as it is.
+pub(super) fn name_of(function: &str) -> &str {
+    let rest = function.rsplit_once("function:").map_or(function, |(_, rest)| rest);
+    rest.split(':').next().unwrap_or_default()
+}
+
+/// The name of the function that the parameters of `lambda:invoke` name.
+pub(super) fn function_of(parameters: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Parameters<'a> {
+        #[serde(rename = "FunctionName", borrow)]
+        function: Option<Cow<'a, str>>,
+    }
+    // What can't be read fails when it is to be called.
+    match serde_json::from_str::<Parameters<'_>>(parameters).ok().and_then(|parameters| parameters.function) {
+        Some(Cow::Borrowed(function)) => Cow::Borrowed(name_of(function)),
+        Some(Cow::Owned(function)) => Cow::Owned(name_of(&function).to_owned()),
+        None => Cow::Borrowed(""),
+    }
 }
 
 /// None: the name can't be part of a path.

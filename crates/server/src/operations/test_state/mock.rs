@@ -64,10 +64,10 @@ impl Mock {
         let Told::Result(result) = &self.told else { return Ok(()) };
         let array = result.value().as_array();
         match &state.kind {
-            StateKind::Map(map) if map.run.exports && !result.value().is_object() => {
+            StateKind::Map(map) if map.run.exports() && !result.value().is_object() => {
                 refuse("Mocked result must be a JSON object.")
             }
-            StateKind::Map(map) if !map.run.exports && array.is_none() => refuse("Mocked result must be an array."),
+            StateKind::Map(map) if !map.run.exports() && array.is_none() => refuse("Mocked result must be an array."),
             StateKind::Parallel(parallel) => match array {
                 None => refuse("Mocked result must be an array."),
                 Some(results) if results.len() != parallel.branches.len() => {
