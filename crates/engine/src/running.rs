@@ -271,10 +271,10 @@ fn start(
         lane.push(spawn(format!("lane-{index}"), Box::new(move || shared.lane.run(&shared)))?);
     }
     let mut express = Vec::new();
-    for (threads, name) in [(Threads::Quick, "express"), (Threads::Slow, "express-slow")] {
+    for threads in Threads::ALL {
         for index in 0..Queue::threads(threads) {
             let shared = shared.clone();
-            express.push(spawn(format!("{name}-{index}"), Box::new(move || express::work(&shared, threads)))?);
+            express.push(spawn(format!("{}-{index}", threads.name()), Box::new(move || express::work(&shared, threads)))?);
         }
     }
     let ticking = shared.clone();

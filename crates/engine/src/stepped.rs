@@ -155,12 +155,13 @@ impl Stepper {
     #[must_use]
     pub fn express_waiting(&self) -> usize {
         let queue = &self.shared.express.queue;
-        queue.len(Threads::Quick) + queue.len(Threads::Slow)
+        Threads::ALL.into_iter().map(|threads| queue.len(threads)).sum()
     }
 
     /// Computes one turn of an Express execution, of those that take long if `slow`; false if none waits.
     pub fn run_express(&mut self, slow: bool) -> bool {
-        let threads = if slow { Threads::Slow } else { Threads::Quick };
+        let quick = if self.shared.express.queue.len(Threads::Quick) > 0 { Threads::Quick } else { Threads::Children };
+        let threads = if slow { Threads::Slow } else { quick };
         match self.shared.express.queue.take(threads) {
             Some(run) => run.advance(&self.shared, threads),
             None => return false,

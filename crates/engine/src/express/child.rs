@@ -8,7 +8,7 @@ use stepwright_machine::{
 };
 
 use super::{
-    Run, Threads,
+    Run,
     run::{Body, Waiter},
 };
 use crate::{
@@ -100,7 +100,7 @@ impl Shared {
         let parent = Parent { run: reference, epoch: run.epoch, child: ready.child, redrives, is_settled: false };
         let started = Run::new(body, Waiter::MapRun(parent), vec![start.into()]);
         self.express.enter(&started);
-        self.express.queue.push(Threads::Quick, started.clone());
+        self.express.queue.push(started.threads, started.clone());
         Ok(started)
     }
 }

@@ -99,7 +99,7 @@ impl Express {
     /// Things that happened to one together are one turn.
     pub(crate) fn happened_together(&self, run: &Arc<Run>, kinds: impl IntoIterator<Item = InputKind>) {
         if run.put(kinds.into_iter().map(Happened::from)) {
-            self.queue.push(Threads::Quick, run.clone());
+            self.queue.push(run.threads, run.clone());
         }
     }
 
@@ -107,7 +107,7 @@ impl Express {
     pub(crate) fn slot_free(&self, run: &Arc<Run>, task: TaskId, slot: Slot) {
         let kind = InputKind::TaskStarted { task, worker_name: None };
         if run.put([Happened { kind, slot: Some(slot) }]) {
-            self.queue.push(Threads::Quick, run.clone());
+            self.queue.push(run.threads, run.clone());
         }
     }
 
@@ -190,7 +190,7 @@ impl Express {
         let start = body.start();
         let run = Run::new(body, Waiter::Row, vec![start.into()]);
         self.enter(&run);
-        self.queue.push(Threads::Quick, run);
+        self.queue.push(run.threads, run);
     }
 }
 
@@ -321,7 +321,7 @@ fn took_long(shared: &Shared, begun: Instant) -> bool {
 
 /// Computes turns until told to stop.
 pub(crate) fn work(shared: &Arc<Shared>, threads: Threads) {
-    if threads == Threads::Slow {
+    if threads.has_low_priority() {
         lane::lower_priority();
     }
     while let Some(run) = shared.express.queue.wait(threads) {

@@ -72,6 +72,8 @@ pub(crate) struct Body {
 pub(crate) struct Run {
     pub(crate) execution: ExecutionRef,
     pub(crate) machine: MachineNumber,
+    /// Whose work its turns are, unless they take long.
+    pub(crate) threads: Threads,
     inbox: Mutex<Inbox>,
     /// None: it ended.
     body: Mutex<Option<Box<(Body, Waiter)>>>,
@@ -335,9 +337,11 @@ fn finish(effects: &Effects) -> Option<Closing> {
 impl Run {
     /// An execution that takes in what happened. It waits for a thread: the caller gives it one.
     pub(crate) fn new(body: Body, waiter: Waiter, happened: Vec<Happened>) -> Arc<Self> {
+        let threads = if matches!(waiter, Waiter::MapRun(_)) { Threads::Children } else { Threads::Quick };
         Arc::new(Self {
             execution: body.reference(),
             machine: body.revision.machine,
+            threads,
             inbox: Mutex::new(Inbox { happened, queued: true, over: false }),
             body: Mutex::new(Some(Box::new((body, waiter)))),
         })
@@ -350,7 +354,7 @@ impl Run {
         let Some(mut taken) = run.body().take() else { return };
         let again = taken.0.act(shared, &run, turned);
         let again = again.then(|| InputKind::Continue.into()).into_iter().collect();
-        run.put_back(shared, taken, again, Threads::Quick);
+        run.put_back(shared, taken, again, run.threads);
     }
 
     // Nothing under this lock can panic.
@@ -400,7 +404,7 @@ impl Run {
         let body = &mut taken.0;
         put_ends_first(&body.execution, &mut happened);
         let ends = happened.first().is_some_and(|first| is_end(&body.execution, &first.kind));
-        if threads == Threads::Quick && !ends && body.revision.is_slow() {
+        if threads.is_bounded() && !ends && body.revision.is_slow() {
             return self.put_back(shared, taken, happened, Threads::Slow);
         }
         let now = shared.now();
@@ -410,7 +414,7 @@ impl Run {
         }
         let inputs: Vec<Input> = happened.iter().map(|happened| shared.input(happened.kind.clone(), now)).collect();
         let starts = body.execution.head.turn == 0;
-        let is_bounded = threads == Threads::Quick && !ends && (starts || body.execution.frames.len() <= COPIED_FRAMES);
+        let is_bounded = threads.is_bounded() && !ends && (starts || body.execution.frames.len() <= COPIED_FRAMES);
         let bound = shared.options.steps_at_once;
         let copy = (is_bounded && !starts).then(|| body.execution.clone());
         let begun = std::time::Instant::now();
@@ -431,7 +435,7 @@ impl Run {
                 return self.end(shared, *taken, closing);
             }
         };
-        if threads == Threads::Slow || turned.effects.steps >= bound {
+        if !threads.is_bounded() || turned.effects.steps >= bound {
             let is_long = turned.effects.steps >= bound || took_long(shared, begun);
             body.revision.set_slow(is_long);
         }
@@ -450,7 +454,7 @@ impl Run {
             None => {
                 let again = body.act(shared, self, turned);
                 let again = again.then(|| InputKind::Continue.into()).into_iter().collect();
-                self.put_back(shared, taken, again, Threads::Quick);
+                self.put_back(shared, taken, again, self.threads);
             }
         }
     }
