@@ -15,6 +15,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("source", &[]),
     ("asl", &["querylang"]),
     ("graph", &["asl"]),
+    ("project", &["asl", "source"]),
     ("machine", &["asl", "querylang"]),
     ("store", &["machine"]),
     ("engine", &["store", "machine", "asl", "querylang"]),
@@ -22,7 +23,10 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
     ("api", &[]),
-    ("server", &["api", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"]),
+    (
+        "server",
+        &["api", "graph", "project", "source", "integrations", "engine", "store", "machine", "asl", "querylang"],
+    ),
 ];
 
 /// Crates that compute and do nothing else.

@@ -13,7 +13,7 @@ mod yaml;
 
 use std::ops::Range;
 
-pub use yaml::yaml;
+pub use yaml::{cloudformation, yaml};
 
 /// How deep a text may nest: more than any definition, less than what a recursive reader bears.
 pub const MAX_DEPTH: usize = 200;

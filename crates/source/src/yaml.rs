@@ -17,9 +17,29 @@ use crate::{Error, MAX_BYTES, MAX_DEPTH, Source, scalar};
 /// It is not YAML, or it holds what JSON cannot say: several documents, tags, keys that are not text or not unique,
 /// numbers without an end; or it is too deep or too long.
 pub fn yaml(text: &str) -> Result<Source, Error> {
+    read(text, Tags::Refused)
+}
+
+/// Reads a template of CloudFormation, whose short tags become the functions that they stand for: `!Ref A` is
+/// `{"Ref": "A"}`, `!GetAtt A.Arn` is `{"Fn::GetAtt": ["A", "Arn"]}`, `!Sub text` is `{"Fn::Sub": "text"}`.
+///
+/// # Errors
+/// As for [`yaml`], but that tags are taken.
+pub fn cloudformation(text: &str) -> Result<Source, Error> {
+    read(text, Tags::Functions)
+}
+
+/// What tags of one's own mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tags {
+    Refused,
+    Functions,
+}
+
+fn read(text: &str, tags: Tags) -> Result<Source, Error> {
     let offsets = Offsets::of(text);
     let mut writer =
-        Writer { text, source: Source::default(), open: Vec::new(), anchors: HashMap::new(), documents: 0 };
+        Writer { text, tags, source: Source::default(), open: Vec::new(), anchors: HashMap::new(), documents: 0 };
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => writer.event(&event, offsets.range(span))?,
@@ -75,10 +95,13 @@ struct Level {
     anchor: usize,
     /// Where it begins in the JSON.
     start: usize,
+    /// Whether it is the argument of a function, which ends with it.
+    is_argument: bool,
 }
 
 struct Writer<'t> {
     text: &'t str,
+    tags: Tags,
     source: Source,
     open: Vec<Level>,
     /// What anchors stand for: JSON text, written on one line of its own.
@@ -122,6 +145,8 @@ impl Writer<'_> {
         tag: Option<&Tag>,
         place: Range<usize>,
     ) -> Result<(), Error> {
+        let function = self.function(tag);
+        let tag = tag.filter(|_| function.is_none());
         let is_text = is_string(tag, &place)? || !matches!(style, ScalarStyle::Plain);
         let string = Value::from(text).to_string();
         if self.open.last().is_some_and(|level| level.is_map && !level.after_key) {
@@ -133,10 +158,30 @@ impl Writer<'_> {
             scalar::plain(text)
                 .ok_or_else(|| error(&format!("JSON has no number {text}; write it in quotes"), place.clone()))?
         };
+        let json = match function.as_deref() {
+            None => json,
+            Some(name @ "Fn::GetAtt") => {
+                let (resource, attribute) = text.split_once('.').unwrap_or((text, ""));
+                serde_json::json!({ name: [resource, attribute] }).to_string()
+            }
+            // A name, whatever it looks like.
+            Some(name @ ("Ref" | "Condition")) => serde_json::json!({ name: text }).to_string(),
+            Some(name) => format!("{{{}: {json}}}", Value::from(name)),
+        };
         if anchor > 0 {
             self.anchors.insert(anchor, json.clone());
         }
         self.value(&json, place)
+    }
+
+    /// The long name of the function that a tag stands for; none: the tag has no such meaning.
+    fn function(&self, tag: Option<&Tag>) -> Option<String> {
+        let tag = tag.filter(|tag| self.tags == Tags::Functions && tag.handle == "!" && !tag.suffix.is_empty())?;
+        let is_name = tag.suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b':');
+        is_name.then(|| match tag.suffix.as_str() {
+            name @ ("Ref" | "Condition") => name.to_owned(),
+            name => format!("Fn::{}", name.trim_start_matches("Fn::")),
+        })
     }
 
     fn key(&mut self, text: &str, string: &str, plain: bool, place: Range<usize>) -> Result<(), Error> {
@@ -171,7 +216,22 @@ impl Writer<'_> {
     }
 
     fn begin(&mut self, is_map: bool, anchor: usize, tag: Option<&Tag>, place: Range<usize>) -> Result<(), Error> {
+        if let Some(function) = self.function(tag) {
+            self.begin_level(true, false, anchor, place.clone())?;
+            self.key(&function, &Value::from(function.as_str()).to_string(), false, place.clone())?;
+            return self.begin_level(is_map, true, 0, place);
+        }
         is_string(tag, &place)?;
+        self.begin_level(is_map, false, anchor, place)
+    }
+
+    fn begin_level(
+        &mut self,
+        is_map: bool,
+        is_argument: bool,
+        anchor: usize,
+        place: Range<usize>,
+    ) -> Result<(), Error> {
         self.may_be_here(&place)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(error(&format!("the document nests deeper than {MAX_DEPTH} levels"), place));
@@ -189,6 +249,7 @@ impl Writer<'_> {
             place: number,
             anchor,
             start,
+            is_argument,
         });
         Ok(())
     }
@@ -208,6 +269,9 @@ impl Writer<'_> {
             self.anchors.insert(level.anchor, self.source.json[level.start..].to_owned());
         }
         self.done();
+        if level.is_argument {
+            self.end(place);
+        }
     }
 
     /// A key must be a scalar.
@@ -316,6 +380,28 @@ mod tests {
             text.push_str(&format!("{name}: &{name} [{refer}]\n"));
         }
         assert!(yaml(&text).expect_err("refused").message.contains("fewer aliases"));
+    }
+
+    #[test]
+    fn tags_of_templates_are_functions() {
+        let text =
+            "a: !Ref B\nb: !GetAtt C.D.Arn\nc: !Sub\n  - ${x}\n  - x: !If [Z, 1, !Ref AWS::NoValue]\nd: !Ref 007\n";
+        let source = cloudformation(text).expect("a template");
+        let value: Value = serde_json::from_str(source.json()).expect("JSON");
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "a": {"Ref": "B"},
+                "b": {"Fn::GetAtt": ["C", "D.Arn"]},
+                "c": {"Fn::Sub": ["${x}", {"x": {"Fn::If": ["Z", 1, {"Ref": "AWS::NoValue"}]}}]},
+                "d": {"Ref": "007"},
+            })
+        );
+        let at = source.json().find("\"Z\"").expect("the condition");
+        assert_eq!(&text[source.place(at..at + 3)], "Z");
+        let shared = cloudformation("a: &x !Join ['', [b]]\nc: *x\n").expect("a template");
+        let value: Value = serde_json::from_str(shared.json()).expect("JSON");
+        assert_eq!(value["a"], value["c"]);
     }
 
     #[test]
