@@ -19,8 +19,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["engine", "store", "machine", "asl", "querylang"]),
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
+    ("functions", &[]),
     ("api", &[]),
-    ("server", &["api", "integrations", "engine", "store", "machine", "asl", "querylang"]),
+    ("server", &["api", "functions", "integrations", "engine", "store", "machine", "asl", "querylang"]),
 ];
 
 /// Crates that compute and do nothing else.
