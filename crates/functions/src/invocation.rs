@@ -15,7 +15,7 @@ pub struct Invocation {
     /// What the caller says of itself, JSON text.
     pub client_context: Option<String>,
     /// The trace that this is part of.
-    pub trace_id: Option<String>,
+    pub trace_id: String,
     /// Whether the end of the log is wanted with the answer.
     pub log_tail: bool,
 }

@@ -15,9 +15,12 @@ use crate::{
     definition::{Definition, Program, Target},
     host::Functions,
     invocation::{Invocation, Outcome, Refusal},
+    log::now_ms,
     pool::event,
 };
 
+/// Where functions are in Lambda's API.
+pub const PATH: &str = "/2015-03-31/functions";
 /// Bytes of an event at most, as on AWS.
 pub const MAX_EVENT: usize = 6_291_456;
 /// Bytes of an event that nobody waits for.
@@ -69,7 +72,7 @@ pub async fn invoke(
         function_arn,
         payload,
         client_context,
-        trace_id: text("x-amzn-trace-id").map(str::to_owned),
+        trace_id: text("x-amzn-trace-id").map_or_else(new_trace, str::to_owned),
         log_tail: text("x-amz-log-type") == Some("Tail"),
     };
     match kind {
@@ -126,9 +129,7 @@ async fn run(functions: &Functions, name: &str, invocation: Invocation) -> Respo
     if let Some(log) = answer.log_tail {
         put("x-amz-log-result", &STANDARD.encode(log));
     }
-    if let Some(trace) = trace_id {
-        put("x-amzn-trace-id", &trace);
-    }
+    put("x-amzn-trace-id", &trace_id);
     response
 }
 
@@ -241,6 +242,50 @@ fn function_part(function: &str) -> &str {
     function.rsplit_once("function:").map_or(function, |(_, part)| part)
 }
 
+/// A trace of one invocation alone.
+fn new_trace() -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let parent = uuid::Uuid::new_v4().simple().to_string();
+    format!("Root=1-{:08x}-{};Parent={};Sampled=0", now_ms() / 1_000, &id[..24], &parent[..16])
+}
+
+/// The function that a request to Lambda runs, and its qualifier: out of the path and the query of `Invoke`.
+#[must_use]
+pub fn invoked(path_and_query: &str) -> Option<(String, Option<String>)> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let function = path.strip_prefix(PATH)?.strip_prefix('/')?.strip_suffix("/invocations")?;
+    let qualifier = query.split('&').find_map(|pair| pair.strip_prefix("Qualifier="));
+    (!function.is_empty() && !function.contains('/'))
+        .then(|| (unescaped(function), qualifier.map(unescaped).filter(|qualifier| !qualifier.is_empty())))
+}
+
+/// A part of a path or of a query without its percent-encoding; what is not UTF-8 then matches nothing.
+#[must_use]
+pub fn unescaped(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A text out of base64, such as the end of a log. What is no text in it is replaced.
+#[must_use]
+pub fn text_of_base64(base64: &str) -> Option<String> {
+    Some(String::from_utf8_lossy(&STANDARD.decode(base64).ok()?).into_owned())
+}
+
 /// JSON text out of base64.
 fn decoded(text: &str) -> Option<String> {
     let text = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
@@ -267,6 +312,19 @@ fn ascii(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_invoke_names_the_function() {
+        let found = |path: &str| invoked(path);
+        assert_eq!(found("/2015-03-31/functions/f/invocations"), Some(("f".to_owned(), None)));
+        let qualified = "/2015-03-31/functions/arn%3Aaws%3Alambda:r:1:function:f/invocations?Qualifier=%24LATEST";
+        assert_eq!(found(qualified), Some(("arn:aws:lambda:r:1:function:f".to_owned(), Some("$LATEST".to_owned()))));
+        for other in
+            ["/2015-03-31/functions//invocations", "/2015-03-31/functions/f", "/2015-03-31/functions/a/b/invocations"]
+        {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn functions_have_many_names() {

@@ -288,7 +288,7 @@ impl Pool {
             payload: run.invocation.payload.clone(),
             deadline_ms: now_ms() + u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
             function_arn: run.invocation.function_arn.clone(),
-            trace_id: run.invocation.trace_id.clone().unwrap_or_else(|| new_trace(id)),
+            trace_id: run.invocation.trace_id.clone(),
             client_context: run.invocation.client_context.clone(),
             reply,
         });
@@ -435,13 +435,6 @@ fn used(reported: Reported) -> Used {
         Reported::Error(error) => Used::Ended(Outcome::FunctionError(error)),
         Reported::TooLarge { bytes, limit } => Used::Failed(Fault::ResponseTooLarge { bytes, limit }),
     }
-}
-
-/// A trace of one invocation alone: made of its id.
-fn new_trace(request_id: &str) -> String {
-    let digits: String = request_id.chars().filter(char::is_ascii_hexdigit).collect();
-    let seconds = now_ms() / 1_000;
-    format!("Root=1-{seconds:08x}-{};Parent={};Sampled=0", &digits[..24], &digits[16..])
 }
 
 /// An event: what is sent without any is an empty object.

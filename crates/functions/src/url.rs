@@ -57,10 +57,7 @@ enum Problem {
 
 async fn send(client: &HttpClient, uri: &Uri, request_id: &str, invocation: Invocation) -> Result<Outcome, Problem> {
     let mut request = Request::post(uri).header(CONTENT_TYPE, "application/json");
-    request = request.header("x-amzn-requestid", request_id);
-    if let Some(trace) = &invocation.trace_id {
-        request = request.header("x-amzn-trace-id", trace);
-    }
+    request = request.header("x-amzn-requestid", request_id).header("x-amzn-trace-id", &invocation.trace_id);
     let unusable = |reason: &dyn std::fmt::Display| Problem::Unusable(reason.to_string());
     let request = request.body(Full::new(invocation.payload)).map_err(|error| unusable(&error))?;
     let response = client.request(request).await.map_err(|error| Problem::Unusable(innermost(&error)))?;
