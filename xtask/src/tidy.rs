@@ -22,10 +22,23 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["engine", "store", "machine", "asl", "querylang"]),
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
+    ("functions", &[]),
     ("api", &[]),
     (
         "server",
-        &["api", "graph", "project", "source", "integrations", "engine", "store", "machine", "asl", "querylang"],
+        &[
+            "api",
+            "functions",
+            "graph",
+            "project",
+            "source",
+            "integrations",
+            "engine",
+            "store",
+            "machine",
+            "asl",
+            "querylang",
+        ],
     ),
 ];
 

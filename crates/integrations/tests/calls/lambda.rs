@@ -55,6 +55,7 @@ impl Setup {
     fn connector(self, url: &str) -> LambdaConnector {
         let token_service = ServiceEndpoint::Custom(Endpoint::parse(url).expect("a URL"));
         let client = AwsClient {
+            local_lambda: None,
             http: Arc::new(HttpClient::new(self.limits)),
             credentials: Arc::new(CredentialSource::new(
                 self.configured,
