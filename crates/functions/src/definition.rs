@@ -1,6 +1,6 @@
 //! What a function is: what runs it, and what it may take. Read from the configuration; nothing here runs anything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use hyper::Uri;
 use serde_json::{Map, Value};
@@ -13,6 +13,8 @@ pub type Definitions = BTreeMap<String, Definition>;
 pub struct Definition {
     /// What is called.
     pub target: Target,
+    /// The folder that its code is in; none: that of all functions.
+    pub folder: Option<PathBuf>,
     /// Variables that its processes get besides those of the server.
     pub env: BTreeMap<String, String>,
     /// How long an invocation may take.
@@ -138,6 +140,7 @@ impl Fields<'_> {
         }
         let target = self.target()?;
         Ok(Definition {
+            folder: None,
             env: self.env(&target)?,
             timeout: self.seconds("timeout", 3.0, 0.1, MAX_TIMEOUT)?,
             concurrency: self.count("concurrency", 10, 1, 1_000)?,

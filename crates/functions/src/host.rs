@@ -19,6 +19,8 @@ use crate::{
 
 /// How often processes with nothing to do are looked after.
 const TIDY: Duration = Duration::from_secs(1);
+/// How often it is looked whether a function that was replaced still runs.
+const RETIRE: Duration = Duration::from_millis(100);
 
 /// Where functions run.
 #[derive(Clone, Debug)]
@@ -49,17 +51,39 @@ impl Functions {
         let place = Place { folder, region, account, endpoint: OnceLock::new() };
         let shared = Arc::new(Shared { place, guard: Arc::new(Guard::new(guard)), http: url::client() });
         let sequence = Arc::<Sequence>::default();
-        let pools = definitions.iter().map(|(name, definition)| {
-            let name: Arc<str> = name.as_str().into();
-            let log = Arc::new(Log::new(Arc::clone(&name), definition.echo_log, Arc::clone(&sequence)));
-            let pool = Pool::new(Arc::clone(&name), definition.clone(), log, Arc::clone(&shared));
-            (name, Arc::new(pool))
-        });
-        let functions = Arc::new(Self { pools: pools.collect(), shared, sequence });
+        let pools = definitions
+            .iter()
+            .map(|(name, definition)| pool(name, definition, &shared, &sequence))
+            .map(|pool| (Arc::clone(&pool.name), pool))
+            .collect();
+        Self { pools, shared, sequence }.started()
+    }
+
+    fn started(self) -> Arc<Self> {
+        let functions = Arc::new(self);
         if !functions.pools.is_empty() {
             tokio::spawn(tidy(Arc::downgrade(&functions)));
         }
         functions
+    }
+
+    /// Functions in the place of these. One whose definition is the same goes on, unless its code is `new`; the others
+    /// end once nothing calls them any more. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn replaced(&self, definitions: &Definitions, new: &dyn Fn(&str) -> bool) -> Arc<Self> {
+        let (shared, sequence) = (Arc::clone(&self.shared), Arc::clone(&self.sequence));
+        let mut pools = BTreeMap::new();
+        for (name, definition) in definitions {
+            let kept = self.pools.get(name.as_str()).filter(|pool| pool.definition == *definition && !new(name));
+            let pool = kept.cloned().unwrap_or_else(|| pool(name, definition, &shared, &sequence));
+            pools.insert(Arc::clone(&pool.name), pool);
+        }
+        for (name, old) in &self.pools {
+            if !pools.get(name).is_some_and(|pool: &Arc<Pool>| Arc::ptr_eq(pool, old)) {
+                tokio::spawn(retire(Arc::clone(old)));
+            }
+        }
+        Self { pools, shared, sequence }.started()
     }
 
     /// Says where the server is, for processes that are started from now on.
@@ -133,6 +157,26 @@ impl Functions {
             let _panicked = stopped.await;
         }
     }
+}
+
+fn pool(name: &str, definition: &Definition, shared: &Arc<Shared>, sequence: &Arc<Sequence>) -> Arc<Pool> {
+    let name: Arc<str> = name.into();
+    let log = Arc::new(Log::new(Arc::clone(&name), definition.echo_log, Arc::clone(sequence)));
+    Arc::new(Pool::new(name, definition.clone(), log, Arc::clone(shared)))
+}
+
+/// Ends a function that nobody can call any more, once those who called it have their answers.
+async fn retire(pool: Arc<Pool>) {
+    /// Longer than an invocation and the wait for it may take.
+    const MOST_LOOKS: usize = 50_000;
+    for _ in 0..MOST_LOOKS {
+        let busy = pool.busy();
+        if busy.processes == busy.idle && busy.waiting == 0 {
+            break;
+        }
+        tokio::time::sleep(RETIRE).await;
+    }
+    pool.stop().await;
 }
 
 async fn tidy(functions: Weak<Functions>) {

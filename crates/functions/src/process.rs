@@ -73,14 +73,9 @@ impl Process {
     ) -> std::io::Result<Arc<Self>> {
         let api = RuntimeApi::bind().await?;
         let (capture, [out, error]) = Capture::new(Arc::clone(log))?;
-        let mut command = command(program, &place.folder);
-        command
-            .current_dir(&place.folder)
-            .process_group(0)
-            .kill_on_drop(true)
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(error);
+        let folder = definition.folder.as_ref().unwrap_or(&place.folder);
+        let mut command = command(program, folder);
+        command.current_dir(folder).process_group(0).kill_on_drop(true).stdin(Stdio::null()).stdout(out).stderr(error);
         for name in std::env::vars_os().map(|(name, _)| name) {
             // The server's own, which may hold its secrets.
             if name.to_string_lossy().starts_with("STEPWRIGHT_") && name != SHIM {
@@ -216,7 +211,7 @@ fn environment(command: &mut Command, name: &str, definition: &Definition, progr
         .env("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", stream)
-        .env("LAMBDA_TASK_ROOT", &place.folder)
+        .env("LAMBDA_TASK_ROOT", definition.folder.as_ref().unwrap_or(&place.folder))
         .env("AWS_REGION", &place.region)
         .env("AWS_DEFAULT_REGION", &place.region)
         .env("AWS_ACCOUNT_ID", &place.account)

@@ -1,6 +1,6 @@
 //! Functions that run here, for the tasks that call them: requests to Lambda that are answered without a socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use stepwright_engine::BoxFuture;
@@ -30,21 +30,39 @@ pub(crate) fn open(settings: &Settings) -> Arc<Functions> {
     Functions::new(&functions.definitions, options)
 }
 
-/// The functions in the place of Lambda, if there are any.
-pub(crate) fn local_lambda(functions: &Arc<Functions>) -> Option<Arc<dyn LocalLambda>> {
-    (!functions.is_empty()).then(|| Arc::new(Here(Arc::clone(functions))) as Arc<dyn LocalLambda>)
+/// The functions of the moment: others may take their place.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosted(Arc<RwLock<Arc<Functions>>>);
+
+impl Hosted {
+    pub(crate) fn new(functions: Arc<Functions>) -> Self {
+        Self(Arc::new(RwLock::new(functions)))
+    }
+
+    pub(crate) fn now(&self) -> Arc<Functions> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace(&self, functions: Arc<Functions>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = functions;
+    }
+
+    /// The functions in the place of Lambda.
+    pub(crate) fn local_lambda(&self) -> Arc<dyn LocalLambda> {
+        Arc::new(Here(self.clone()))
+    }
 }
 
 #[derive(Debug)]
-struct Here(Arc<Functions>);
+struct Here(Hosted);
 
 impl LocalLambda for Here {
     fn answer(&self, request: &ServiceRequest) -> Option<BoxFuture<Response>> {
         let (function, qualifier) = invoked(&request.path_and_query)?;
-        if !self.0.has(name_of(&function)) {
+        let functions = self.0.now();
+        if !functions.has(name_of(&function)) {
             return None;
         }
-        let functions = Arc::clone(&self.0);
         let (headers, body) = (request.headers.clone(), request.body.clone());
         Some(Box::pin(
             async move { as_sent(invoke(&functions, &function, qualifier.as_deref(), &headers, body).await) },
@@ -54,14 +72,18 @@ impl LocalLambda for Here {
     fn unknown(&self, request: &ServiceRequest) -> Option<Response> {
         let (function, qualifier) = invoked(&request.path_and_query)?;
         let name = name_of(&function);
-        let here: Vec<&str> = self.0.all().map(|(name, ..)| name).collect();
+        let functions = self.0.now();
+        if functions.is_empty() {
+            return None;
+        }
+        let here: Vec<&str> = functions.all().map(|(name, ..)| name).collect();
         tracing::warn!(
             function = name,
             here = here.join(", "),
             "a function is not among those that run here, and there are no credentials to ask AWS; \
              add [functions.{name}] to the configuration, or set AWS_ENDPOINT_URL_LAMBDA to whoever serves it"
         );
-        let function_arn = format!("{}:{}", self.0.arn(name), qualifier.as_deref().unwrap_or("$LATEST"));
+        let function_arn = format!("{}:{}", functions.arn(name), qualifier.as_deref().unwrap_or("$LATEST"));
         Some(as_sent(refused(&Refusal::NotFound { function_arn })))
     }
 }

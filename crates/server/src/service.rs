@@ -10,7 +10,7 @@ use std::{
 
 use stepwright_api::{ApiError, RequestContext};
 use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope};
-use stepwright_functions::Functions;
+use stepwright_functions::{Definitions, Functions};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
@@ -23,11 +23,12 @@ use crate::{
     attached::Attached,
     calls,
     config::{Durability, OnLost, Settings},
-    definitions, functions,
+    definitions,
+    functions::{self, Hosted},
     nested::Nested,
     operations::Tests,
     self_calls::SelfCalls,
-    sinks::{Sinks, SinksError},
+    sinks::{Sinks, SinksError, Viewer},
     throttle::{self, Throttle},
 };
 
@@ -67,7 +68,7 @@ pub struct Service {
     own_calls: Attached,
     tests: Tests,
     sinks: Sinks,
-    functions: Arc<Functions>,
+    functions: Hosted,
     throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
@@ -79,9 +80,17 @@ impl Service {
     /// # Errors
     /// The store cannot be opened or recovered, or the environment names endpoints that are none.
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
+        Self::open_seen(settings, None)
+    }
+
+    /// As [`Service::open`]; everything that happens is shown to a viewer, in the place of the logs of the settings.
+    ///
+    /// # Errors
+    /// As [`Service::open`].
+    pub(crate) fn open_seen(settings: Settings, viewer: Option<Viewer>) -> Result<Arc<Self>, OpenError> {
         let own_calls = Attached::default();
-        let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
-        let functions = functions::open(&settings);
+        let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok(), viewer).map_err(OpenError::Sinks)?;
+        let functions = Hosted::new(functions::open(&settings));
         let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks, &functions)?);
         let throttle = settings.aws_quotas.then(Throttle::default);
         let service = Arc::new(Self {
@@ -131,18 +140,23 @@ impl Service {
     }
 
     /// The functions that run here.
-    pub(crate) fn functions(&self) -> &Arc<Functions> {
-        &self.functions
+    pub(crate) fn functions(&self) -> Arc<Functions> {
+        self.functions.now()
+    }
+
+    /// Has these functions in the place of those that run here; those whose code is `new` start anew.
+    pub(crate) fn replace_functions(&self, definitions: &Definitions, new: &dyn Fn(&str) -> bool) {
+        self.functions.replace(self.functions.now().replaced(definitions, new));
     }
 
     /// Says where the server is, for functions that call it.
     pub fn serve_functions_at(&self, endpoint: String) {
-        self.functions.serve_at(endpoint);
+        self.functions.now().serve_at(endpoint);
     }
 
     /// Ends the functions that run here: once nothing calls them any more.
     pub async fn end_functions(&self) {
-        self.functions.stop().await;
+        self.functions.now().stop().await;
     }
 
     /// Once the server stops: tells what waits to be told, as long as that is taken and no longer than this.
@@ -218,7 +232,7 @@ fn open_engine(
     settings: &Settings,
     own_calls: &Attached,
     sinks: &Sinks,
-    functions: &Arc<Functions>,
+    functions: &Hosted,
 ) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
@@ -232,7 +246,7 @@ fn open_engine(
     };
     let own: Arc<dyn Connector> = Arc::new(SelfCalls::new(own_calls.clone()));
     let nested: Arc<dyn Connector> = Arc::new(Nested::new(own_calls.clone()));
-    let (limits, local) = (calls::limits(settings), functions::local_lambda(functions));
+    let (limits, local) = (calls::limits(settings), Some(functions.local_lambda()));
     let connectors =
         stepwright_integrations::connectors(&settings.region, limits, local, &|name| std::env::var(name).ok())
             .map_err(OpenError::Connectors)?

@@ -6,6 +6,7 @@
 mod backup;
 mod check;
 mod client;
+mod dev;
 mod eval;
 mod functions;
 mod map_run;
@@ -54,6 +55,9 @@ enum Command {
     /// Serve the AWS Step Functions API on this machine
     #[command(after_long_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Find what a folder holds, serve it, show what happens, and take up what is saved
+    #[command(after_help = dev::HELP)]
+    Dev(dev::DevArgs),
     /// Run a definition once, show each state as it happens, and print the output
     #[command(after_help = RUN_HELP)]
     Run(run::RunArgs),
@@ -174,6 +178,7 @@ pub fn main() -> ExitCode {
             let flags = matches.subcommand_matches("serve").map(setting_flags).unwrap_or_default();
             serve::serve(&args, &flags)
         }
+        Command::Dev(args) => dev::dev(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
         Command::Eval(args) => eval::eval(&args),

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
 use super::{Failure, ServeArgs, print, runtime};
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
     http::Server,
     logging,
     service::{OpenError, Service},
+    sinks::Viewer,
 };
 
 /// How long the end of a server waits for sinks: what they don't take by then waits in the store.
@@ -39,27 +43,9 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     let prefixed = host_prefix::ask(settings.listen.ip());
     // Before anything that a signal could interrupt half-way.
     let mut signals = Signals::new()?;
-    let mut opening = settings.clone();
-    // Whatever is said about a file later names it in full.
-    opening.data_directory = absolute(&settings);
-    opening.functions.guard = super::functions::guard_program();
     let started = Instant::now();
-    let service = tokio::task::spawn_blocking(move || Service::open(opening))
-        .await
-        .map_err(|error| Failure::Failed(format!("the engine could not be opened: {error}")))?
-        .map_err(|error| Failure::Failed(refusal(&error, &settings)))?;
-    let server = match Server::bind(settings.listen, Arc::clone(&service)).await {
-        Ok(server) => server,
-        Err(error) => {
-            let _closing_anyway = service.engine().drain(Duration::ZERO).await;
-            return Err(Failure::Failed(format!(
-                "{} cannot be listened on: {error}; another address can be chosen with --listen",
-                settings.listen
-            )));
-        }
-    };
-    let address = server.address();
-    service.serve_functions_at(format!("http://{address}"));
+    let mut running = Running::open(&settings, None).await?;
+    let address = running.address;
     let opened_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if settings.log_format == LogFormat::Text {
         print(&banner(&settings, address, prefixed.answer()));
@@ -71,31 +57,15 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
         opened_ms,
         "serving"
     );
-    tokio::spawn(Arc::clone(&service).keep_open());
-    let mut serving = tokio::spawn(server.serve(service.stopping(), settings.shutdown_grace));
-
     let name = tokio::select! {
         name = signals.next() => name,
-        ended = &mut serving => {
-            // It only ends when told to; anything else is a panic.
-            return Err(Failure::Failed(format!("the server ended: {ended:?}")));
-        }
+        // It only ends when told to; anything else is a panic.
+        ended = running.ended() => return Err(Failure::Failed(format!("the server ended: {ended}"))),
     };
     tracing::info!(signal = name, grace_seconds = settings.shutdown_grace.as_secs(), "stopping");
-    service.stop();
-    let stopping = Instant::now();
-    let stop = async {
-        let _panicked = serving.await;
-        let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
-        service.tell_the_rest(left.min(LAST_WORDS)).await;
-        let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
-        let drained = service.engine().drain(left).await;
-        service.end_functions().await;
-        drained
-    };
     tokio::select! {
-        drained = stop => {
-            drained.map_err(|error| Failure::Failed(format!("the store was not closed cleanly: {error}; nothing that was answered is lost")))?;
+        stopped = running.stop(settings.shutdown_grace) => {
+            stopped?;
             tracing::info!("stopped");
             Ok(())
         }
@@ -107,19 +77,75 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     }
 }
 
+/// A server that runs in this process.
+pub(super) struct Running {
+    pub(super) service: Arc<Service>,
+    pub(super) address: SocketAddr,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// Opens what the settings say, and serves it. A viewer is shown what happens.
+    pub(super) async fn open(settings: &Settings, viewer: Option<Viewer>) -> Result<Self, Failure> {
+        let mut opening = settings.clone();
+        // Whatever is said about a file later names it in full.
+        opening.data_directory = absolute(settings);
+        opening.functions.guard = super::functions::guard_program();
+        let service = tokio::task::spawn_blocking(move || Service::open_seen(opening, viewer))
+            .await
+            .map_err(|error| Failure::Failed(format!("the engine could not be opened: {error}")))?
+            .map_err(|error| Failure::Failed(refusal(&error, settings)))?;
+        let server = match Server::bind(settings.listen, Arc::clone(&service)).await {
+            Ok(server) => server,
+            Err(error) => {
+                let _closing_anyway = service.engine().drain(Duration::ZERO).await;
+                return Err(Failure::Failed(format!(
+                    "{} cannot be listened on: {error}; another address can be chosen with --listen",
+                    settings.listen
+                )));
+            }
+        };
+        let address = server.address();
+        service.serve_functions_at(format!("http://{address}"));
+        tokio::spawn(Arc::clone(&service).keep_open());
+        let serving = tokio::spawn(server.serve(service.stopping(), settings.shutdown_grace));
+        Ok(Self { service, address, serving })
+    }
+
+    /// Ends when the server does although nobody stopped it: how.
+    pub(super) async fn ended(&mut self) -> String {
+        format!("{:?}", (&mut self.serving).await)
+    }
+
+    /// Ends it as cleanly as this time allows.
+    pub(super) async fn stop(self, grace: Duration) -> Result<(), Failure> {
+        let Self { service, serving, .. } = self;
+        service.stop();
+        let stopping = Instant::now();
+        let left = || grace.saturating_sub(stopping.elapsed());
+        let _panicked = serving.await;
+        service.tell_the_rest(left().min(LAST_WORDS)).await;
+        let drained = service.engine().drain(left()).await;
+        service.end_functions().await;
+        drained.map_err(|error| {
+            Failure::Failed(format!("the store was not closed cleanly: {error}; nothing that was answered is lost"))
+        })
+    }
+}
+
 /// The two signals that stop a server.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let take = |kind| signal(kind).map_err(|error| Failure::Failed(format!("signals cannot be received: {error}")));
         Ok(Self { interrupt: take(SignalKind::interrupt())?, terminate: take(SignalKind::terminate())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",

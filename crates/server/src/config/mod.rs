@@ -4,6 +4,7 @@
 //! setting, its value, where that came from, and the rule.
 
 mod datasets;
+mod dev;
 mod file;
 mod functions;
 mod quotas;
@@ -17,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use dev::DevSettings;
 pub use functions::FunctionSettings;
 pub use settings::{Durability, HttpLimits, Kind, LogFormat, SETTINGS, Setting, Settings};
 pub use tasks::{NamedLimits, OnLost, Tasks};

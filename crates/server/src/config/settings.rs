@@ -14,6 +14,7 @@ use stepwright_integrations::datasets::DatasetOptions;
 
 use super::{
     datasets,
+    dev::{self, DevSettings},
     functions::{self, FunctionSettings},
     quotas,
     tasks::{self, Tasks},
@@ -93,6 +94,8 @@ pub struct Settings {
     pub datasets: DatasetOptions,
     /// Functions that run here.
     pub functions: FunctionSettings,
+    /// What `stepwright dev` is told of projects.
+    pub dev: DevSettings,
     /// What is told outside.
     pub telling: Telling,
     /// What clients may take of the server.
@@ -174,6 +177,7 @@ impl Default for Settings {
             log_level: "info".to_owned(),
             datasets: DatasetOptions::default(),
             functions: FunctionSettings::default(),
+            dev: DevSettings::default(),
             telling: Telling::default(),
             http: HttpLimits::default(),
         }
@@ -407,6 +411,8 @@ pub static SETTINGS: &[Setting] = &[
     tasks::ANSWER_BYTES,
     tasks::HOST_ANSWER_BYTES,
     functions::FUNCTIONS,
+    dev::PARAMETERS,
+    dev::SUBSTITUTIONS,
     datasets::FOLDERS,
     datasets::BUCKETS,
     datasets::CALL_SECONDS,

@@ -28,7 +28,7 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
     }
     if let Some(rest @ ("functions" | "functions/logs")) = path.strip_prefix(PREFIX) {
         return match (request.method(), rest) {
-            (&Method::GET, "functions") => functions::list(service.functions()),
+            (&Method::GET, "functions") => functions::list(&service.functions()),
             (&Method::GET, _) => functions::logs(service, request.uri().query().unwrap_or_default()).await,
             (method, _) => not_allowed(method, "GET", "Functions and what they said are read with GET"),
         };

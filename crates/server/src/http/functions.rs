@@ -24,7 +24,7 @@ pub(super) async fn serve(front: &Front, watched: &Watched, request: Request<Inc
         let message = "Functions are not called by web pages of another origin";
         return respond(StatusCode::FORBIDDEN, &json!({ "message": message }));
     }
-    let functions = front.service.functions();
+    let functions = &front.service.functions();
     let path = request.uri().path();
     let path_and_query = request.uri().path_and_query().map_or(path, |path| path.as_str()).to_owned();
     if let Some((function, qualifier)) = invoked(&path_and_query) {

@@ -14,6 +14,7 @@ mod feed;
 mod lines;
 mod record;
 mod status_event;
+mod view;
 mod webhook;
 
 use std::{
@@ -42,6 +43,8 @@ use express::Express;
 use feed::Feed;
 use lines::Lines;
 use record::LogEntry;
+use view::Express as SeenExpress;
+pub(crate) use view::{Seen, Viewer};
 use webhook::Webhook;
 
 /// The channels. Their numbers are stored.
@@ -67,6 +70,7 @@ enum Sink {
     Logs(LogSink),
     Bus(Bus),
     Webhook(Arc<Webhook>),
+    View(Viewer),
 }
 
 /// Where records of executions go.
@@ -92,6 +96,7 @@ impl Sink {
             Self::Logs(logs) => logs.put(told.iter().filter_map(LogEntry::of_turn).collect()).await,
             Self::Bus(bus) => bus.put(&told).await,
             Self::Webhook(webhook) => webhook.post(&told).await,
+            Self::View(viewer) => viewer.show(&told).await,
         }
     }
 
@@ -100,7 +105,7 @@ impl Sink {
         match self {
             Self::Logs(_) => 512,
             Self::Bus(_) => 100,
-            Self::Webhook(_) => 64,
+            Self::Webhook(_) | Self::View(_) => 64,
         }
     }
 
@@ -108,7 +113,7 @@ impl Sink {
     fn rounds(&self) -> usize {
         match self {
             Self::Logs(LogSink::CloudWatch(_)) => 4,
-            Self::Logs(LogSink::Lines(_)) | Self::Bus(_) | Self::Webhook(_) => 1,
+            Self::Logs(LogSink::Lines(_)) | Self::Bus(_) | Self::Webhook(_) | Self::View(_) => 1,
         }
     }
 
@@ -116,7 +121,7 @@ impl Sink {
     /// executions; the others are slow enough for many turns to come together.
     fn breath(&self) -> Duration {
         match self {
-            Self::Logs(LogSink::Lines(_)) => Duration::from_millis(20),
+            Self::Logs(LogSink::Lines(_)) | Self::View(_) => Duration::from_millis(20),
             _ => Duration::ZERO,
         }
     }
@@ -158,6 +163,7 @@ pub(crate) struct Sinks {
     feeds: Vec<Arc<Feed>>,
     logs: Option<LogSink>,
     express: Option<Arc<Express>>,
+    viewer: Option<Viewer>,
     backlog: usize,
     backlog_time: Duration,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -165,10 +171,17 @@ pub(crate) struct Sinks {
 
 impl Sinks {
     /// The sinks of the settings; `lookup` knows environment variables.
-    pub(crate) fn new(settings: &Settings, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, SinksError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        lookup: &dyn Fn(&str) -> Option<String>,
+        viewer: Option<Viewer>,
+    ) -> Result<Self, SinksError> {
         let telling = &settings.telling;
         let mut feeds = Vec::new();
-        let logs = log_sink(settings, lookup)?;
+        let logs = if viewer.is_some() { None } else { log_sink(settings, lookup)? };
+        if let Some(viewer) = &viewer {
+            feeds.push(Feed::new(LOG, "view".to_owned(), Sink::View(viewer.clone())));
+        }
         if let Some(logs) = &logs {
             feeds.push(Feed::new(LOG, "logs".to_owned(), Sink::Logs(logs.clone())));
         }
@@ -188,7 +201,7 @@ impl Sinks {
         let express = logs.as_ref().map(|_| Arc::new(Express::default()));
         let feeds = feeds.into_iter().map(Arc::new).collect();
         let (backlog, backlog_time) = (telling.backlog, telling.backlog_time);
-        Ok(Self { feeds, logs, express, backlog, backlog_time, tasks: Mutex::default() })
+        Ok(Self { feeds, logs, express, viewer, backlog, backlog_time, tasks: Mutex::default() })
     }
 
     /// Tells the engine who is to be told.
@@ -200,6 +213,10 @@ impl Sinks {
         options.notices.most = self.backlog;
         options.notices.keep_ms = i64::try_from(self.backlog_time.as_millis()).unwrap_or(i64::MAX);
         options.event_sink = self.express.clone().map(|express| -> Arc<dyn stepwright_engine::EventSink> { express });
+        if let Some(viewer) = &self.viewer {
+            options.notices.level = |_| LogLevel::All;
+            options.event_sink = Some(Arc::new(SeenExpress(viewer.clone())));
+        }
     }
 
     /// Begins to tell. Inside a tokio runtime.
@@ -244,7 +261,7 @@ impl Sinks {
             Some(LogSink::CloudWatch(logs)) => logs.check_group(logging, machine, new).await,
             Some(LogSink::Lines(_)) => Ok(()),
             None => {
-                if record::level(logging) != LogLevel::Off {
+                if self.viewer.is_none() && record::level(logging) != LogLevel::Off {
                     warn_of_nowhere();
                 }
                 Ok(())
