@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use stepwright_functions::LogLine;
+use stepwright_functions::{LogLine, Stream};
 
 use super::report::Note;
 use crate::sinks::Seen;
@@ -61,6 +61,8 @@ struct Scope {
     parent: Option<Rc<Scope>>,
     /// Whether it is a whole Parallel or Map, and not one of its items.
     is_whole: bool,
+    /// Which item of a Map it is.
+    item: Option<u64>,
     /// Whether only what goes wrong is shown.
     is_quiet: bool,
     /// What became of the items of a Map.
@@ -116,6 +118,7 @@ impl View {
                     "text": line.text,
                 })
             ),
+            Shown::Log(line) if is_routine(&line) => String::new(),
             Shown::Log(line) => {
                 let text = format!("{:>9}  {}  | {}\n", "", line.function, tame(&line.text, 2_000));
                 self.toned(&text, Tone::Faint)
@@ -225,6 +228,7 @@ impl Execution {
                 depth: before.scope.depth + usize::from(is_whole),
                 parent: Some(Rc::clone(&before.scope)),
                 is_whole,
+                item: details["index"].as_u64().filter(|_| !is_whole),
                 is_quiet: before.scope.is_quiet || is_quiet,
                 items: RefCell::new(Items { all, ..Items::default() }),
             })
@@ -283,7 +287,10 @@ impl Execution {
         after: &Remembered,
     ) -> Option<(String, Tone)> {
         let data = |member: &str| details[member].as_str().map(|text| tame(text, MAX_SHOWN)).unwrap_or_default();
-        let state = tame(&after.state, MAX_SHOWN);
+        let mut state = tame(&after.state, MAX_SHOWN);
+        if let Some(item) = item(&after.scope) {
+            state = format!("[{item}] {state}");
+        }
         let lasted = self.offset(event);
         Some(match kind {
             "ExecutionStarted" => (format!("started with {}", data("input")), Tone::Plain),
@@ -324,6 +331,12 @@ impl Execution {
     }
 }
 
+/// Whether a line only says that an invocation began or ended.
+fn is_routine(line: &LogLine) -> bool {
+    line.stream == Stream::Platform
+        && ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "].iter().any(|begin| line.text.starts_with(begin))
+}
+
 /// The Parallel or Map that a scope is in, or is.
 fn whole(scope: &Rc<Scope>) -> Rc<Scope> {
     let mut scope = Rc::clone(scope);
@@ -332,6 +345,18 @@ fn whole(scope: &Rc<Scope>) -> Rc<Scope> {
         scope = parent;
     }
     scope
+}
+
+/// The item that a scope is in, of the innermost Map around it.
+fn item(scope: &Rc<Scope>) -> Option<u64> {
+    let mut scope = Some(scope);
+    while let Some(this) = scope {
+        if this.item.is_some() {
+            return this.item;
+        }
+        scope = this.parent.as_ref();
+    }
+    None
 }
 
 /// A Parallel or Map tells of itself where it stands, not where its branches do.
@@ -355,7 +380,11 @@ fn is_failure(kind: &str) -> bool {
 
 fn failure(details: &Value) -> String {
     let error = details["error"].as_str().map(|text| tame(text, 80));
-    let cause = details["cause"].as_str().map(|text| tame(text, MAX_SHOWN));
+    let cause = details["cause"].as_str().map(|text| {
+        // A function's cause is an object with its message in it.
+        let object: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+        tame(object["errorMessage"].as_str().unwrap_or(text), MAX_SHOWN)
+    });
     match (error, cause) {
         (None, None) => String::new(),
         (Some(error), None) => format!(": {error}"),

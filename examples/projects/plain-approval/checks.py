@@ -1,0 +1,2 @@
+def rules(event, context):
+    return event["amount"] < 5000

@@ -1,0 +1,2 @@
+"""Prices in cents."""
+PRICES = {"tea": 450, "cup": 1200}

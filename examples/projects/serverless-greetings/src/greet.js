@@ -1,0 +1,1 @@
+module.exports.handler = async ({ name, loud = false }) => ({ text: `${process.env.WORD} ${name}`, loud });

@@ -1,0 +1,1 @@
+module.exports.handler = async ({ text }) => ({ text: text.toUpperCase() + "!" });
