@@ -126,13 +126,13 @@ def test_a_broken_file_is_shown_and_the_last_good_revision_stays(tmp_path):
     definition = tmp_path / "flow.asl.yaml"
     definition.write_text(passing("good"))
     with Dev(tmp_path) as dev:
-        save(definition, "StartAt: A\nStates:\n  A: {Type: Pass, Next: Nowhere}\n")
+        save(definition, "StartAt: A\nStates:\n  A: {Type: Pass, Next: Nowhere}\n  B: {Type: Succeed}\n")
         problem = dev.wait("problem")
         assert (problem["severity"], problem["file"], problem["line"]) == ("error", "flow.asl.yaml", 3)
         assert "Nowhere" in problem["message"]
         assert dev.run("flow") == "good"
         save(definition, "StartAt: [\n")
-        assert "YAML" in dev.wait("problem")["message"]
+        wait_until("what is not YAML is told of", lambda: "YAML" in dev.wait("problem")["message"])
         assert dev.run("flow") == "good"
         save(definition, passing("better"))
         dev.wait("registered", name="flow")

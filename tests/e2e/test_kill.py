@@ -36,7 +36,7 @@ class Shop:
         for activity in ("reserve-stock", "charge-card", "pack-item", "ship", "notify", "release-stock", "refund"):
             self.sfn.create_activity(name=activity)
         self.machine = self.sfn.create_state_machine(
-            name="order-fulfilment", definition=example("definition.json"), roleArn=ROLE
+            name="order-fulfilment", definition=example("order-fulfilment.asl.json"), roleArn=ROLE
         )["stateMachineArn"]
 
     def __enter__(self):

@@ -129,7 +129,7 @@ fn start_workers(python: &Python, server: &Server, home: &Path) -> Result<Backgr
 /// Creates the activities and the state machine and starts the order.
 fn begin(server: &mut Server, example: &Path, input: &str) -> Result<String> {
     let mut client = server.client();
-    let definition = std::fs::read_to_string(example.join("definition.json"))?;
+    let definition = std::fs::read_to_string(example.join("order-fulfilment.asl.json"))?;
     for activity in ACTIVITIES {
         client.call("CreateActivity", &json!({"name": activity}))?;
     }
@@ -222,7 +222,7 @@ mod tests {
             let order: Value = serde_json::from_str(&read(order)).expect(order);
             assert!(order["items"].as_array().is_some_and(|items| !items.is_empty()));
         }
-        let (definition, workers) = (read("definition.json"), read("workers.py"));
+        let (definition, workers) = (read("order-fulfilment.asl.json"), read("workers.py"));
         serde_json::from_str::<Value>(&definition).expect("the definition is JSON");
         let named: Vec<&str> =
             definition.split(":activity:").skip(1).filter_map(|rest| rest.split('"').next()).collect();
