@@ -44,7 +44,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     // Before anything that a signal could interrupt half-way.
     let mut signals = Signals::new()?;
     let started = Instant::now();
-    let mut running = Running::open(&settings, None).await?;
+    let mut running = Running::open(&settings, None, &WAYS).await?;
     let address = running.address;
     let opened_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if settings.log_format == LogFormat::Text {
@@ -77,6 +77,16 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     }
 }
 
+/// How whoever starts a server can have it elsewhere.
+pub(super) struct Ways {
+    /// The flag that chooses the address.
+    pub(super) listen: &'static str,
+    /// What follows on "the data directory is in use by another process; stop it or choose another directory".
+    pub(super) data_directory: &'static str,
+}
+
+const WAYS: Ways = Ways { listen: "--listen", data_directory: " with --data-directory" };
+
 /// A server that runs in this process.
 pub(super) struct Running {
     pub(super) service: Arc<Service>,
@@ -86,7 +96,7 @@ pub(super) struct Running {
 
 impl Running {
     /// Opens what the settings say, and serves it. A viewer is shown what happens.
-    pub(super) async fn open(settings: &Settings, viewer: Option<Viewer>) -> Result<Self, Failure> {
+    pub(super) async fn open(settings: &Settings, viewer: Option<Viewer>, ways: &Ways) -> Result<Self, Failure> {
         let mut opening = settings.clone();
         // Whatever is said about a file later names it in full.
         opening.data_directory = absolute(settings);
@@ -94,14 +104,14 @@ impl Running {
         let service = tokio::task::spawn_blocking(move || Service::open_seen(opening, viewer))
             .await
             .map_err(|error| Failure::Failed(format!("the engine could not be opened: {error}")))?
-            .map_err(|error| Failure::Failed(refusal(&error, settings)))?;
+            .map_err(|error| Failure::Failed(refusal(&error, settings, ways)))?;
         let server = match Server::bind(settings.listen, Arc::clone(&service)).await {
             Ok(server) => server,
             Err(error) => {
                 let _closing_anyway = service.engine().drain(Duration::ZERO).await;
                 return Err(Failure::Failed(format!(
-                    "{} cannot be listened on: {error}; another address can be chosen with --listen",
-                    settings.listen
+                    "{} cannot be listened on: {error}; another address can be chosen with {}",
+                    settings.listen, ways.listen
                 )));
             }
         };
@@ -158,9 +168,9 @@ fn absolute(settings: &Settings) -> PathBuf {
 }
 
 /// Why the data cannot be served, with what the parts below do not know: the directory, and how to name another.
-fn refusal(error: &OpenError, settings: &Settings) -> String {
+fn refusal(error: &OpenError, settings: &Settings, ways: &Ways) -> String {
     match error {
-        OpenError::Store(stepwright_store::Error::Locked { .. }) => format!("{error} with --data-directory"),
+        OpenError::Store(stepwright_store::Error::Locked { .. }) => format!("{error}{}", ways.data_directory),
         OpenError::Engine(_) if !settings.in_memory => {
             format!("the data directory {} cannot be served: {error}", absolute(settings).display())
         }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use self::{problems::Problems, register::Registered, report::Note, view::Shown, watch::Watch};
 use super::{
     Failure, runtime,
-    serve::{Running, Signals},
+    serve::{Running, Signals, Ways},
 };
 use crate::{
     config::{self, DEFAULT_FILE, Settings},
@@ -61,6 +61,9 @@ pub(super) struct DevArgs {
     #[arg(long)]
     json: bool,
 }
+
+const WAYS: Ways =
+    Ways { listen: "--port", data_directory: ": one stepwright dev runs in a folder, and a copy of it can have another" };
 
 /// How long the end waits for what is under way.
 const GRACE: Duration = Duration::from_secs(5);
@@ -145,7 +148,7 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
     // Functions first: executions of an earlier run go on as soon as the engine is open.
     let mut opening = settings.clone();
     opening.functions.definitions.clone_from(&found.functions);
-    let mut running = Running::open(&opening, Some(viewer.clone())).await?;
+    let mut running = Running::open(&opening, Some(viewer.clone()), &WAYS).await?;
     let (shown, printer) = printer(args)?;
     let looking = tokio::spawn(look_on(seen, shown.clone(), Arc::clone(&running.service)));
 

@@ -61,6 +61,8 @@ struct Scope {
     parent: Option<Rc<Scope>>,
     /// Whether it is a whole Parallel or Map, and not one of its items.
     is_whole: bool,
+    /// The state that it is in.
+    state: Rc<str>,
     /// Which item of a Map it is.
     item: Option<u64>,
     /// Whether only what goes wrong is shown.
@@ -228,6 +230,7 @@ impl Execution {
                 depth: before.scope.depth + usize::from(is_whole),
                 parent: Some(Rc::clone(&before.scope)),
                 is_whole,
+                state: Rc::clone(&before.state),
                 item: details["index"].as_u64().filter(|_| !is_whole),
                 is_quiet: before.scope.is_quiet || is_quiet,
                 items: RefCell::new(Items { all, ..Items::default() }),
@@ -264,7 +267,12 @@ impl Execution {
             _ if kind.ends_with("StateEntered") => {
                 Remembered { state: named.unwrap_or_default().into(), attempt: 1, ..inherited() }
             }
-            _ if kind.ends_with("StateExited") => Remembered { state: named.unwrap_or_default().into(), ..inherited() },
+            _ if kind.ends_with("StateExited") => {
+                let state = named.unwrap_or_default();
+                // Whatever is before it, a Parallel or Map is left to where it was entered.
+                let scope = outside(&before.scope, state).unwrap_or_else(|| Rc::clone(&before.scope));
+                Remembered { scope, state: state.into(), ..inherited() }
+            }
             _ if is_failure(kind) => {
                 let at = event["timestamp"].as_f64().unwrap_or_default();
                 let error = details["error"].as_str().unwrap_or("an error without a name");
@@ -334,7 +342,9 @@ impl Execution {
 /// Whether a line only says that an invocation began or ended.
 fn is_routine(line: &LogLine) -> bool {
     line.stream == Stream::Platform
-        && ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "].iter().any(|begin| line.text.starts_with(begin))
+        && ["START RequestId: ", "END RequestId: ", "REPORT RequestId: "]
+            .iter()
+            .any(|begin| line.text.starts_with(begin))
 }
 
 /// The Parallel or Map that a scope is in, or is.
@@ -345,6 +355,18 @@ fn whole(scope: &Rc<Scope>) -> Rc<Scope> {
         scope = parent;
     }
     scope
+}
+
+/// Where a Parallel or Map of this name around a scope was entered.
+fn outside(scope: &Rc<Scope>, state: &str) -> Option<Rc<Scope>> {
+    let mut scope = Some(scope);
+    while let Some(this) = scope {
+        if this.is_whole && *this.state == *state {
+            return this.parent.clone();
+        }
+        scope = this.parent.as_ref();
+    }
+    None
 }
 
 /// The item that a scope is in, of the innermost Map around it.
@@ -473,7 +495,7 @@ mod tests {
         events.push(event(20, 19, 0.5, "MapStateSucceeded", json!({})));
         events.push(event(21, 20, 0.5, "MapStateExited", json!({"name": "Each"})));
         events.push(event(22, 21, 0.5, "ParallelStateSucceeded", json!({})));
-        events.push(event(23, 22, 0.5, "ParallelStateExited", json!({"name": "Both"})));
+        events.push(event(23, 20, 0.5, "ParallelStateExited", json!({"name": "Both"})));
         events.push(event(24, 23, 0.5, "PassStateEntered", json!({"name": "Last"})));
         events.push(event(25, 24, 0.5, "ExecutionSucceeded", json!({"output": "1"})));
         check(
