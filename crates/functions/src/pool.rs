@@ -382,7 +382,7 @@ impl Pool {
             function = &*self.name,
             request_id = &**id,
             error = fault.error_type(),
-            last_words = self.log.last_words(id).unwrap_or_default(),
+            last_words = self.log.last_words(id),
             in_a_row = (crashes > 1).then_some(crashes),
             next_start_waits_ms = (!pause.is_zero()).then(|| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
             "{message}"
