@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 import threading
 
 import boto3
@@ -188,6 +189,23 @@ def test_lambdas_own_clients_call_functions(server):
             call(FunctionName="nobody")
     with pytest.raises(client.exceptions.InvalidRequestContentException):
         client.invoke(FunctionName="charge", Payload=b"{")
+
+
+def test_awss_own_client_for_python_works_unchanged(folder):
+    pytest.importorskip("awslambdaric")
+    command = json.dumps([sys.executable, "-m", "awslambdaric", "handlers.charge"])
+    broken = json.dumps([sys.executable, "-m", "awslambdaric", "nowhere.charge"])
+    (folder / "stepwright.toml").write_text(f"[functions.a]\ncommand = {command}\n[functions.b]\ncommand = {broken}\n")
+    with started(folder) as server:
+        client = lambda_of(server)
+        for amount in (1, 2):
+            answer = client.invoke(FunctionName="a", Payload=json.dumps({"amount": amount}), LogType="Tail")
+            assert json.load(answer["Payload"]) == {"charged": amount}
+            assert f"charging {amount}\n" in base64.b64decode(answer["LogResult"]).decode()
+        answer = client.invoke(FunctionName="a", Payload=b'{"amount": 500}')
+        assert json.load(answer["Payload"])["errorMessage"] == "too much"
+        answer = client.invoke(FunctionName="b")
+        assert json.load(answer["Payload"])["errorType"] == "Runtime.ImportModuleError"
 
 
 def test_web_pages_call_no_functions(server):

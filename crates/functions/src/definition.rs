@@ -49,7 +49,7 @@ pub enum Program {
     Command {
         /// The program and its arguments.
         arguments: Vec<String>,
-        /// `_HANDLER`.
+        /// `_HANDLER`; the last argument, if nothing else is said.
         handler: String,
     },
     /// A function of a Python module, `module.function`.
@@ -175,7 +175,9 @@ impl Fields<'_> {
         Ok(match key {
             "command" => {
                 let arguments = self.arguments(value)?;
-                Target::Process(Program::Command { arguments, handler: handler.unwrap_or_default() })
+                // As the emulator has it, whose images are given the handler so.
+                let handler = handler.or_else(|| arguments.last().cloned()).unwrap_or_default();
+                Target::Process(Program::Command { arguments, handler })
             }
             "python" => Target::Process(Program::Python(self.handler(key, text()?, "module.function")?)),
             "node" => Target::Process(Program::Node(self.handler(key, text()?, "file.function")?)),
@@ -267,13 +269,18 @@ mod tests {
     #[test]
     fn the_least_that_a_function_needs() {
         let functions =
-            read(&json!({"a": {"python": "src/handlers.charge"}, "b": {"command": ["./b"], "handler": "h"}}));
+            read(&json!({"a": {"python": "src/handlers.charge"}, "b": {"command": ["./b", "x"], "handler": "h"}}));
         let functions = functions.expect("functions");
         let a = &functions["a"];
         assert_eq!(a.target, Target::Process(Program::Python("src/handlers.charge".to_owned())));
         assert_eq!((a.timeout, a.concurrency, a.warm), (Duration::from_secs(3), 10, 1));
-        let command = Program::Command { arguments: vec!["./b".to_owned()], handler: "h".to_owned() };
-        assert_eq!(functions["b"].target, Target::Process(command));
+        let command = |handler: &str| {
+            let arguments = vec!["./b".to_owned(), "x".to_owned()];
+            Target::Process(Program::Command { arguments, handler: handler.to_owned() })
+        };
+        assert_eq!(functions["b"].target, command("h"));
+        let last = read(&json!({"b": {"command": ["./b", "x"]}})).expect("a function");
+        assert_eq!(last["b"].target, command("x"));
     }
 
     #[test]

@@ -117,6 +117,7 @@ impl Drop for Guard {
 fn start(command: &GuardCommand, groups: &str) -> std::io::Result<(Child, ChildStdin)> {
     use std::os::unix::process::CommandExt as _;
     let mut child = Command::new(&command.program)
+        .arg0("stepwright")
         .args(&command.arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

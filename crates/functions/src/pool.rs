@@ -278,6 +278,9 @@ impl Pool {
                 return used;
             }
             run.init = Some(began.elapsed());
+            if let Some(interpreter) = process.exchange.interpreter.get() {
+                let _once = self.shared.place.python.set(interpreter.into());
+            }
         }
         let (timeout, id) = (self.definition.timeout, &run.request_id);
         self.platform(id, format!("START RequestId: {id} Version: $LATEST"));
@@ -382,7 +385,7 @@ impl Pool {
             function = &*self.name,
             request_id = &**id,
             error = fault.error_type(),
-            last_words = self.log.last_words(id).unwrap_or_default(),
+            last_words = self.log.last_words(id),
             in_a_row = (crashes > 1).then_some(crashes),
             next_start_waits_ms = (!pause.is_zero()).then(|| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
             "{message}"

@@ -4,7 +4,7 @@
 //! and, through the guard, when the server is killed. No process is left unwaited for.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -45,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) region: String,
     pub(crate) account: String,
+    /// What `python3` is, once a process has said so: found faster than by scripts that look for it each time.
+    pub(crate) python: OnceLock<PathBuf>,
     /// The URL of the server, once it is known.
     pub(crate) endpoint: OnceLock<String>,
 }
@@ -74,7 +76,7 @@ impl Process {
         let api = RuntimeApi::bind().await?;
         let (capture, [out, error]) = Capture::new(Arc::clone(log))?;
         let folder = definition.folder.as_ref().unwrap_or(&place.folder);
-        let mut command = command(program, folder);
+        let mut command = command(program, folder, place);
         command.current_dir(folder).process_group(0).kill_on_drop(true).stdin(Stdio::null()).stdout(out).stderr(error);
         for name in std::env::vars_os().map(|(name, _)| name) {
             // The server's own, which may hold its secrets.
@@ -176,7 +178,7 @@ fn how(status: std::io::Result<std::process::ExitStatus>) -> Ended {
     }
 }
 
-fn command(program: &Program, folder: &Path) -> Command {
+fn command(program: &Program, folder: &Path, place: &Place) -> Command {
     match program {
         Program::Command { arguments, .. } => {
             // With a folder in it, it is below the functions' own; else it is found as shells find it.
@@ -186,8 +188,11 @@ fn command(program: &Program, folder: &Path) -> Command {
             command
         }
         Program::Python(_) => {
-            let own = folder.join(".venv/bin/python3");
-            let mut command = if own.exists() { Command::new(own) } else { Command::new("python3") };
+            // The code's own environment, or the project's.
+            let own = [folder, &place.folder].map(|folder| folder.join(".venv/bin/python3"));
+            let own = own.into_iter().find(|python| python.exists());
+            let known = place.python.get().filter(|known| known.exists()).cloned();
+            let mut command = Command::new(own.or(known).unwrap_or_else(|| PathBuf::from("python3")));
             command.args(["-c", RUN_PYTHON_SHIM]).env(SHIM, PYTHON_SHIM);
             command
         }
