@@ -22,7 +22,7 @@ use crate::{
     guard::Guard,
     invocation::{Answer, Fault, Invocation, Outcome, Refusal},
     log::{Log, Stream, now_ms},
-    process::{Place, Process},
+    process::{Place, Process, own_python},
     url,
 };
 
@@ -278,8 +278,13 @@ impl Pool {
                 return used;
             }
             run.init = Some(began.elapsed());
-            if let Some(interpreter) = process.exchange.interpreter.get() {
-                let _once = self.shared.place.python.set(interpreter.into());
+            let place = &self.shared.place;
+            let folder = self.definition.folder.as_ref().unwrap_or(&place.folder);
+            // What a virtual environment has is no other function's.
+            if let Some(interpreter) = process.exchange.interpreter.get()
+                && own_python(folder, place).is_none()
+            {
+                let _once = place.python.set(interpreter.into());
             }
         }
         let (timeout, id) = (self.definition.timeout, &run.request_id);

@@ -4,7 +4,7 @@
 //! and, through the guard, when the server is killed. No process is left unwaited for.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -178,6 +178,12 @@ fn how(status: std::io::Result<std::process::ExitStatus>) -> Ended {
     }
 }
 
+/// The Python of a virtual environment: beside the code, or in the folder of all functions.
+pub(crate) fn own_python(folder: &Path, place: &Place) -> Option<PathBuf> {
+    let both = [folder, &place.folder].map(|folder| folder.join(".venv/bin/python3"));
+    both.into_iter().find(|python| python.exists())
+}
+
 fn command(program: &Program, folder: &Path, place: &Place) -> Command {
     match program {
         Program::Command { arguments, .. } => {
@@ -188,11 +194,9 @@ fn command(program: &Program, folder: &Path, place: &Place) -> Command {
             command
         }
         Program::Python(_) => {
-            // The code's own environment, or the project's.
-            let own = [folder, &place.folder].map(|folder| folder.join(".venv/bin/python3"));
-            let own = own.into_iter().find(|python| python.exists());
-            let known = place.python.get().filter(|known| known.exists()).cloned();
-            let mut command = Command::new(own.or(known).unwrap_or_else(|| PathBuf::from("python3")));
+            let known = || place.python.get().filter(|known| known.exists()).cloned();
+            let python = own_python(folder, place).or_else(known);
+            let mut command = Command::new(python.unwrap_or_else(|| PathBuf::from("python3")));
             command.args(["-c", RUN_PYTHON_SHIM]).env(SHIM, PYTHON_SHIM);
             command
         }

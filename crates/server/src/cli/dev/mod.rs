@@ -62,8 +62,10 @@ pub(super) struct DevArgs {
     json: bool,
 }
 
-const WAYS: Ways =
-    Ways { listen: "--port", data_directory: ": one stepwright dev runs in a folder, and a copy of it can have another" };
+const WAYS: Ways = Ways {
+    listen: "--port",
+    data_directory: ": one stepwright dev runs in a folder, and a copy of it can have another",
+};
 
 /// How long the end waits for what is under way.
 const GRACE: Duration = Duration::from_secs(5);
