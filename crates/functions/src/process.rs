@@ -226,10 +226,10 @@ fn environment(command: &mut Command, name: &str, definition: &Definition, progr
         .env("AWS_ACCOUNT_ID", &place.account)
         .env("TZ", ":UTC");
     // So that a function that answers a task by its token finds the server that waits for it.
-    if let Some(endpoint) = place.endpoint.get() {
-        if std::env::var_os(OWN_ENDPOINT).is_none() {
-            command.env(OWN_ENDPOINT, endpoint);
-        }
+    if let Some(endpoint) = place.endpoint.get()
+        && std::env::var_os(OWN_ENDPOINT).is_none()
+    {
+        command.env(OWN_ENDPOINT, endpoint);
     }
     command.envs(&definition.env);
 }
