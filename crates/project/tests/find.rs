@@ -235,6 +235,18 @@ fn names_that_need_themselves_end() {
 }
 
 #[test]
+fn conditions_that_double_end() {
+    let mut template = "Conditions:\n  C0: !Equals [a, a]\n".to_owned();
+    for number in 1..100 {
+        let before = number - 1;
+        template.push_str(&format!("  C{number}: !And [!Condition C{before}, !Condition C{before}]\n"));
+    }
+    template.push_str("Resources:\n  A:\n    Type: AWS::StepFunctions::Activity\n    Condition: C99\n");
+    let found = project(&[("template.yaml", &template)]);
+    assert!(problems(&found)[0].1.contains("too many others"), "{:?}", found.problems);
+}
+
+#[test]
 fn the_output_of_cdk_is_understood() {
     let template = serde_json::json!({"Resources": {
         "Charge12AB34CD": {

@@ -16,6 +16,8 @@ use crate::{
 
 /// Values within values within values, at most: beyond it something stands for itself.
 const MAX_DEPTH: usize = 200;
+/// Values that are asked for in a template, at most: conditions can double with each that needs two others.
+const MAX_VALUES: usize = 1_000_000;
 
 /// Why there is no value.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct Scope<'a> {
     pub(crate) document: &'a Document,
     pub(crate) resources: Resources<'a>,
     depth: Cell<usize>,
+    values: Cell<usize>,
 }
 
 /// Counts how deep the asking is.
@@ -47,7 +50,7 @@ impl Drop for Depth<'_> {
 
 impl<'a> Scope<'a> {
     pub(crate) fn new(context: &'a Context<'a>, document: &'a Document, resources: Resources<'a>) -> Self {
-        Self { context, document, resources, depth: Cell::new(0) }
+        Self { context, document, resources, depth: Cell::new(0), values: Cell::new(0) }
     }
 
     /// Says why something is not there.
@@ -105,14 +108,21 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A value.
-    pub(crate) fn value(&self, node: &Node) -> Known<Value> {
+    /// Asks for one more.
+    fn deeper(&self, node: &Node) -> Known<Depth<'_>> {
         self.depth.set(self.depth.get() + 1);
-        let _depth = Depth(&self.depth);
-        if self.depth.get() > MAX_DEPTH {
-            let message = format!("this value needs itself, or is more than {MAX_DEPTH} values deep");
+        self.values.set(self.values.get() + 1);
+        let depth = Depth(&self.depth);
+        if self.depth.get() > MAX_DEPTH || self.values.get() > MAX_VALUES {
+            let message = format!("this needs itself, is more than {MAX_DEPTH} values deep, or needs too many others");
             return self.unknown(node, message, "write one of them out");
         }
+        Ok(depth)
+    }
+
+    /// A value.
+    pub(crate) fn value(&self, node: &Node) -> Known<Value> {
+        let _depth = self.deeper(node)?;
         match &node.value {
             NodeValue::Array(items) => self.list(items).map(Value::Array),
             NodeValue::Object(members) => {
@@ -381,11 +391,7 @@ impl<'a> Scope<'a> {
 
     /// Whether a condition holds: a name, or a function that says so.
     fn condition(&self, node: &Node) -> Known<bool> {
-        self.depth.set(self.depth.get() + 1);
-        let _depth = Depth(&self.depth);
-        if self.depth.get() > MAX_DEPTH {
-            return self.unknown(node, "this condition needs itself".to_owned(), "write one of them out");
-        }
+        let _depth = self.deeper(node)?;
         let named = match function(node) {
             Some(("Condition", argument)) => argument.as_str(),
             Some((name, argument)) => return self.decide(node, name, argument),

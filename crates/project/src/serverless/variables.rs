@@ -9,7 +9,7 @@ use stepwright_asl::json::{Node, NodeValue};
 use crate::{Severity, context::Context, document::Document};
 
 /// Variables within the values of variables, at most.
-const MAX_DEPTH: usize = 40;
+const MAX_DEPTH: usize = 16;
 /// Values that are resolved, at most: variables can repeat each other.
 const MAX_VALUES: usize = 200_000;
 

@@ -165,8 +165,8 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
         tokio::select! {
             _ = signals.next() => break Ok(()),
             ended = running.ended() => break Err(Failure::Failed(format!("the server ended: {ended}"))),
-            changed = watch.changed() => {
-                match reload(args, parameters, &mut watch).await {
+            mut changed = watch.changed() => {
+                match reload(args, parameters, &mut watch, &mut changed).await {
                     Ok(next) => {
                         let code = functions::with_new_code(&next.functions, &args.folder, &changed);
                         if !code.is_empty() || next.functions != found.functions {
@@ -224,15 +224,21 @@ async fn look(args: &DevArgs, settings: Settings) -> Result<Found, Failure> {
         .unwrap_or_else(|error| Err(Failure::Failed(format!("the folder could not be looked at: {error}"))))
 }
 
-/// Looks again. A file with mistakes may be half-written: it is looked at once more before anybody is told.
-async fn reload(args: &DevArgs, parameters: &[(String, String)], watch: &mut Watch) -> Result<Found, Failure> {
+/// Looks again. A file with mistakes may be half-written: it is looked at once more before anybody is told, and so is
+/// what changed meanwhile.
+async fn reload(
+    args: &DevArgs,
+    parameters: &[(String, String)],
+    watch: &mut Watch,
+    changed: &mut Vec<PathBuf>,
+) -> Result<Found, Failure> {
     let once = async || look(args, settings(args, parameters)?).await;
     let first = once().await;
     match &first {
         Ok(found) if !problems::any_error(&found.project) => first,
         _ => {
             tokio::time::sleep(HALF_WRITTEN).await;
-            watch.catch_up().await;
+            changed.extend(watch.catch_up().await);
             once().await
         }
     }
