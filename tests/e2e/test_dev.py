@@ -15,6 +15,7 @@ from harness import REGION, client_of, wait_for_status, wait_until
 
 HERE = os.path.dirname(__file__)
 EXAMPLES = os.path.join(HERE, "..", "..", "examples", "projects")
+RUNS = json.load(open(os.path.join(HERE, "dev_examples.json")))
 ARN = f"arn:aws:states:{REGION}:000000000000:stateMachine:"
 
 
@@ -143,6 +144,21 @@ def test_a_broken_file_is_shown_and_the_last_good_revision_stays(tmp_path):
         assert dev.run("flow") == "better"
 
 
+def test_a_broken_template_takes_nothing_away(tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(os.path.join(EXAMPLES, "sam-orders"), folder, ignore=shutil.ignore_patterns(".stepwright"))
+    template = folder / "template.yaml"
+    right, run = template.read_text(), RUNS["sam-orders"]["orders-dev"]
+    with Dev(folder) as dev:
+        save(template, right.replace("Handler: app.handler", "Handler: [app.handler"))
+        assert dev.wait("problem")["file"] == "template.yaml"
+        assert dev.run("orders-dev", run["input"]) == run["output"]
+        save(template, right.replace("Default: dev", "Default: test"))
+        dev.wait("registered", name="orders-test")
+        output = dev.run("orders-test", run["input"])
+        assert output == {"message": run["output"]["message"].replace("dev", "test")}
+
+
 def test_state_is_kept_until_it_is_to_be_fresh(tmp_path):
     (tmp_path / "flow.asl.json").write_text(passing(1))
     with Dev(tmp_path) as dev:
@@ -184,9 +200,6 @@ def test_what_happens_reads_well_in_a_pipe(tmp_path):
         (tmp_path / "charge.py").write_text("def handler(event, context): return 'new'\n")
         wait_until("the new code is taken", lambda: any("runs the new code" in line for line in dev.lines))
         assert dev.run("pay") == "new"
-
-
-RUNS = json.load(open(os.path.join(HERE, "dev_examples.json")))
 
 
 def test_every_example_is_run():

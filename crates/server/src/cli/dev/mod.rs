@@ -167,7 +167,13 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
             ended = running.ended() => break Err(Failure::Failed(format!("the server ended: {ended}"))),
             mut changed = watch.changed() => {
                 match reload(args, parameters, &mut watch, &mut changed).await {
-                    Ok(next) => {
+                    Ok(mut next) => {
+                        if problems::any_error(&next.project) {
+                            // A file that cannot be read may still hold those that are missing.
+                            for (name, definition) in &found.functions {
+                                next.functions.entry(name.clone()).or_insert_with(|| definition.clone());
+                            }
+                        }
                         let code = functions::with_new_code(&next.functions, &args.folder, &changed);
                         if !code.is_empty() || next.functions != found.functions {
                             running.service.replace_functions(&next.functions, &|name| code.contains(name));

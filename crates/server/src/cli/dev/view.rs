@@ -22,6 +22,8 @@ const MOST_EXECUTIONS: usize = 1_000;
 const MOST_EVENTS: usize = 4_096;
 /// Longest input, output or cause that a line shows, in characters.
 const MAX_SHOWN: usize = 100;
+/// Longest line of a function that is shown, in characters; all of it is in the function's log.
+const MAX_LOGGED: usize = 2_000;
 /// Items of a Map whose states are shown; of more items there is a sum.
 const FEW_ITEMS: u64 = 3;
 /// Deepest indentation.
@@ -122,7 +124,7 @@ impl View {
             ),
             Shown::Log(line) if is_routine(&line) => String::new(),
             Shown::Log(line) => {
-                let text = format!("{:>9}  {}  | {}\n", "", line.function, tame(&line.text, 2_000));
+                let text = format!("{:>9}  {}  | {}\n", "", line.function, shown(&line.text));
                 self.toned(&text, Tone::Faint)
             }
             Shown::Seen(seen) if self.json => {
@@ -415,12 +417,26 @@ fn failure(details: &Value) -> String {
     }
 }
 
+/// A line of a function's log, whose blanks mean something.
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_LOGGED).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// At most so many characters, on one line, without control characters: what a workflow carries shall not write on the
-/// terminal as it likes.
+/// terminal as it likes. Several blanks are one.
 fn tame(text: &str, most: usize) -> String {
-    let mut tame: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(most).is_some() {
-        tame.push('…');
+    let mut tame = String::new();
+    let mut left = most;
+    for character in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if character == ' ' && tame.ends_with(' ') {
+            continue;
+        }
+        if left == 0 {
+            tame.push('…');
+            break;
+        }
+        left -= 1;
+        tame.push(character);
     }
     tame
 }
@@ -429,6 +445,7 @@ fn tame(text: &str, most: usize) -> String {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write their events down")]
     fn event(id: u64, previous: u64, at: f64, kind: &str, details: Value) -> Value {
         json!({"id": id, "previousEventId": previous, "timestamp": 100.0 + at, "type": kind, "xEventDetails": details})
     }
