@@ -124,7 +124,7 @@ impl View {
             ),
             Shown::Log(line) if is_routine(&line) => String::new(),
             Shown::Log(line) => {
-                let text = format!("{:>9}  {}  | {}\n", "", line.function, shown(&line.text));
+                let text = format!("{:>9}  {}  | {}\n", "", line.function, logged(&line.text));
                 self.toned(&text, Tone::Faint)
             }
             Shown::Seen(seen) if self.json => {
@@ -418,7 +418,7 @@ fn failure(details: &Value) -> String {
 }
 
 /// A line of a function's log, whose blanks mean something.
-fn shown(text: &str) -> String {
+fn logged(text: &str) -> String {
     text.chars().take(MAX_LOGGED).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
