@@ -253,18 +253,24 @@ impl Execution {
             "MapIterationSucceeded" | "MapIterationFailed" | "MapIterationAborted" => {
                 let whole = whole(&before.scope);
                 let mut items = whole.items.borrow_mut();
-                items.done += 1;
-                items.failed += u64::from(kind != "MapIterationSucceeded");
+                items.done += u64::from(kind != "MapIterationAborted");
+                items.failed += u64::from(kind == "MapIterationFailed");
                 drop(items);
                 let name = details["name"].as_str().unwrap_or_default();
                 Remembered { scope: whole, state: name.into(), ..inherited() }
             }
             "ParallelStateSucceeded" | "MapStateSucceeded" => {
-                Remembered { scope: whole(&before.scope).parent.clone().unwrap_or_default(), ..inherited() }
+                let whole = whole(&before.scope);
+                let (scope, state) = (whole.parent.clone().unwrap_or_default(), Rc::clone(&whole.state));
+                Remembered { scope, state, ..inherited() }
             }
             "ParallelStateFailed" | "MapStateFailed" | "ParallelStateAborted" | "MapStateAborted" => {
-                let failed = before.failed.clone();
-                Remembered { scope: whole(&before.scope).parent.clone().unwrap_or_default(), failed, ..inherited() }
+                let whole = whole(&before.scope);
+                let at = event["timestamp"].as_f64().unwrap_or_default();
+                // A Fail state has no event of its failure.
+                let failed = before.failed.clone().unwrap_or_else(|| ("a failure within".into(), at));
+                let (scope, state) = (whole.parent.clone().unwrap_or_default(), Rc::clone(&whole.state));
+                Remembered { scope, state, failed: Some(failed), ..inherited() }
             }
             _ if kind.ends_with("StateEntered") => {
                 Remembered { state: named.unwrap_or_default().into(), attempt: 1, ..inherited() }
@@ -525,6 +531,28 @@ mod tests {
                 "   0.500s  order:7    Each: 4 of 4 items done",
                 "   0.500s  order:7  > Last (Pass)",
                 "   0.500s  order:7  SUCCEEDED in 0.500 s with 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_map_that_fails_is_summed_up_and_caught() {
+        check(
+            vec![
+                event(1, 0, 0.0, "MapStateEntered", json!({"name": "Each"})),
+                event(2, 1, 0.0, "MapStateStarted", json!({"length": 9})),
+                event(3, 2, 0.0, "MapIterationStarted", json!({"name": "Each", "index": 0})),
+                event(4, 2, 0.0, "MapIterationStarted", json!({"name": "Each", "index": 1})),
+                event(5, 3, 0.0, "FailStateEntered", json!({"name": "No"})),
+                event(6, 5, 0.0, "MapIterationFailed", json!({"name": "Each", "index": 0})),
+                event(7, 4, 0.0, "MapIterationAborted", json!({"name": "Each", "index": 1})),
+                event(8, 7, 0.0, "MapStateFailed", json!({})),
+                event(9, 8, 0.0, "MapStateExited", json!({"name": "Each"})),
+            ],
+            &[
+                "   0.000s  order:7  > Each (Map)",
+                "   0.000s  order:7  Each: 1 of 9 items done, 1 failed",
+                "   0.000s  order:7  Each: caught a failure within",
             ],
         );
     }
