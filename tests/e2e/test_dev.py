@@ -6,6 +6,7 @@ import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -216,3 +217,21 @@ def test_examples_are_found_and_run(project, tmp_path):
         assert problems == []
         for machine, run in RUNS[project].items():
             assert dev.run(machine, run["input"]) == run["output"]
+
+
+def test_order_fulfilment_runs_with_its_workers(tmp_path):
+    folder = tmp_path / "shop"
+    example = os.path.join(HERE, "..", "..", "examples", "order-fulfilment")
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns(".stepwright", "*.db*"))
+    with Dev(folder) as dev:
+        assert dev.ready["stateMachines"] == ["order-fulfilment"]
+        assert dev.ready["activities"] == [
+            "charge-card", "notify", "pack-item", "refund", "release-stock", "reserve-stock", "ship",
+        ]
+        workers = subprocess.Popen([sys.executable, "workers.py", "--endpoint", dev.endpoint], cwd=folder)
+        try:
+            output = dev.run("order-fulfilment", json.loads((folder / "order.json").read_text()))
+            assert output["shipment"]["trackingId"]
+        finally:
+            workers.terminate()
+            workers.wait(30)
