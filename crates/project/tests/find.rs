@@ -235,6 +235,15 @@ fn names_that_need_themselves_end() {
 }
 
 #[test]
+fn a_name_without_a_value_is_told_of_even_where_it_is_no_yaml() {
+    let found =
+        project(&[("a.asl.yaml", "StartAt: A\nStates:\n  A: {Type: Task, Resource: ${Elsewhere}, End: true}\n")]);
+    let [(at, _, help)] = &problems(&found)[..] else { panic!("{:?}", found.problems) };
+    assert_eq!(at, "${Elsewhere}");
+    assert!(help.contains("[dev.substitutions]"), "{help}");
+}
+
+#[test]
 fn conditions_that_double_end() {
     let mut template = "Conditions:\n  C0: !Equals [a, a]\n".to_owned();
     for number in 1..100 {

@@ -138,15 +138,20 @@ pub(crate) fn from_file(
     if is_json {
         return Ok((text, filled.unfilled));
     }
-    let source = stepwright_source::yaml(&filled.text).map_err(|error| {
-        Unreadable::Yaml(Box::new(Problem {
-            severity: Severity::Error,
-            file: path.to_owned(),
-            place: text.place(error.place),
-            message: error.message,
-            help: "until it is right, what it held before is kept".to_owned(),
-        }))
-    })?;
+    let source = match stepwright_source::yaml(&filled.text) {
+        Ok(source) => source,
+        // A name without a value may be no YAML where it stands: what is wrong is the name.
+        Err(_) if !filled.unfilled.is_empty() => return Ok((text, filled.unfilled)),
+        Err(error) => {
+            return Err(Unreadable::Yaml(Box::new(Problem {
+                severity: Severity::Error,
+                file: path.to_owned(),
+                place: text.place(error.place),
+                message: error.message,
+                help: "until it is right, what it held before is kept".to_owned(),
+            })));
+        }
+    };
     let json = source.json().to_owned();
     Ok((text.then(json, Layer::Yaml(source.into())), filled.unfilled))
 }
