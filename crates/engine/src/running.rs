@@ -274,7 +274,8 @@ fn start(
     for threads in Threads::ALL {
         for index in 0..Queue::threads(threads) {
             let shared = shared.clone();
-            express.push(spawn(format!("{}-{index}", threads.name()), Box::new(move || express::work(&shared, threads)))?);
+            express
+                .push(spawn(format!("{}-{index}", threads.name()), Box::new(move || express::work(&shared, threads)))?);
         }
     }
     let ticking = shared.clone();

@@ -131,22 +131,7 @@ impl Shared {
         let found = self.find_execution(scope, execution_arn)?;
         let ExecutionRef { scope: number, id } = found.execution;
         let list = keys::execution(number, id);
-        let binding: &[&[u8]] = &[b"map-runs", &list];
-        let end = match &request.next_token {
-            Some(token) => page::open(&self.secrets, binding, token, now)?,
-            None => keys::prefix_end(&list),
-        };
-        let limit = page::limit(request);
-        let mut rows = self.store.scan(
-            Table::MapRunOf,
-            Bound::Included(&list),
-            Bound::Excluded(&end),
-            Order::Descending,
-            limit + 1,
-        )?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_token = rows.last().filter(|_| more).map(|(key, _)| page::issue(&self.secrets, binding, key, now));
+        let (rows, next_token) = self.newest_first(Table::MapRunOf, &list, &[b"map-runs", &list], request, now)?;
         let mut items = Vec::new();
         for (_, value) in &rows {
             let run: [u8; 16] = records::decode(Table::MapRunOf, value)?;
