@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use stepwright_asl::Resource;
+use stepwright_asl::{Resource, StateId};
 use stepwright_machine::{
     Closing, Definition, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS,
-    TaskId, token,
+    SentTask, TaskId, frame::TaskStage, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -19,7 +19,7 @@ use stepwright_store::{
 
 use crate::{
     catalog::Revision,
-    connector::ConnectorFailure,
+    connector::{ConnectorFailure, TaskCall},
     error::{Error, Result},
     lane::Away,
     mailbox::{Receiver, at_most},
@@ -153,6 +153,7 @@ impl Shard {
             all.push(taken);
         };
         let mut flushes = Vec::new();
+        let mut lost = Vec::new();
         let mut map_runs: BTreeMap<RunRef, Vec<Happening>> = BTreeMap::new();
         let mut messages = VecDeque::from(messages);
         while let Some(message) = self.readmitted.pop_front().or_else(|| messages.pop_front()) {
@@ -169,7 +170,8 @@ impl Shard {
                 ShardMessage::Redeliver { queued, poller } => self.redeliver(queued, poller),
                 ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
-                ShardMessage::Lost(queued) => self.lost(queued, now),
+                // What came of the call may be among the inputs.
+                ShardMessage::Lost(queued) => lost.push(queued),
                 ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Redrive(request) => self.redrive(*request, now),
@@ -188,6 +190,11 @@ impl Shard {
         for execution in order {
             if let Some(taken) = inputs.remove(&execution) {
                 self.take(execution, taken, now);
+            }
+        }
+        for queued in lost {
+            if let Some(ShardMessage::Lost(queued)) = self.wait_if_away(ShardMessage::Lost(queued)) {
+                self.lost(queued, now);
             }
         }
         for (run, happened) in map_runs {
@@ -371,7 +378,11 @@ impl Shard {
                 return self.shared.timers.later(now + RETRY_MS, later);
             }
         };
-        let after = match hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) {
+        // What was submitted meanwhile is not submitted again.
+        let is_waiting = |hot: &&mut Hot| {
+            hot.open_task(queued.task.task).is_some_and(|(_, open)| open.stage == TaskStage::Started)
+        };
+        let after = match hot.filter(is_waiting).and_then(|hot| call_of(hot, queued.task.task, now, true)) {
             Some(call) => After::Call { slot, queued, call: Box::new(call), requeue: true },
             // That it is over may yet be refused.
             None => After::Otherwise(Later::ForSlot(slot.key(), queued)),
@@ -379,11 +390,14 @@ impl Shard {
         self.emit(None, Commit::default(), vec![after]);
     }
 
-    /// The resource of an open task.
+    /// The resource of a task that is to be sent, or whose call was; none if it is over or submitted.
     fn resource_of(&mut self, task: TaskRef) -> Result<Option<Resource>> {
         Ok(self.find(task.execution)?.and_then(|hot| {
-            let (visit, _) = hot.open_task(task.task)?;
-            Some(task_state(hot.definition(), stepwright_asl::StateId(visit.state))?.resource.clone())
+            let (visit, open) = hot.open_task(task.task)?;
+            if open.stage == TaskStage::Submitted {
+                return None;
+            }
+            Some(task_state(hot.definition(), StateId(visit.state))?.resource.clone())
         }))
     }
 
@@ -398,7 +412,7 @@ impl Shard {
         match self.resource_of(queued.task) {
             // A server without this connector now: as when it is scheduled.
             Ok(Some(resource)) => {
-                self.fail_task(queued.task, &resource, crate::drive::unserved(&resource), !queued.started, now);
+                self.fail_task(queued, &resource, crate::drive::unserved(&resource), now);
             }
             // That it is over may yet be refused.
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Requeue(queued))]),
@@ -441,7 +455,7 @@ impl Shard {
             }
             Ok(Some(resource)) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
-                self.fail_task(queued.task, &resource, failure, false, now);
+                self.fail_task(QueuedTask { started: true, ..queued }, &resource, failure, now);
             }
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Lost(queued))]),
             Err(error) => {
@@ -451,19 +465,17 @@ impl Shard {
         }
     }
 
-    fn fail_task(
-        &mut self,
-        reference: TaskRef,
-        resource: &Resource,
-        failure: ConnectorFailure,
-        start: bool,
-        now: Millis,
-    ) {
-        let task = reference.task;
+    /// A task fails that is not sent, or not again.
+    fn fail_task(&mut self, queued: QueuedTask, resource: &Resource, failure: ConnectorFailure, now: Millis) {
+        let TaskRef { execution, task } = queued.task;
         let failed = crate::dispatch::failed(resource, task, failure);
-        let started = start.then_some(InputKind::TaskStarted { task, worker_name: None });
-        let taken = started.into_iter().chain([failed]).map(|kind| Taken { kind, origin: Origin::Call }).collect();
-        self.take(reference.execution, taken, now);
+        let taken = if queued.started {
+            vec![Taken { kind: failed, origin: Origin::Lost }]
+        } else {
+            let started = InputKind::TaskStarted { task, worker_name: None };
+            [started, failed].map(|kind| Taken { kind, origin: Origin::Call }).into()
+        };
+        self.take(execution, taken, now);
     }
 
     // Memory
@@ -593,7 +605,7 @@ pub(crate) fn token_of(hot: &Hot, task: TaskId) -> Arc<str> {
 }
 
 /// The call of an open task.
-pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<crate::connector::TaskCall> {
+pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<TaskCall> {
     call(&hot.execution, hot.definition(), task, now, resent)
 }
 
@@ -604,26 +616,43 @@ pub(crate) fn call(
     task: TaskId,
     now: Millis,
     resent: bool,
-) -> Option<crate::connector::TaskCall> {
+) -> Option<TaskCall> {
     let (visit, open) = crate::turn::open_task(execution, task)?;
+    let sent = SentTask {
+        state: StateId(visit.state),
+        input: open.input.clone(),
+        role_arn: open.role_arn.clone(),
+        timeout_seconds: open.timeout_seconds,
+        retry_count: visit.retry_count(),
+    };
+    let call = call_as(execution, definition, task, sent, now)?;
+    Some(TaskCall { resent, ..call })
+}
+
+/// The call of a task that need not be open any more; not one that is made again.
+pub(crate) fn call_as(
+    execution: &Execution,
+    definition: &Definition,
+    task: TaskId,
+    sent: SentTask,
+    now: Millis,
+) -> Option<TaskCall> {
     let info = &execution.info;
-    let id = stepwright_asl::StateId(visit.state);
-    let state = definition.state(id);
     let parts = crate::arn::parts(&info.arn);
-    Some(crate::connector::TaskCall {
-        resource: task_state(definition, id)?.resource.clone(),
-        input: open.input.text().clone(),
-        task_role_arn: open.role_arn.clone(),
+    Some(TaskCall {
+        resource: task_state(definition, sent.state)?.resource.clone(),
+        input: sent.input.text().clone(),
+        task_role_arn: sent.role_arn,
         role_arn: info.role_arn.clone(),
         account: parts.as_ref().map_or("", |parts| parts.account).into(),
         region: parts.as_ref().map_or("", |parts| parts.region).into(),
         execution_arn: info.arn.clone(),
         state_machine_arn: info.state_machine_arn.clone(),
-        state_name: state.name.clone(),
+        state_name: definition.state(sent.state).name.clone(),
         token: token::issue(info, task).into(),
-        timeout_seconds: open.timeout_seconds,
-        retry_count: visit.retry_count(),
+        timeout_seconds: sent.timeout_seconds,
+        retry_count: sent.retry_count,
         started_at: now,
-        resent,
+        resent: false,
     })
 }

@@ -150,7 +150,7 @@ impl World {
                 Command::SetTimer { timer, due, .. } => drop(self.timers.insert((*due, *timer))),
                 Command::CancelTimer { timer, due } => drop(self.timers.remove(&(*due, *timer))),
                 Command::ScheduleTask(task) => drop(self.open.insert(task.task, self.open(task.state, &task.input))),
-                Command::CloseTask { task } => drop(self.open.remove(task)),
+                Command::CloseTask { task, .. } => drop(self.open.remove(task)),
                 Command::Continue => self.goes_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
                 Command::FindActivity { .. } => {}
