@@ -303,7 +303,7 @@ impl Dispatch {
     ) {
         slot.made = true;
         let connector = self.connectors[slot.key.connector].clone();
-        let resource = call.resource.clone();
+        let (resource, resent) = (call.resource.clone(), call.resent);
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
@@ -315,20 +315,20 @@ impl Dispatch {
         shared.runtime.spawn(async move {
             let outcome = inner.await;
             let Some(shared) = engine.upgrade() else { return };
-            // A callback pattern's own answer is never its end, whatever the connector calls it.
+            // A submission's own answer is never the task's end, whatever the connector calls it.
             let outcome = match outcome {
-                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) => Ok(TaskOutcome::Submitted(text)),
+                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) || resource.is_job() => Ok(TaskOutcome::Submitted(text)),
                 outcome => outcome,
             };
             let known = {
                 let state = shared.dispatch.lock();
                 state.calls.contains_key(&task) && !state.jobs.is_ending(task)
             };
-            let (outcome, origin) = match outcome {
-                Ok(outcome) => (outcome, Origin::Call),
+            let (outcome, is_heard) = match outcome {
+                Ok(outcome) => (outcome, true),
                 Err(error) if error.is_panic() => {
                     tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
-                    (TaskOutcome::Failed(connector.lost_error(&resource)), Origin::Lost)
+                    (TaskOutcome::Failed(connector.lost_error(&resource)), false)
                 }
                 // Given up: nobody waits for it.
                 Err(_) => {
@@ -337,10 +337,13 @@ impl Dispatch {
                 }
             };
             let failed = matches!(outcome, TaskOutcome::Failed(_));
-            let is_refused = failed && matches!(origin, Origin::Call);
-            let submission = if is_refused { Submission::Failed } else { Submission::Done };
+            // What was submitted before may be there though it cannot be submitted again; and whoever answers with what is
+            // none has done something.
+            let submission = if failed && is_heard && !resent { Submission::Failed } else { Submission::Done };
             if known {
                 let kind = input(task, &resource, outcome);
+                let is_unknown = matches!(kind, InputKind::SubmitFailed { .. }) && submission == Submission::Done;
+                let origin = if is_unknown { Origin::Lost } else { Origin::Call };
                 match express {
                     Some(run) => shared.express.happened(&run, kind),
                     None => {

@@ -44,6 +44,13 @@ pub(crate) struct TakenName {
     started_at: Millis,
 }
 
+/// A task that is to be sent, or whose call was.
+struct Called {
+    resource: Resource,
+    /// A callback answered it.
+    answered: bool,
+}
+
 /// Something that happened, and who waits for what becomes of it.
 pub(crate) struct Taken {
     pub(crate) kind: InputKind,
@@ -370,6 +377,10 @@ impl Shard {
     }
 
     fn resend(&mut self, queued: QueuedTask, slot: crate::dispatch::Slot, now: Millis) {
+        if let Ok(Some(Called { answered: true, .. })) = self.called(queued.task) {
+            drop(slot);
+            return self.submit_lost(queued.task, now);
+        }
         let hot = match self.find(queued.task.execution) {
             Ok(hot) => hot,
             Err(error) => {
@@ -390,15 +401,22 @@ impl Shard {
         self.emit(None, Commit::default(), vec![after]);
     }
 
-    /// The resource of a task that is to be sent, or whose call was; none if it is over or submitted.
-    fn resource_of(&mut self, task: TaskRef) -> Result<Option<Resource>> {
+    /// A task that is to be sent, or whose call was; none if it is over or submitted.
+    fn called(&mut self, task: TaskRef) -> Result<Option<Called>> {
         Ok(self.find(task.execution)?.and_then(|hot| {
             let (visit, open) = hot.open_task(task.task)?;
             if open.stage == TaskStage::Submitted {
                 return None;
             }
-            Some(task_state(hot.definition(), StateId(visit.state))?.resource.clone())
+            let resource = task_state(hot.definition(), StateId(visit.state))?.resource.clone();
+            Some(Called { resource, answered: open.early_answer.is_some() })
         }))
+    }
+
+    /// Whoever got the token may answer, or has; nobody will say whether it was sent.
+    fn submit_lost(&mut self, task: TaskRef, now: Millis) {
+        let kind = InputKind::SubmitLost { task: task.task };
+        self.take(task.execution, vec![Taken { kind, origin: Origin::Call }], now);
     }
 
     /// A task that waited for a slot when the process died waits again.
@@ -409,9 +427,9 @@ impl Shard {
         if let Ok(Some(key)) = key {
             return shared.dispatch.queue(&shared, &key, queued);
         }
-        match self.resource_of(queued.task) {
+        match self.called(queued.task) {
             // A server without this connector now: as when it is scheduled.
-            Ok(Some(resource)) => {
+            Ok(Some(Called { resource, .. })) => {
                 self.fail_task(queued, &resource, crate::drive::unserved(&resource), now);
             }
             // That it is over may yet be refused.
@@ -441,19 +459,18 @@ impl Shard {
 
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
-        match self.resource_of(queued.task) {
-            Ok(Some(resource)) if self.shared.dispatch.repeats(&resource) => {
+        match self.called(queued.task) {
+            Ok(Some(Called { answered: true, .. })) => self.submit_lost(queued.task, now),
+            Ok(Some(Called { resource, .. })) if self.shared.dispatch.repeats(&resource) => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
-            Ok(Some(resource)) if crate::dispatch::waits_for_callback(&resource) => {
-                // Whoever got the token may answer; nobody will say whether it was sent.
-                let kind = InputKind::SubmitLost { task: queued.task.task };
-                self.take(queued.task.execution, vec![Taken { kind, origin: Origin::Call }], now);
+            Ok(Some(Called { resource, .. })) if crate::dispatch::waits_for_callback(&resource) => {
+                self.submit_lost(queued.task, now);
             }
             Ok(Some(_)) if self.shared.options.tasks_on_lost == OnLost::Resend => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
-            Ok(Some(resource)) => {
+            Ok(Some(Called { resource, .. })) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
                 self.fail_task(QueuedTask { started: true, ..queued }, &resource, failure, now);
             }

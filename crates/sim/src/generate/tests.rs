@@ -164,7 +164,7 @@ impl World {
     fn open(&self, state: StateId, input: &Payload) -> Open {
         let StateKind::Task(task) = &self.definition.state(state).kind else { panic!("only Task states have tasks") };
         let (submits, echo) = match &task.resource {
-            Resource::Integration(integration) => (integration.pattern == Pattern::WaitForTaskToken, false),
+            Resource::Integration(integration) => (integration.pattern != Pattern::RequestResponse, false),
             Resource::Activity { arn } | Resource::LambdaFunction { arn } => (false, arn.ends_with(ECHO)),
         };
         Open { submits, echo, input: input.clone() }

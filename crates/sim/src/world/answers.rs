@@ -38,17 +38,25 @@ impl World {
             let Some(token) = Token::parse(&call.call.token) else { continue };
             // One that a crash interrupted begins anew, with the same numbers.
             if !call.call.execution_arn.contains(":express:") {
-                self.handed.call(token.execution, token.task, self.resend && call.call.resent)?;
+                let repeats = self.resend || self.setup.services.repeats(&call.call.resource);
+                self.handed.call(token.execution, token.task, repeats && call.call.resent)?;
+            }
+            let is_job = call.call.resource.is_job();
+            if is_job {
+                self.job_submitted(&call.call)?;
             }
             trace!(self, "a service is called for {}", call.call.state_name);
             let planned = work::call(&mut self.dice, self.now, &call.call);
-            if matches!(&call.call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken) {
+            if is_job && call.call.input.contains(&*call.call.token)
+                || matches!(&call.call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken)
+            {
                 let held = work::held(&mut self.dice, self.now, call.call.token.clone(), &call.call.input, false);
                 self.held.push(held);
             }
             let (ending, due) = planned.map_or((None, 0), |(ending, due)| (Some(ending), due));
             self.live.push(Live { call, ending, due });
         }
+        self.take_asked()?;
         self.complaint()
     }
 
