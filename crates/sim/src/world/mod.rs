@@ -27,7 +27,7 @@ use crate::{
 /// When every world begins.
 const BEGINNING: Millis = 1_700_000_000_000;
 /// Lines of the trace that are kept.
-const TRACE: usize = 400000;
+const TRACE: usize = 400;
 /// Steps without faults after which what is still open will not close any more.
 const PATIENCE: u64 = 60_000;
 
