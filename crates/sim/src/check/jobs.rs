@@ -50,18 +50,17 @@ impl Book {
         self.submissions.get(token).is_some_and(|submissions| *submissions > 1)
     }
 
-    /// A job begins, unless it did.
-    pub(crate) fn begins(&mut self, token: &Arc<str>) {
-        if let Some(of) = Token::parse(token).filter(|_| !self.ended.contains(token)) {
-            self.running.insert(token.clone(), (of.execution, of.task));
-        }
+    /// A job begins, unless it runs or ended by itself: services know tokens. Whether it does.
+    pub(crate) fn begins(&mut self, token: &Arc<str>) -> bool {
+        let of = Token::parse(token).filter(|_| !self.ended.contains(token));
+        of.is_some_and(|of| self.running.insert(token.clone(), (of.execution, of.task)).is_none())
     }
 
-    /// A job ends by itself. Whether it ran.
-    pub(crate) fn ends(&mut self, token: &Arc<str>) -> bool {
+    /// A job ends by itself.
+    pub(crate) fn ends(&mut self, token: &Arc<str>) {
+        self.running.remove(token);
         self.ended.insert(token.clone());
         self.counts[1] += 1;
-        self.running.remove(token).is_some()
     }
 
     /// Whether a job has ended by itself.
@@ -88,8 +87,6 @@ impl Book {
         if self.running.remove(token).is_some() {
             self.counts[2] += 1;
         }
-        // No submission that comes later brings it back: services know tokens.
-        self.ended.insert(token.clone());
     }
 
     /// The row of a task goes.

@@ -47,11 +47,10 @@ impl World {
     }
 
     pub(super) fn job_begins(&mut self, token: &Arc<str>) {
-        if self.jobs.iter().any(|job| job.token == *token) {
+        if !self.setup.ledger.lock().jobs.begins(token) {
             return;
         }
         let until = if self.dice.one_in(2) { Some(self.now + 4 * work::takes(&mut self.dice)) } else { None };
-        self.setup.ledger.lock().jobs.begins(token);
         trace!(self, "the job of {token} begins");
         self.jobs.push(Running { token: token.clone(), until });
     }
