@@ -317,7 +317,9 @@ impl Dispatch {
             let Some(shared) = engine.upgrade() else { return };
             // A submission's own answer is never the task's end, whatever the connector calls it.
             let outcome = match outcome {
-                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) || resource.is_job() => Ok(TaskOutcome::Submitted(text)),
+                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) || resource.is_job() => {
+                    Ok(TaskOutcome::Submitted(text))
+                }
                 outcome => outcome,
             };
             let known = {

@@ -176,7 +176,9 @@ impl Dispatch {
         shared.runtime.spawn(async move {
             let done = match inner.await {
                 Ok(done) => done,
-                Err(error) if error.is_panic() => Err(ConnectorFailure::new("States.Runtime", "The connector panicked.")),
+                Err(error) if error.is_panic() => {
+                    Err(ConnectorFailure::new("States.Runtime", "The connector panicked."))
+                }
                 Err(_) => return,
             };
             let Some(shared) = engine.upgrade() else { return };

@@ -390,9 +390,8 @@ impl Shard {
             }
         };
         // What was submitted meanwhile is not submitted again.
-        let is_waiting = |hot: &&mut Hot| {
-            hot.open_task(queued.task.task).is_some_and(|(_, open)| open.stage == TaskStage::Started)
-        };
+        let is_waiting =
+            |hot: &&mut Hot| hot.open_task(queued.task.task).is_some_and(|(_, open)| open.stage == TaskStage::Started);
         let after = match hot.filter(is_waiting).and_then(|hot| call_of(hot, queued.task.task, now, true)) {
             Some(call) => After::Call { slot, queued, call: Box::new(call), requeue: true },
             // That it is over may yet be refused.

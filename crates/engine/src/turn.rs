@@ -8,8 +8,8 @@ use std::{
 
 use stepwright_asl::{Pattern, Resource, StateId, StateKind, Task};
 use stepwright_machine::{
-    Closing, Command, Definition, Effects, Execution, Failure, InputKind, Millis, PayloadId, ScheduleTask, SentTask, Status,
-    TaskId, TimerId, TimerKind,
+    Closing, Command, Definition, Effects, Execution, Failure, InputKind, Millis, PayloadId, ScheduleTask, SentTask,
+    Status, TaskId, TimerId, TimerKind,
     frame::{OpenMapRun, OpenTask, Position, Visit, Work},
 };
 use stepwright_store::{

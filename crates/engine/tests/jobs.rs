@@ -11,10 +11,7 @@ use std::sync::{
 use common::{World, machine_arn, until_true};
 use serde_json::{Value, json};
 use stepwright_asl::Resource;
-use stepwright_engine::{
-    BoxFuture, Connector, ConnectorFailure, Engine, TaskCall, TaskOutcome,
-    check::check,
-};
+use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Engine, TaskCall, TaskOutcome, check::check};
 use stepwright_machine::Status;
 use stepwright_store::Table;
 use tokio::sync::Semaphore;

@@ -11,7 +11,8 @@ use stepwright_store::{
 
 use crate::{
     check::{
-        Checked, Complaint, express::SharedBook, fold, history, jobs, map_runs, names, store, tasks, timers, told, turns,
+        Checked, Complaint, express::SharedBook, fold, history, jobs, map_runs, names, store, tasks, timers, told,
+        turns,
     },
     model::{self, Model},
     report::{Hash, Tally},

@@ -147,7 +147,8 @@ const INPUTS: [&str; 19] = [
 pub(crate) const EXPRESS: [&str; 3] = ["runs", "runs that ended", "executions that ran again"];
 
 /// What becomes of jobs.
-pub(crate) const JOBS: [&str; 4] = ["submitted", "ended by themselves", "ended because nobody waited", "submitted again"];
+pub(crate) const JOBS: [&str; 4] =
+    ["submitted", "ended by themselves", "ended because nobody waited", "submitted again"];
 
 /// What becomes of map runs.
 pub(crate) const MAP_RUNS: [&str; 5] =

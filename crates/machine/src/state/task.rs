@@ -9,7 +9,7 @@ use stepwright_querylang::{EvaluationError, Scope};
 use super::refer;
 use crate::{
     data_flow::Data,
-    effects::{Command, SentTask, ScheduleTask, TimerKind},
+    effects::{Command, ScheduleTask, SentTask, TimerKind},
     error_handling::{Class, Raised, too_large},
     frame::{EarlyAnswer, OpenTask, Position, TaskStage, Work},
     history::{EventKind, Failure},

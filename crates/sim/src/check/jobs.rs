@@ -7,11 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use stepwright_machine::{
-    ExecutionId, TaskId,
-    frame::TaskStage,
-    token::Token,
-};
+use stepwright_machine::{ExecutionId, TaskId, frame::TaskStage, token::Token};
 use stepwright_store::{
     Table,
     records::{self, TaskRow, TaskTarget},
@@ -40,9 +36,7 @@ impl Book {
         self.counts[if again { 3 } else { 0 }] += 1;
         ensure(!again || resent, "jobs", "a job that is submitted again is marked so", || format!("{token} is not"))?;
         let known = model.zip(Token::parse(token)).is_some_and(|(model, of)| model.submitted.contains(&of.task));
-        ensure(!known, "jobs", "a job whose submission is durable is not submitted again", || {
-            format!("{token} is")
-        })
+        ensure(!known, "jobs", "a job whose submission is durable is not submitted again", || format!("{token} is"))
     }
 
     /// Whether a job was submitted more than once.
