@@ -208,6 +208,8 @@ impl Shard {
         for unsent in written.unsent {
             queue(&shared, &hot, &unsent, &mut after);
         }
+        // Of an execution that leaves quarantine, what this turn sends is not taken for lost.
+        after.sort_by_key(|after| matches!(after, After::RecoverTasks(_)));
         if let Some(closing) = &written.closing {
             tracing::debug!(execution = %hot.execution.info.arn, status = ?closing.status, "closed");
         }

@@ -160,7 +160,8 @@ impl Shard {
             all.push(taken);
         };
         let mut flushes = Vec::new();
-        let mut lost = Vec::new();
+        // What came of these calls may be among the inputs.
+        let (mut lost, mut resent) = (Vec::new(), Vec::new());
         let mut map_runs: BTreeMap<RunRef, Vec<Happening>> = BTreeMap::new();
         let mut messages = VecDeque::from(messages);
         while let Some(message) = self.readmitted.pop_front().or_else(|| messages.pop_front()) {
@@ -175,9 +176,8 @@ impl Shard {
                     }
                 }
                 ShardMessage::Redeliver { queued, poller } => self.redeliver(queued, poller),
-                ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
+                ShardMessage::Resend { queued, slot } => resent.push((queued, slot)),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
-                // What came of the call may be among the inputs.
                 ShardMessage::Lost(queued) => lost.push(queued),
                 ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
@@ -197,6 +197,12 @@ impl Shard {
         for execution in order {
             if let Some(taken) = inputs.remove(&execution) {
                 self.take(execution, taken, now);
+            }
+        }
+        for (queued, slot) in resent {
+            if let Some(ShardMessage::Resend { queued, slot }) = self.wait_if_away(ShardMessage::Resend { queued, slot })
+            {
+                self.resend(queued, slot, now);
             }
         }
         for queued in lost {
@@ -458,6 +464,10 @@ impl Shard {
 
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
+        if self.shared.dispatch.knows(queued.task) {
+            // This process makes it, or is about to.
+            return;
+        }
         match self.called(queued.task) {
             Ok(Some(Called { answered: true, .. })) => self.submit_lost(queued.task, now),
             Ok(Some(Called { resource, .. })) if self.shared.dispatch.repeats(&resource) => {

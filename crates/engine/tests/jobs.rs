@@ -11,8 +11,8 @@ use std::sync::{
 use common::{World, machine_arn, until_true};
 use serde_json::{Value, json};
 use stepwright_asl::Resource;
-use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Engine, TaskCall, TaskOutcome, check::check};
-use stepwright_machine::Status;
+use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Engine, StepFunction, TaskCall, TaskOutcome, check::check};
+use stepwright_machine::{Definition, Effects, Execution, Input, Status};
 use stepwright_store::Table;
 use tokio::sync::Semaphore;
 
@@ -292,6 +292,57 @@ async fn a_job_that_was_submitted_is_followed_after_a_crash_and_not_submitted_ag
     let engine = open(&world, &jobs);
     assert_eq!(world.end(&engine, &arn).await.status, Status::Succeeded);
     assert_eq!((jobs.count("submit"), jobs.count("follow"), jobs.count("cancel")), (1, 2, 0));
+}
+
+// Quarantine
+
+fn broken(_: &Definition, _: &mut Execution, _: &[Input], _: u64) -> Option<Effects> {
+    panic!("an invariant is broken")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_begins_as_its_execution_leaves_quarantine_is_not_taken_for_lost() {
+    for repeats in [false, true] {
+        let (mut world, jobs) = (World::new(), Jobs::new());
+        jobs.repeats.store(repeats, Ordering::SeqCst);
+        world.options.step.begin = broken;
+        let engine = open(&world, &jobs);
+        world.create(&engine, "m", &job()).await;
+        let arn = world.start(&engine, "m", "e", "{\"n\":1}").await.unwrap().arn;
+        drop(engine);
+        world.options.step = StepFunction::default();
+        jobs.ends.add_permits(1);
+        let engine = open(&world, &jobs);
+        engine.quarantine_retry(&arn).await.unwrap();
+        assert_eq!(world.end(&engine, &arn).await.status, Status::Succeeded, "repeats: {repeats}");
+        no_tasks_left(&world).await;
+        assert_eq!((jobs.count("submit"), jobs.count("follow"), jobs.count("cancel")), (1, 1, 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_of_an_execution_that_is_failed_in_quarantine_is_ended() {
+    for interpreter in [StepFunction::default(), StepFunction { begin: broken, more: broken }] {
+        let (mut world, jobs) = (World::new(), Jobs::new());
+        let engine = open(&world, &jobs);
+        let arn = begun(&world, &engine, &jobs).await;
+        jobs.until("follow", 1).await;
+        drop(engine);
+        let whole = std::mem::replace(&mut world.options.step, StepFunction { begin: broken, more: broken });
+        let engine = open(&world, &jobs);
+        let token = jobs.tokens()[0].clone();
+        engine.send_task_success(&world.scope, &token, "{}".into()).await.unwrap();
+        assert!(world.describe(&engine, &arn).await.quarantined);
+        drop(engine);
+        world.options.step = interpreter;
+        let engine = open(&world, &jobs);
+        engine.quarantine_fail(&arn).await.unwrap();
+        assert_eq!(world.end(&engine, &arn).await.status, Status::Failed);
+        no_tasks_left(&world).await;
+        assert_eq!(jobs.count("cancel"), 1);
+        world.options.step = whole;
+        check_clean(&world);
+    }
 }
 
 // Ends that are not done at once
