@@ -8,7 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use common::{World, machine_arn, until_true};
+use common::{World, chain, machine_arn, until_true};
 use serde_json::{Value, json};
 use stepwright_asl::Resource;
 use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Engine, StepFunction, TaskCall, TaskOutcome, check::check};
@@ -303,9 +303,11 @@ fn broken(_: &Definition, _: &mut Execution, _: &[Input], _: u64) -> Option<Effe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_begins_as_its_execution_leaves_quarantine_is_not_taken_for_lost() {
     for repeats in [false, true] {
-        let (mut world, jobs) = (World::new(), Jobs::new());
+        let (mut world, mut jobs) = (World::new(), Jobs::new());
+        Arc::get_mut(&mut jobs).unwrap().submissions = Semaphore::new(0);
         jobs.repeats.store(repeats, Ordering::SeqCst);
         world.options.step.begin = broken;
+        world.options.shards = 1;
         let engine = open(&world, &jobs);
         world.create(&engine, "m", &job()).await;
         let arn = world.start(&engine, "m", "e", "{\"n\":1}").await.unwrap().arn;
@@ -314,6 +316,12 @@ async fn a_job_that_begins_as_its_execution_leaves_quarantine_is_not_taken_for_l
         jobs.ends.add_permits(1);
         let engine = open(&world, &jobs);
         engine.quarantine_retry(&arn).await.unwrap();
+        jobs.until("submit", 1).await;
+        // The shard has taken what came for it when another execution has ended.
+        world.create(&engine, "other", &chain(1)).await;
+        let other = world.start(&engine, "other", "e", "{}").await.unwrap().arn;
+        world.end(&engine, &other).await;
+        jobs.submissions.add_permits(PLENTY);
         assert_eq!(world.end(&engine, &arn).await.status, Status::Succeeded, "repeats: {repeats}");
         no_tasks_left(&world).await;
         assert_eq!((jobs.count("submit"), jobs.count("follow"), jobs.count("cancel")), (1, 1, 0));
