@@ -45,19 +45,28 @@ pub trait Connector: Send + Sync + 'static {
     }
 
     /// Waits for the end of a job that was submitted (`.sync`). Asked once the submission is durable, and again after
-    /// each restart; it must find the job by the task alone. Dropping the future stops waiting, not the job.
+    /// each restart; it must find the job by the task alone. What it comes to says that the job has ended: a follower
+    /// that cannot know goes on waiting. Dropping the future stops waiting, not the job.
     fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let failure = self.lost_error(&task.resource);
         Box::pin(async move { TaskOutcome::Failed(failure) })
     }
 
-    /// Ends a job that nobody waits for any more, as well as can be.
-    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+    /// Ends a job that nobody waits for any more.
+    ///
+    /// Asked after the task closed, and after its submission was answered; again with pauses as long as it fails, and again
+    /// after a restart, so whatever was done before must not matter. There may be no such job (the submission failed, or never
+    /// arrived) and it may have ended: both are done. What is not the task's own must not be touched. It must end in bounded time.
+    ///
+    /// # Errors
+    /// Why it is not known to be done. It is asked again, some thirty times.
+    fn cancel(&self, task: TaskCall) -> BoxFuture<Result<(), ConnectorFailure>> {
         drop(task);
-        Box::pin(async {})
+        Box::pin(async { Ok(()) })
     }
 
-    /// Makes the call. Dropping the future gives it up.
+    /// Makes the call. Dropping the future gives it up; the submission of a job is not dropped when its task closes, but
+    /// heard to its end, so that the job can be ended.
     ///
     /// Called inside a tokio runtime. A panic in the future is a failure of the task, not of the engine.
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome>;

@@ -3,7 +3,7 @@
 //! the lane and comes back computed. A panic of the interpreter ends here, in quarantine.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
@@ -168,10 +168,19 @@ impl Shard {
         // A pause comes before them; what was joined to the turn, after.
         let outcomes = &effects.outcomes[inputs - taken.len()..inputs];
 
+        // What waited in quarantine came from anybody.
+        let leaves = !commit.is_empty();
+        let mut over = HashSet::new();
         let mut after = first;
         let mut sequences: HashMap<TaskId, u64> = HashMap::new();
         for (taken, outcome) in taken.into_iter().zip(outcomes) {
             let accepted = *outcome == Outcome::Accepted;
+            if let (Origin::Call, InputKind::TaskFailed { task, .. } | InputKind::SubmitFailed { task, .. }) =
+                (&taken.origin, &taken.kind)
+                && !leaves
+            {
+                over.insert(*task);
+            }
             self.settle_input(&hot, taken, accepted, &mut commit, &mut after, &mut receivers, &mut sequences);
         }
         if effects.is_empty() {
@@ -183,7 +192,7 @@ impl Shard {
             }
             return;
         }
-        let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
+        let written = turn::write(&mut hot, &effects, &before, &sequences, &over, || shared.next_sequence());
         commit.append(&written.commit);
         after.extend(written.after);
         let turned = Turned {
@@ -199,6 +208,8 @@ impl Shard {
         for unsent in written.unsent {
             queue(&shared, &hot, &unsent, &mut after);
         }
+        // Of an execution that leaves quarantine, what this turn sends is not taken for lost.
+        after.sort_by_key(|after| matches!(after, After::RecoverTasks(_)));
         if let Some(closing) = &written.closing {
             tracing::debug!(execution = %hot.execution.info.arn, status = ?closing.status, "closed");
         }
@@ -344,6 +355,7 @@ impl Shard {
                     after.push(After::Otherwise(Later::Input(execution, taken.kind)));
                 }
             }
+            Origin::Lost => after.push(After::Otherwise(Later::Unheard(execution, taken.kind))),
             Origin::Worker { poller, queued } => {
                 if accepted {
                     sequences.insert(queued.task.task, queued.sequence);
@@ -426,6 +438,7 @@ impl Shard {
                 Origin::Call | Origin::Continue => {
                     after.push(After::Otherwise(Later::Input(execution, taken.kind)));
                 }
+                Origin::Lost => after.push(After::Otherwise(Later::Unheard(execution, taken.kind))),
                 Origin::Worker { poller, queued } => {
                     after.push(After::Otherwise(Later::ForWorker(poller.activity.clone(), queued)));
                     self.shared.activities.put_back_poller(&self.shared, poller);
@@ -454,6 +467,7 @@ impl Shard {
                 Origin::Redrive(reply) => After::Redriven { reply, result: Ok(0) },
                 Origin::Timer(timer) => After::TimerTaken(timer),
                 Origin::Call | Origin::Continue => After::Otherwise(Later::Input(execution, taken.kind)),
+                Origin::Lost => After::Otherwise(Later::Unheard(execution, taken.kind)),
                 Origin::Worker { poller, queued } => {
                     After::HandOver { poller, queued, token: "".into(), input: "".into(), requeue: true }
                 }
@@ -560,7 +574,7 @@ fn step(
 }
 
 fn closes(commands: &[Command], task: TaskId) -> bool {
-    commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed } if *closed == task))
+    commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed, .. } if *closed == task))
 }
 
 /// A task that can start at once does so in the turn that schedules it.
@@ -604,11 +618,8 @@ fn join_task(
 }
 
 pub(crate) fn unserved(resource: &Resource) -> ConnectorFailure {
-    let arn = match resource {
-        Resource::LambdaFunction { arn } | Resource::Activity { arn } => arn,
-        Resource::Integration(integration) => &integration.arn,
-    };
-    ConnectorFailure::new("States.TaskFailed", format!("No connector of this server serves the resource {arn}."))
+    let cause = format!("No connector of this server serves the resource {}.", resource.arn());
+    ConnectorFailure::new("States.TaskFailed", cause)
 }
 
 /// A task that waits gets its place once its row is durable.

@@ -21,6 +21,7 @@ mod events;
 mod express;
 mod facade;
 mod fair;
+mod jobs;
 mod lane;
 mod limits;
 mod lists;

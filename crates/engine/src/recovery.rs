@@ -1,5 +1,6 @@
 //! What is done with open tasks after a crash (and when an execution leaves quarantine): what was never sent is sent;
-//! what workers and jobs hold goes on as if nothing had happened; a call whose answer was lost is given to its shard.
+//! what workers and jobs hold goes on as if nothing had happened; a call whose answer was lost is given to its shard. So
+//! is what closed tasks left behind: jobs that are to be ended.
 
 use std::collections::HashSet;
 
@@ -11,6 +12,7 @@ use stepwright_store::{
 
 use crate::{
     error::Result,
+    jobs,
     map_runs::{Happening, RunRef},
     message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
     rows,
@@ -52,10 +54,24 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
     };
     let execution = ExecutionRef { scope, id };
     let reference = TaskRef { execution, task };
-    if skip(execution) || shared.dispatch.knows(reference) {
+    if shared.dispatch.knows(reference) {
         return Ok(());
     }
     let row: TaskRow = records::decode(Table::Task, value)?;
+    // Its task is closed: whatever its execution is at does not matter.
+    if let TaskTarget::Cancel(job) = &row.target {
+        match jobs::call_of(job) {
+            Some(call) => shared.dispatch.end_job(shared, reference, Box::new(call)),
+            None => tracing::error!(
+                execution = %job.execution_arn, resource = %job.resource,
+                "this version knows no such resource: its job may run on; end it by hand"
+            ),
+        }
+        return Ok(());
+    }
+    if skip(execution) {
+        return Ok(());
+    }
     let queued = QueuedTask { task: reference, sequence: row.sequence, started: false };
     let message = match (row.target, row.started) {
         (TaskTarget::Continue, _) => {
@@ -72,7 +88,7 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
             let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
             ShardMessage::MapRun { run, happening: Box::new(Happening::Open) }
         }
-        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
+        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted | TaskTarget::Cancel(_), _) => return Ok(()),
     };
     shared.send(id, message);
     Ok(())

@@ -224,10 +224,11 @@ impl Shared {
             }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
             After::QueueForSlot { key, queued } => self.dispatch.queue(self, &key, queued),
-            After::TaskClosed { task, answered } => {
+            After::TaskClosed { task, job } => {
                 self.activities.remove(task);
-                self.dispatch.remove(self, task, !answered);
+                self.dispatch.remove(self, task, job);
             }
+            After::JobOver(task) => self.dispatch.job_forgotten(task),
             After::Continue(execution) => self.send(
                 execution.id,
                 ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue },
@@ -290,6 +291,7 @@ impl Shared {
             After::ChildStarted { run, child, .. } => {
                 self.send_to_run(run, Happening::Started { child, execution: None });
             }
+            After::JobOver(task) => self.timers.later(self.now() + RETRY_MS, Later::JobOver(task)),
             After::MapRun(..)
             | After::MapRunEnded(..)
             | After::TimerSet(_)

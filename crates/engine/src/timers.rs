@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     fair::{CallKey, is_due},
     map_runs::{Happening, RunRef},
-    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TimerRef},
+    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef, TimerRef},
     shared::Shared,
 };
 
@@ -36,12 +36,18 @@ const LOOK_AHEAD_MS: Millis = 1_000;
 pub(crate) enum Later {
     Timer(TimerRef),
     Input(ExecutionRef, InputKind),
+    /// The failure of a call of which nobody knows how it ended.
+    Unheard(ExecutionRef, InputKind),
     ForWorker(Arc<str>, QueuedTask),
     ForSlot(Arc<CallKey>, QueuedTask),
     Requeue(QueuedTask),
     Lost(QueuedTask),
     Follow(QueuedTask),
     MapRun(RunRef),
+    /// A connector is to be asked again to end a job.
+    EndJob(TaskRef),
+    /// The row of a job that is over is to be deleted.
+    JobOver(TaskRef),
 }
 
 #[derive(Default)]
@@ -286,6 +292,11 @@ impl Timers {
                     let origin = if kind == InputKind::Continue { Origin::Continue } else { Origin::Call };
                     shared.send(execution.id, ShardMessage::Input { execution, kind, origin });
                 }
+                Later::Unheard(execution, kind) => {
+                    shared.send(execution.id, ShardMessage::Input { execution, kind, origin: Origin::Lost });
+                }
+                Later::EndJob(task) => shared.dispatch.try_to_end(shared, task),
+                Later::JobOver(task) => shared.dispatch.job_is_over(shared, task),
                 Later::ForWorker(activity, queued) => shared.activities.queue(shared, &activity, queued),
                 Later::ForSlot(key, queued) => shared.dispatch.queue(shared, &key, queued),
                 Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),

@@ -134,8 +134,19 @@ pub enum TaskStage {
     Started,
     /// Submitted; the end is reported by a callback or the job.
     Submitted,
-    /// Ended badly; within a turn only, until the failure is raised.
-    Ended,
+    /// Ended; within a turn only, until the frame goes on or the failure is raised.
+    Ended {
+        /// Whether what it submitted may run on, and nobody is to wait for it.
+        left: bool,
+    },
+}
+
+impl TaskStage {
+    /// Whether whoever does the task may have it, and it is not over.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Started | Self::Submitted)
+    }
 }
 
 /// An open task.

@@ -21,7 +21,7 @@ mod state;
 mod step;
 pub mod token;
 
-pub use effects::{Command, Effects, Outcome, ScheduleTask, TimerKind};
+pub use effects::{Command, Effects, Outcome, ScheduleTask, SentTask, TimerKind};
 pub use execution::{Closing, EvaluationLimits, Execution, ExecutionInfo, Head, Limits, SEMANTICS, Status, Workflow};
 pub use frame::Frame;
 pub use history::{EventKind, Failure, HistoryEvent};

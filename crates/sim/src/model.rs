@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) heartbeats: BTreeMap<TaskId, u64>,
     /// Tasks that were ever sent or given to a worker.
     pub(crate) started: BTreeSet<TaskId>,
+    /// Those whose submission was answered.
+    pub(crate) submitted: BTreeSet<TaskId>,
     /// It was in quarantine, which takes answers without a look at their tasks.
     pub(crate) was_quarantined: bool,
     /// Its quarantine ended without the interpreter: nothing can be folded any more.
@@ -131,6 +133,7 @@ impl Model {
             answers: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             started: BTreeSet::new(),
+            submitted: BTreeSet::new(),
             was_quarantined: false,
             closed_directly: false,
         })
@@ -184,6 +187,7 @@ impl Model {
                 InputKind::TaskStarted { task, .. } => {
                     self.started.insert(*task);
                 }
+                InputKind::TaskSubmitted { task, .. } => drop(self.submitted.insert(*task)),
                 InputKind::Heartbeat { task } => *self.heartbeats.entry(*task).or_default() += 1,
                 _ => {}
             }

@@ -297,7 +297,7 @@ pub struct TimerRow {
     pub kind: TimerKind,
 }
 
-/// Where an open task goes.
+/// Where a task goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskTarget {
     /// To whoever polls this activity.
@@ -314,9 +314,39 @@ pub enum TaskTarget {
     Job,
     /// Nowhere: it is a map run, with this identity.
     MapRun([u8; 16]),
+    /// Nowhere: it is closed. A job that it may have submitted is to be ended; then this row goes. Of its execution,
+    /// nothing else need be left.
+    Cancel(Box<JobRow>),
 }
 
-/// An open task.
+/// All that it takes to end a job whose task is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The resource's ARN, as the definition has it.
+    pub resource: Arc<str>,
+    /// The parameters, JSON text.
+    pub input: Arc<str>,
+    /// `Credentials.RoleArn`.
+    pub task_role_arn: Option<Arc<str>>,
+    /// The state machine's role.
+    pub role_arn: Arc<str>,
+    /// The execution's ARN, which tells account and region.
+    pub execution_arn: Arc<str>,
+    /// The state machine's ARN.
+    pub state_machine_arn: Arc<str>,
+    /// The state's name.
+    pub state_name: Arc<str>,
+    /// The task's token.
+    pub token: Arc<str>,
+    /// `TimeoutSeconds` in force.
+    pub timeout_seconds: Option<u64>,
+    /// The retries of the state's visit before the attempt.
+    pub retry_count: u32,
+    /// When the task was closed.
+    pub closed_at: Millis,
+}
+
+/// An open task, or a closed one that left a job behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRow {
     /// Its place in its queue.

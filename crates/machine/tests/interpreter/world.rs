@@ -173,7 +173,7 @@ impl World {
                 Command::CancelTimer { timer, due } => {
                     self.timers.remove(&(*due, *timer));
                 }
-                Command::CloseTask { task } => self.open.retain(|(open, ..)| open != task),
+                Command::CloseTask { task, .. } => self.open.retain(|(open, ..)| open != task),
                 Command::Continue => self.go_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
                 Command::StartMapRun { run, plan } => {
