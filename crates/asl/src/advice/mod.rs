@@ -47,6 +47,9 @@ pub fn advise(text: &str, options: &Options, diagnostics: &[Diagnostic]) -> Vec<
     advice
 }
 
+/// Names of states that are compared with one that is not there.
+const MOST_NAMES: usize = 1_000;
+
 /// What to say where a rule is all that is known.
 const GENERAL: &str = "See the Amazon States Language, https://states-language.net/spec.html, for what may stand here.";
 
@@ -140,7 +143,8 @@ impl<'t> Case<'t> {
             return Some(format!("The state {name:?} would never run: {leads}. Lead to it, or remove it."));
         }
         let name = self.message.strip_prefix("Missing 'Next' target: ")?;
-        let names = || states.iter().map(|member| member.key.as_str());
+        // Of a machine of ten thousand states the first must do: this is said of up to a thousand mistakes.
+        let names = || states.iter().take(MOST_NAMES).map(|member| member.key.as_str());
         if trail::has_state(self.root, name) {
             return Some(format!(
                 "The state {name:?} belongs to another branch, item processor or level, and no transition leads in or \

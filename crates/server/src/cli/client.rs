@@ -163,6 +163,7 @@ impl Client {
 
     /// Reads or changes something at a path of the server's own.
     pub(super) async fn admin(&self, method: Method, path: &str) -> Result<Result<Value, Refused>, Failure> {
+        self.own_paths()?;
         let request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
@@ -172,6 +173,7 @@ impl Client {
 
     /// Asks for something long at a path of the server's own. Its pieces come as the server has them.
     pub(super) async fn stream(&self, path: &str) -> Result<Result<hyper::body::Incoming, Refused>, Failure> {
+        self.own_paths()?;
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("{}{path}", self.endpoint))
@@ -183,6 +185,16 @@ impl Client {
             return Ok(Ok(answer.into_body()));
         }
         Ok(Err(refusal(&self.value(answer).await?)))
+    }
+
+    fn own_paths(&self) -> Result<(), Failure> {
+        if self.endpoint.starts_with("http://") {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "this is asked of a server of Stepwright, whose own paths are served over http:// only, not {}",
+            self.endpoint
+        )))
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Failure {
