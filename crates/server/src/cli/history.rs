@@ -168,6 +168,25 @@ fn table(events: &[Value], colours: bool) -> String {
     terminal::table(&["ID", "SECONDS", "TYPE", "STATE", "DETAIL"], &rows, colours)
 }
 
+/// The visits in the order in which they were entered, but each right behind the one that it is in.
+fn nested(visits: &[Visit]) -> Vec<usize> {
+    let mut inside: Vec<Vec<usize>> = vec![Vec::new(); visits.len()];
+    let mut open = Vec::new();
+    // The last come first, for they are taken from the end.
+    for (number, visit) in visits.iter().enumerate().rev() {
+        match visit.parent {
+            Some(parent) => inside[parent].push(number),
+            None => open.push(number),
+        }
+    }
+    let mut order = Vec::with_capacity(visits.len());
+    while let Some(number) = open.pop() {
+        order.push(number);
+        open.append(&mut inside[number]);
+    }
+    order
+}
+
 /// A bar for each visit, over the time of the whole execution.
 fn timeline(visits: &[Visit], end: f64, colours: bool) -> String {
     let Some(first) = visits.first() else { return "no state was entered yet\n".to_owned() };
@@ -177,7 +196,8 @@ fn timeline(visits: &[Visit], end: f64, colours: bool) -> String {
         visits.iter().map(|visit| format!("{}{}", "  ".repeat(visit.depth(visits)), tame(&visit.name, 40))).collect();
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
-    for (visit, name) in visits.iter().zip(&names) {
+    for number in nested(visits) {
+        let (visit, name) = (&visits[number], &names[number]);
         let cell = |at: f64| (((at - begin) / whole) * WIDTH as f64).round().clamp(0.0, WIDTH as f64) as usize;
         let (from, until) = (cell(visit.entered).min(WIDTH - 1), cell(visit.exited.unwrap_or(end)));
         let cells = until.saturating_sub(from).max(1);
@@ -218,6 +238,7 @@ mod tests {
         let visits = [
             visit("Both", None, 0.0, None, Class::Failed),
             visit("A", Some(0), 0.0, Some(2.4), Class::Succeeded),
+            visit("C", None, 4.8, None, Class::Running),
             visit("B", Some(0), 2.4, None, Class::Failed),
         ];
         let shown = timeline(&visits, 4.8, false);
@@ -225,5 +246,6 @@ mod tests {
         assert_eq!(lines[0], format!("Both  {}     4.8 s  failed E", "▒".repeat(48)));
         assert_eq!(lines[1], format!("  A   {}{}     2.4 s", "█".repeat(24), " ".repeat(24)));
         assert_eq!(lines[2], format!("  B   {}{}     2.4 s  failed E", " ".repeat(24), "▒".repeat(24)));
+        assert_eq!(lines[3], format!("C     {}▒      0 ms  running", " ".repeat(47)));
     }
 }
