@@ -4,6 +4,8 @@
 
 use std::{fmt::Write as _, ops::Range};
 
+pub use stepwright_asl::nearest;
+
 /// A place in a text: line and column, both from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -63,34 +65,6 @@ pub fn excerpt(file: &str, text: &str, span: &Range<usize>, help: Option<&str>) 
     out
 }
 
-/// The candidate that `word` was probably meant to be, if one is near.
-#[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(2);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,13 +106,5 @@ mod tests {
     fn a_span_behind_the_end_still_shows_something() {
         assert!(excerpt("f", "{", &(1..1), None).contains("f:1:2"));
         assert!(excerpt("f", "", &(7..9), None).contains("f:1:1"));
-    }
-
-    #[test]
-    fn finds_the_nearest_word_but_not_any_word() {
-        let words = ["listen", "region", "account"];
-        assert_eq!(nearest("listn", words), Some("listen"));
-        assert_eq!(nearest("Region", words), Some("region"));
-        assert_eq!(nearest("zzzzzz", words), None);
     }
 }

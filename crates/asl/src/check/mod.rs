@@ -3,17 +3,17 @@
 //! It never stops at the first error and never fails. Whatever it could not build stays absent, and something
 //! absent always has an error diagnostic that says why.
 
-mod choice;
+pub(crate) mod choice;
 mod data;
 mod distributed;
-mod fields;
+pub(crate) mod fields;
 mod flow;
 mod graph;
 mod jsonata;
 mod map;
 mod number;
 mod retry;
-mod state;
+pub(crate) mod state;
 mod task;
 
 use std::{

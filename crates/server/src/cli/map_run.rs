@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    client::{Client, DEFAULT_ENDPOINT},
+    client::{Client, EndpointArgs},
     print, runtime,
 };
 
@@ -32,9 +32,8 @@ Examples:
 pub(super) struct MapRunArgs {
     /// The ARN of an execution, or of a map run
     arn: String,
-    /// The running server
-    #[arg(long, value_name = "URL", env = "STEPWRIGHT_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
     /// Print how far it is and don't wait for its end
     #[arg(long)]
     once: bool,
@@ -56,7 +55,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const WIDTH: u64 = 30;
 
 pub(super) fn map_run(args: &MapRunArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.endpoint)?;
+    let client = args.endpoint.client()?;
     runtime()?.block_on(follow(&client, args))
 }
 

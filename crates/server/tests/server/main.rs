@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod binary;
+mod cli;
 mod configuration;
 mod eval;
 mod express;
@@ -15,4 +16,5 @@ mod operations;
 mod redrive;
 mod support;
 mod test_state;
+mod validate;
 mod versions;
