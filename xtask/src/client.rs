@@ -75,6 +75,17 @@ impl Client {
         Ok(text)
     }
 
+    /// Posts JSON to a path and gives what it was answered with.
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> Result<String> {
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n", self.address);
+        let (status, body) = self.exchange(&head, body.as_bytes())?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status != 200 {
+            bail!("{path} answered HTTP {status}: {text}");
+        }
+        Ok(text)
+    }
+
     fn exchange(&mut self, head: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
         let result = self.try_exchange(head, body);
         if result.is_err() {

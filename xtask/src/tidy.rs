@@ -21,8 +21,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["engine", "store", "machine", "asl", "querylang"]),
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
+    ("functions", &[]),
     ("api", &[]),
-    ("server", &["api", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"]),
+    (
+        "server",
+        &["api", "functions", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"],
+    ),
 ];
 
 /// Crates that compute and do nothing else.

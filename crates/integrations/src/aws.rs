@@ -18,6 +18,7 @@ use crate::{
     credentials::CredentialSource,
     endpoint::{Endpoint, ServiceEndpoint},
     error::{Error, ServiceError},
+    local_lambda::{LocalLambda, SIGNING_NAME},
     retry::Backoff,
     signing::{Signing, sign_request},
 };
@@ -31,6 +32,8 @@ pub struct AwsClient {
     pub credentials: Arc<CredentialSource>,
     /// Pauses between attempts.
     pub backoff: Backoff,
+    /// Who runs functions here, in the place of Lambda.
+    pub local_lambda: Option<Arc<dyn LocalLambda>>,
 }
 
 /// An AWS service.
@@ -142,12 +145,21 @@ impl AwsClient {
         request: &ServiceRequest,
         is_throttled: &(dyn Fn(&Response) -> bool + Sync),
     ) -> Result<Response, Error> {
+        let is_lambda = target.signing.as_ref().is_some_and(|signing| signing.name == SIGNING_NAME);
+        let local = self.local_lambda.as_ref().filter(|_| is_lambda);
+        if let Some(answer) = local.and_then(|local| local.answer(request)) {
+            return Ok(answer.await);
+        }
         let mut attempt = 0;
         loop {
             let result = self.attempt(target, caller, request).await;
             let base = match &result {
                 Err(Error::NotConnected { .. }) => self.backoff.not_connected,
                 Ok(answer) if !answer.status.is_success() && is_throttled(answer) => self.backoff.throttled,
+                // Nobody else to ask.
+                Err(Error::NoCredentials { .. }) => {
+                    return local.and_then(|local| local.unknown(request)).map_or(result, Ok);
+                }
                 _ => return result,
             };
             if attempt == self.backoff.max_retries {

@@ -42,6 +42,7 @@ pub mod datasets;
 pub mod endpoint;
 pub mod endpoint_rules;
 pub mod error;
+pub mod local_lambda;
 pub mod metadata;
 pub mod model;
 pub mod objects;
@@ -64,6 +65,7 @@ use crate::{
     datasets::{DatasetOptions, ObjectDatasets},
     endpoint::ServiceEndpoint,
     error::ConfigError,
+    local_lambda::LocalLambda,
     retry::Backoff,
     service_client::ServiceClient,
 };
@@ -83,11 +85,12 @@ impl Default for CallLimits {
     }
 }
 
-/// All connectors, for a server whose own region is `region`. `lookup` knows environment variables.
+/// All connectors, for a server whose own region is `region`. `lookup` knows environment variables. `local_lambda` runs
+/// functions in the place of Lambda.
 ///
 /// ```
 /// use stepwright_integrations::{CallLimits, connectors};
-/// let connectors = connectors("eu-west-1", CallLimits::default(), &|name| std::env::var(name).ok())?;
+/// let connectors = connectors("eu-west-1", CallLimits::default(), None, &|name| std::env::var(name).ok())?;
 /// assert!(connectors.iter().any(|connector| connector.name() == "lambda"));
 /// # Ok::<(), stepwright_integrations::error::ConfigError>(())
 /// ```
@@ -97,6 +100,7 @@ impl Default for CallLimits {
 pub fn connectors(
     region: &str,
     limits: CallLimits,
+    local_lambda: Option<Arc<dyn LocalLambda>>,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<Arc<dyn Connector>>, ConfigError> {
     let token_service = ServiceEndpoint::from_environment(lookup, "STS", "sts")?;
@@ -104,6 +108,7 @@ pub fn connectors(
         http: Arc::new(HttpClient::new(limits.http)),
         credentials: Arc::new(CredentialSource::standard(region, token_service)),
         backoff: Backoff::default(),
+        local_lambda,
     };
     let services = ServiceClient::new(client.clone(), lookup)?.with_call_timeout(limits.call_timeout);
     Ok(vec![

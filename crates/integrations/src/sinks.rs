@@ -73,6 +73,7 @@ impl JsonService {
         let limits =
             HttpLimits { connect_timeout: CONNECT_TIMEOUT, call_timeout: CALL_TIMEOUT, ..HttpLimits::default() };
         let client = AwsClient {
+            local_lambda: None,
             http: Arc::new(HttpClient::new(limits)),
             credentials: Arc::new(CredentialSource::standard(region, token_service)),
             backoff: Backoff::default(),

@@ -83,7 +83,7 @@ mod tests {
         let setting =
             SETTINGS.iter().find(|setting| setting.key == "tasks.limits").map(|setting: &Setting| setting.set);
         setting.expect("a setting")(&mut settings, limits)?;
-        let connectors = stepwright_integrations::connectors("eu-west-1", super::limits(&settings), &|_| None);
+        let connectors = stepwright_integrations::connectors("eu-west-1", super::limits(&settings), None, &|_| None);
         check(&settings, &connectors.expect("connectors"))
     }
 

@@ -12,6 +12,7 @@
 //! | `calls` | what the settings say of calls that tasks make |
 //! | `errors` | engine errors as AWS errors, with AWS's texts |
 //! | `self_calls` | `aws-sdk:sfn:*` tasks: calls of a state machine to this server |
+//! | `functions` | functions that run here, for the tasks that call them |
 //! | [`history_wire`] | history events as AWS spells them |
 //! | [`sinks`] | logs of executions and status events, told outside |
 //! | [`delivery`] | replies that must not count as sent before they are written |
@@ -32,6 +33,7 @@ pub mod definitions;
 pub mod delivery;
 mod errors;
 pub mod excerpt;
+mod functions;
 pub mod history_wire;
 mod host_prefix;
 pub mod http;

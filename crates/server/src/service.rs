@@ -10,6 +10,7 @@ use std::{
 
 use stepwright_api::{ApiError, RequestContext};
 use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope};
+use stepwright_functions::Functions;
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
@@ -22,7 +23,7 @@ use crate::{
     attached::Attached,
     calls,
     config::{Durability, OnLost, Settings},
-    definitions,
+    definitions, functions,
     nested::Nested,
     operations::Tests,
     self_calls::SelfCalls,
@@ -66,6 +67,7 @@ pub struct Service {
     own_calls: Attached,
     tests: Tests,
     sinks: Sinks,
+    functions: Arc<Functions>,
     throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
@@ -79,7 +81,8 @@ impl Service {
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
         let own_calls = Attached::default();
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
-        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks)?);
+        let functions = functions::open(&settings);
+        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks, &functions)?);
         let throttle = settings.aws_quotas.then(Throttle::default);
         let service = Arc::new(Self {
             settings,
@@ -87,6 +90,7 @@ impl Service {
             own_calls,
             tests: Tests::default(),
             sinks,
+            functions,
             throttle,
             stop: watch::Sender::new(false),
         });
@@ -124,6 +128,21 @@ impl Service {
     /// Who outside is told what happens.
     pub(crate) fn sinks(&self) -> &Sinks {
         &self.sinks
+    }
+
+    /// The functions that run here.
+    pub(crate) fn functions(&self) -> &Arc<Functions> {
+        &self.functions
+    }
+
+    /// Says where the server is, for functions that call it.
+    pub fn serve_functions_at(&self, endpoint: String) {
+        self.functions.serve_at(endpoint);
+    }
+
+    /// Ends the functions that run here: once nothing calls them any more.
+    pub async fn end_functions(&self) {
+        self.functions.stop().await;
     }
 
     /// Once the server stops: tells what waits to be told, as long as that is taken and no longer than this.
@@ -181,9 +200,8 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened =
-                tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.own_calls, &service.sinks))
-                    .await;
+            let open = move || open_engine(&service.settings, &service.own_calls, &service.sinks, &service.functions);
+            let opened = tokio::task::spawn_blocking(open).await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -196,7 +214,12 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Result<Engine, OpenError> {
+fn open_engine(
+    settings: &Settings,
+    own_calls: &Attached,
+    sinks: &Sinks,
+    functions: &Arc<Functions>,
+) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -209,13 +232,13 @@ fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Resu
     };
     let own: Arc<dyn Connector> = Arc::new(SelfCalls::new(own_calls.clone()));
     let nested: Arc<dyn Connector> = Arc::new(Nested::new(own_calls.clone()));
-    let connectors = stepwright_integrations::connectors(&settings.region, calls::limits(settings), &|name| {
-        std::env::var(name).ok()
-    })
-    .map_err(OpenError::Connectors)?
-    .into_iter()
-    .chain([own, nested])
-    .collect::<Vec<_>>();
+    let (limits, local) = (calls::limits(settings), functions::local_lambda(functions));
+    let connectors =
+        stepwright_integrations::connectors(&settings.region, limits, local, &|name| std::env::var(name).ok())
+            .map_err(OpenError::Connectors)?
+            .into_iter()
+            .chain([own, nested])
+            .collect::<Vec<_>>();
     calls::check(settings, &connectors).map_err(OpenError::Limits)?;
     let mut options = engine_options(settings);
     let datasets = settings.datasets.clone();

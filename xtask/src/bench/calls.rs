@@ -91,7 +91,7 @@ fn server(bench: &Bench, services: &[(&str, String)], more: &[&str]) -> Result<S
 }
 
 /// Starts so many executions, as fast as it goes.
-fn start(bench: &Bench, server: &Server, machine: &str, count: usize) -> Result<()> {
+pub(super) fn start(bench: &Bench, server: &Server, machine: &str, count: usize) -> Result<()> {
     let body = json!({"stateMachineArn": machine, "input": "{\"order\":\"o-1001\"}"}).to_string();
     let count = count.to_string();
     let arguments = [
@@ -110,13 +110,13 @@ fn start(bench: &Bench, server: &Server, machine: &str, count: usize) -> Result<
     correct(&bench.load(server, &arguments)?)
 }
 
-fn health(server: &Server, key: &str) -> Result<u64> {
+pub(super) fn health(server: &Server, key: &str) -> Result<u64> {
     let health: Value = serde_json::from_str(&server.client().get("/healthz")?).context("/healthz is no JSON")?;
     health["engine"][key].as_u64().with_context(|| format!("/healthz has no engine.{key}: {health}"))
 }
 
 /// Looks until a figure of the engine is as it must be.
-fn until(bench: &Bench, server: &Server, key: &str, holds: impl Fn(u64) -> bool) -> Result<()> {
+pub(super) fn until(bench: &Bench, server: &Server, key: &str, holds: impl Fn(u64) -> bool) -> Result<()> {
     let begun = Instant::now();
     loop {
         let found = health(server, key)?;
@@ -132,23 +132,27 @@ fn lambda(function: &str) -> String {
     format!("arn:aws:lambda:us-east-1:000000000000:function:{function}")
 }
 
-/// Tasks in a row in each of many executions: nearly all that is done is tasks.
-pub(super) fn lambda_rate(bench: &mut Bench) -> Result<()> {
-    let in_a_row = bench.amount(50, 10);
-    let at_once = 256;
-    let echo = StandIn::start(true)?;
-    let yardstick = bench.yardstick()?;
-    let mut server = server(bench, &[("LAMBDA", echo.url())], &[])?;
-    let states: serde_json::Map<String, Value> = (1..=in_a_row)
+/// A definition of so many tasks, all of which call the same function.
+pub(super) fn in_a_row(function: &str, tasks: usize) -> Value {
+    let states: serde_json::Map<String, Value> = (1..=tasks)
         .map(|at| {
-            let mut state = json!({"Type": "Task", "Resource": lambda("echo")});
-            let (key, value) =
-                if at == in_a_row { ("End", json!(true)) } else { ("Next", json!(format!("T{}", at + 1))) };
+            let mut state = json!({"Type": "Task", "Resource": lambda(function)});
+            let (key, value) = if at == tasks { ("End", json!(true)) } else { ("Next", json!(format!("T{}", at + 1))) };
             state[key] = value;
             (format!("T{at}"), state)
         })
         .collect();
-    let machine = create_machine(&mut server.client(), "tasks", &json!({"StartAt": "T1", "States": states}))?;
+    json!({"StartAt": "T1", "States": states})
+}
+
+/// Tasks in a row in each of many executions: nearly all that is done is tasks.
+pub(super) fn lambda_rate(bench: &mut Bench) -> Result<()> {
+    let tasks = bench.amount(50, 10);
+    let at_once = 256;
+    let echo = StandIn::start(true)?;
+    let yardstick = bench.yardstick()?;
+    let mut server = server(bench, &[("LAMBDA", echo.url())], &[])?;
+    let machine = create_machine(&mut server.client(), "tasks", &in_a_row("echo", tasks))?;
     let (mut rates, mut beside, mut bars, mut cpu) = (vec![], vec![], vec![], vec![]);
     for round in 0..=bench.rounds {
         let measured = yardstick.measure(64, bench.seconds.min(10.0), None)?.per_second;
@@ -156,10 +160,10 @@ pub(super) fn lambda_rate(bench: &mut Bench) -> Result<()> {
             (health(&server, "executionsClosed")?, cpu_seconds(server.process_id())?, Instant::now());
         start(bench, &server, &machine, at_once)?;
         until(bench, &server, "executionsClosed", |now| now >= closed + at_once as u64)?;
-        let rate = (at_once * in_a_row) as f64 / begun.elapsed().as_secs_f64();
+        let rate = (at_once * tasks) as f64 / begun.elapsed().as_secs_f64();
         // The first round warms up.
         if round > 0 {
-            cpu.push((cpu_seconds(server.process_id())? - cpu_before) * 1e6 / (at_once * in_a_row) as f64);
+            cpu.push((cpu_seconds(server.process_id())? - cpu_before) * 1e6 / (at_once * tasks) as f64);
             rates.push(rate);
             beside.push(measured);
             bars.push(rate / TASKS_PER_SECOND.min(measured / 10.0));

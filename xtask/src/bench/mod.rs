@@ -7,6 +7,7 @@
 mod calls;
 mod express;
 mod expressions;
+mod functions;
 mod generator;
 mod loads;
 mod map_runs;
@@ -93,6 +94,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "lambda-rate",
         what: "Lambda tasks in a row in 256 executions, to a local endpoint",
         run: calls::lambda_rate,
+    },
+    Scenario {
+        name: "functions",
+        what: "functions as local processes: cold, warm, and tasks in a second",
+        run: functions::functions,
     },
     Scenario {
         name: "tokens-memory",

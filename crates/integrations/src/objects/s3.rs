@@ -49,7 +49,12 @@ impl S3Client {
         let connect_timeout = limits.connect_timeout.min(call_timeout);
         let http = Arc::new(HttpClient::new(HttpLimits { connect_timeout, ..limits }));
         // Repeats are this module's business.
-        let client = AwsClient { http, credentials, backoff: Backoff { max_retries: 0, ..Backoff::default() } };
+        let client = AwsClient {
+            http,
+            credentials,
+            backoff: Backoff { max_retries: 0, ..Backoff::default() },
+            local_lambda: None,
+        };
         Ok(Self { services: ServiceClient::new(client, lookup)?.with_call_timeout(call_timeout) })
     }
 }

@@ -63,7 +63,7 @@ fn limits(call: Duration, answer: Duration) -> CallLimits {
 /// The connectors, all of whose services are at one place.
 fn all(url: &str, limits: CallLimits) -> Vec<Arc<dyn Connector>> {
     let lookup = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| url.to_owned());
-    connectors("us-east-1", limits, &lookup).expect("connectors")
+    connectors("us-east-1", limits, None, &lookup).expect("connectors")
 }
 
 async fn call(connectors: &[Arc<dyn Connector>], resource: &str) -> TaskOutcome {

@@ -7,15 +7,17 @@ use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
+use hyper::{HeaderMap, StatusCode, header::HeaderValue};
 use serde_json::{Value, json};
 use stepwright_asl::resource::{Integration, Pattern, Resource};
-use stepwright_engine::{Connector, TaskCall, TaskOutcome};
+use stepwright_engine::{BoxFuture, Connector, TaskCall, TaskOutcome};
 use stepwright_integrations::{
-    aws::AwsClient,
-    client::{HttpClient, HttpLimits},
+    aws::{AwsClient, ServiceRequest},
+    client::{HttpClient, HttpLimits, Response},
     connectors::lambda::LambdaConnector,
     credentials::CredentialSource,
     endpoint::{Endpoint, ServiceEndpoint},
+    local_lambda::LocalLambda,
     retry::Backoff,
 };
 
@@ -36,6 +38,33 @@ impl ProvideCredentials for NoCredentials {
 struct Setup {
     limits: HttpLimits,
     configured: SharedCredentialsProvider,
+    local_lambda: Option<Arc<dyn LocalLambda>>,
+}
+
+/// Runs the function `here`, and knows of no other.
+#[derive(Debug)]
+struct Here;
+
+impl Here {
+    fn response(status: u16, code: &'static str, body: &'static str) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
+        headers.insert("x-amzn-requestid", HeaderValue::from_static("r-1"));
+        Response { status: StatusCode::from_u16(status).expect("a status"), headers, body: body.into() }
+    }
+}
+
+impl LocalLambda for Here {
+    fn answer(&self, request: &ServiceRequest) -> Option<BoxFuture<Response>> {
+        let local = request.path_and_query.contains("here/");
+        local.then(|| Box::pin(async { Self::response(200, "", "\"from here\"") }) as BoxFuture<Response>)
+    }
+
+    fn unknown(&self, request: &ServiceRequest) -> Option<Response> {
+        let path = &request.path_and_query;
+        assert!(path.ends_with("/invocations"), "{path}");
+        Some(Self::response(404, "ResourceNotFoundException", r#"{"Message":"Function not found: it"}"#))
+    }
 }
 
 impl Default for Setup {
@@ -47,14 +76,20 @@ impl Default for Setup {
             ..HttpLimits::default()
         };
         let keys = Credentials::new("AKID", "secret", None, None, "test");
-        Self { limits, configured: SharedCredentialsProvider::new(keys) }
+        Self { limits, configured: SharedCredentialsProvider::new(keys), local_lambda: None }
     }
 }
 
 impl Setup {
     fn connector(self, url: &str) -> LambdaConnector {
-        let token_service = ServiceEndpoint::Custom(Endpoint::parse(url).expect("a URL"));
+        let lambda = url.to_owned();
+        self.connector_at(url, &move |name| (name == "AWS_ENDPOINT_URL_LAMBDA").then(|| lambda.clone()))
+    }
+
+    fn connector_at(self, token_service: &str, lookup: &dyn Fn(&str) -> Option<String>) -> LambdaConnector {
+        let token_service = ServiceEndpoint::Custom(Endpoint::parse(token_service).expect("a URL"));
         let client = AwsClient {
+            local_lambda: self.local_lambda,
             http: Arc::new(HttpClient::new(self.limits)),
             credentials: Arc::new(CredentialSource::new(
                 self.configured,
@@ -67,9 +102,7 @@ impl Setup {
                 not_connected: Duration::from_millis(2),
             },
         };
-        let url = url.to_owned();
-        LambdaConnector::new(client, &move |name| (name == "AWS_ENDPOINT_URL_LAMBDA").then(|| url.clone()))
-            .expect("an endpoint")
+        LambdaConnector::new(client, lookup).expect("an endpoint")
     }
 }
 
@@ -532,6 +565,35 @@ async fn a_role_that_is_refused() {
                 .to_owned()
         )
     );
+}
+
+#[tokio::test]
+async fn functions_that_are_here_are_not_sent_to_lambda() {
+    let stub = Stub::start(vec![Act::json(200, "\"from lambda\"")]).await;
+    let connector = Setup { local_lambda: Some(Arc::new(Here)), ..Setup::default() }.connector(&stub.url);
+    let here = direct("arn:aws:lambda:us-east-1:000000000000:function:here", "{}");
+    assert_eq!(succeeded(connector.call(here).await), "\"from here\"");
+    let optimized = succeeded(connector.call(optimized(&json!({"FunctionName": "here"}))).await);
+    assert_eq!(serde_json::from_str::<Value>(&optimized).expect("JSON")["Payload"], "from here");
+    assert_eq!(succeeded(connector.call(direct(ARN, "{}")).await), "\"from lambda\"");
+    assert!(stub.one().line.contains("/functions/f/"), "only that one was sent");
+}
+
+#[tokio::test]
+async fn a_function_that_is_nowhere_is_not_found() {
+    let setup = |local_lambda| Setup {
+        configured: SharedCredentialsProvider::new(NoCredentials),
+        local_lambda,
+        ..Setup::default()
+    };
+    let there = direct(ARN, "{}");
+    let connector = setup(Some(Arc::new(Here))).connector_at("http://127.0.0.1:1", &|_| None);
+    let (error, cause) = failed(connector.call(there.clone()).await);
+    assert_eq!(error, "Lambda.ResourceNotFoundException");
+    assert!(cause.starts_with("Function not found: it (Service: AWSLambda; Status Code: 404; "), "{cause}");
+    // Without functions of its own, the server says what is missing.
+    let connector = setup(None).connector_at("http://127.0.0.1:1", &|_| None);
+    assert_eq!(failed(connector.call(there).await).0, "Lambda.SdkClientException");
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn connectors(url: &str) -> Vec<Arc<dyn Connector>> {
         Backoff { max_retries: 2, throttled: Duration::from_millis(1), not_connected: Duration::from_millis(1) };
     let token_service = ServiceEndpoint::from_environment(&lookup, "STS", "sts").expect("an endpoint");
     let aws = AwsClient {
+        local_lambda: None,
         http: Arc::new(HttpClient::new(HttpLimits::default())),
         credentials: Arc::new(CredentialSource::standard("us-east-1", token_service)),
         backoff,

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use clap::Args;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, Uri};
+use hyper::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper_util::{
     client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::TokioExecutor,
@@ -195,6 +195,28 @@ impl Client {
             "this is asked of a server of Stepwright, whose own paths are served over http:// only, not {}",
             self.endpoint
         )))
+    }
+
+    /// Posts JSON to a path that is not of our own API, and gives the answer as it is.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+        self.own_paths()?;
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.endpoint))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request =
+            request.body(Full::from(body)).map_err(|error| Failure::Usage(format!("cannot be asked for: {error}")))?;
+        let (head, body) = self.http.request(request).await.map_err(|error| self.unreachable(&error))?.into_parts();
+        let body = body.collect().await.map_err(|error| self.unreachable(&error))?.to_bytes();
+        Ok((head.status, head.headers, body))
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> Failure {

@@ -9,6 +9,7 @@ mod client;
 mod definition_file;
 mod eval;
 mod execution;
+mod functions;
 mod graph;
 mod history;
 mod list;
@@ -102,6 +103,12 @@ enum Command {
     /// Show how far a map run is: live, until it ends
     #[command(after_help = map_run::HELP)]
     MapRun(map_run::MapRunArgs),
+    /// Run the functions of a running server and see what they say
+    #[command(after_help = functions::HELP)]
+    Functions(functions::FunctionsArgs),
+    /// Ends the functions of a server that is killed
+    #[command(hide = true)]
+    FunctionGuard,
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
@@ -214,6 +221,8 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::eval(&args),
         Command::Migrate(args) => migrate::migrate(&args),
         Command::MapRun(args) => map_run::map_run(&args),
+        Command::Functions(args) => functions::functions(&args),
+        Command::FunctionGuard => functions::watch(),
         Command::Quarantine(args) => quarantine::quarantine(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
@@ -261,7 +270,7 @@ fn flag(setting: &'static Setting) -> Arg {
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         // Negative numbers are wrong, but it is the setting that says so best.
         Kind::Number => arg.allow_negative_numbers(true),
-        Kind::Text | Kind::Table => arg,
+        Kind::Text | Kind::Table | Kind::Tree => arg,
     }
 }
 

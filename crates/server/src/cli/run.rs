@@ -107,7 +107,8 @@ impl Place {
         let listen = Settings::default().listen;
         // Nobody outside is told of an execution that is gone when this process ends.
         let telling = Telling { logs: LogDestination::None, eventbridge: When::Off, ..Telling::default() };
-        let settings = Settings { in_memory: true, listen: (listen.ip(), 0).into(), telling, ..configured };
+        let mut settings = Settings { in_memory: true, listen: (listen.ip(), 0).into(), telling, ..configured };
+        settings.functions.guard = super::functions::guard_program();
         let address = settings.listen;
         let failed =
             |error: &dyn std::fmt::Display| Failure::Failed(format!("the server in memory does not start: {error}"));
@@ -116,7 +117,9 @@ impl Place {
             .map_err(|error| failed(&error))?
             .map_err(|error| failed(&error))?;
         let server = Server::bind(address, Arc::clone(&service)).await.map_err(|error| failed(&error))?;
-        let client = Client::new(&format!("http://{}", server.address()))?;
+        let endpoint = format!("http://{}", server.address());
+        let client = Client::new(&endpoint)?;
+        service.serve_functions_at(endpoint);
         let serving = tokio::spawn(server.serve(service.stopping(), Duration::ZERO));
         Ok(Self { client, own: Some((service, serving)) })
     }
@@ -126,6 +129,7 @@ impl Place {
             service.stop();
             let _ended = serving.await;
             let _nothing_to_lose = service.engine().drain(Duration::ZERO).await;
+            service.end_functions().await;
         }
     }
 }

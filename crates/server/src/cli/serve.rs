@@ -42,6 +42,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
     let mut opening = settings.clone();
     // Whatever is said about a file later names it in full.
     opening.data_directory = absolute(&settings);
+    opening.functions.guard = super::functions::guard_program();
     let started = Instant::now();
     let service = tokio::task::spawn_blocking(move || Service::open(opening))
         .await
@@ -58,6 +59,7 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
         }
     };
     let address = server.address();
+    service.serve_functions_at(format!("http://{address}"));
     let opened_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if settings.log_format == LogFormat::Text {
         print(&banner(&settings, address, prefixed.answer()));
@@ -87,7 +89,9 @@ async fn serve_until_told(configuration: Configuration) -> Result<(), Failure> {
         let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
         service.tell_the_rest(left.min(LAST_WORDS)).await;
         let left = settings.shutdown_grace.saturating_sub(stopping.elapsed());
-        service.engine().drain(left).await
+        let drained = service.engine().drain(left).await;
+        service.end_functions().await;
+        drained
     };
     tokio::select! {
         drained = stop => {

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use serde_json::Value;
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -19,6 +20,23 @@ pub(super) struct FileValue {
     pub(super) setting: &'static Setting,
     pub(super) text: String,
     pub(super) span: Range<usize>,
+    /// Where the keys below it stand, if it is a tree.
+    places: Vec<(String, Range<usize>)>,
+}
+
+impl FileValue {
+    /// The error of a value that breaks a rule. That of a tree names the key in backticks.
+    pub(super) fn refused(&self, file: &str, text: &str, rule: &str) -> ConfigError {
+        if self.setting.kind != Kind::Tree {
+            return ConfigError {
+                message: format!("`{}` in {file}: {:?} {rule}", self.setting.key, self.text),
+                excerpt: Some(excerpt(file, text, &self.span, None)),
+            };
+        }
+        let named = self.places.iter().find(|(key, _)| rule.contains(&format!("`{key}`")));
+        let span = named.map_or(&self.span, |(_, span)| span);
+        ConfigError { message: format!("{file}: {rule}"), excerpt: Some(excerpt(file, text, span, None)) }
+    }
 }
 
 /// Reads the text of a configuration file.
@@ -50,7 +68,11 @@ fn collect(
                 message: format!("the key `{key}` in {file} must be {wanted}, but is {}", named(value.get_ref())),
                 excerpt: Some(excerpt(file, text, &value.span(), None)),
             })?;
-            values.push(FileValue { setting, text: found, span: value.span() });
+            let mut places = Vec::new();
+            if setting.kind == Kind::Tree {
+                places_of(&key, value.get_ref(), &mut places);
+            }
+            values.push(FileValue { setting, text: found, span: value.span(), places });
         } else if SETTINGS.iter().any(|setting| setting.key.starts_with(&section)) {
             let Some(table) = value.get_ref().as_table() else {
                 return Err(ConfigError {
@@ -102,7 +124,40 @@ fn scalar(value: &DeValue<'_>, kind: Kind) -> Result<String, &'static str> {
             Some(tables) => named_tables(tables).ok_or("a table of tables of whole numbers"),
             None => value.as_str().map(ToOwned::to_owned).ok_or("a string or a table"),
         },
+        Kind::Tree => match value {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Table(_) => json(value).map(|json| json.to_string()).ok_or("a table without dates"),
+            _ => Err("a string or a table"),
+        },
     }
+}
+
+/// Where each key stands.
+fn places_of(prefix: &str, value: &DeValue<'_>, places: &mut Vec<(String, Range<usize>)>) {
+    for (name, value) in value.as_table().into_iter().flatten() {
+        let key = format!("{prefix}.{}", name.get_ref());
+        places_of(&key, value.get_ref(), places);
+        // A table's own place is its name: what is wrong with all of it is shown there.
+        let span = if value.get_ref().as_table().is_some() { name.span() } else { value.span() };
+        places.push((key, span));
+    }
+}
+
+/// A value as JSON; none: it has no such form.
+fn json(value: &DeValue<'_>) -> Option<Value> {
+    Some(match value {
+        DeValue::String(text) => Value::from(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok()?.into(),
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok()?.into(),
+        DeValue::Boolean(switch) => (*switch).into(),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(values) => values.iter().map(|value| json(value.get_ref())).collect::<Option<Value>>()?,
+        DeValue::Table(members) => {
+            let members =
+                members.iter().map(|(name, value)| Some((name.get_ref().to_string(), json(value.get_ref())?)));
+            Value::Object(members.collect::<Option<_>>()?)
+        }
+    })
 }
 
 /// Tables by name as the text that a flag has for them.

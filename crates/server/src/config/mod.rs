@@ -5,6 +5,7 @@
 
 mod datasets;
 mod file;
+mod functions;
 mod quotas;
 mod settings;
 mod tasks;
@@ -16,11 +17,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use functions::FunctionSettings;
 pub use settings::{Durability, HttpLimits, Kind, LogFormat, SETTINGS, Setting, Settings};
 pub use tasks::{NamedLimits, OnLost, Tasks};
 pub use telling::{LogDestination, Secret, Telling, When};
 
-use crate::excerpt::{excerpt, nearest};
+use crate::excerpt::nearest;
 
 /// The file that is read when it exists and no other is named.
 pub const DEFAULT_FILE: &str = "stepwright.toml";
@@ -100,11 +102,10 @@ pub fn resolve(
             excerpt: None,
         })?;
         for value in file::read(&name, &text)? {
-            (value.setting.set)(&mut settings, &value.text).map_err(|rule| ConfigError {
-                message: format!("`{}` in {name}: {:?} {rule}", value.setting.key, value.text),
-                excerpt: Some(excerpt(&name, &text, &value.span, None)),
-            })?;
+            (value.setting.set)(&mut settings, &value.text).map_err(|rule| value.refused(&name, &text, &rule))?;
         }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        settings.functions.folder = folder.unwrap_or(Path::new(".")).to_path_buf();
     }
 
     for setting in SETTINGS {

@@ -13,7 +13,9 @@ use std::{
 use stepwright_integrations::datasets::DatasetOptions;
 
 use super::{
-    datasets, quotas,
+    datasets,
+    functions::{self, FunctionSettings},
+    quotas,
     tasks::{self, Tasks},
     telling::{self, Telling},
 };
@@ -89,6 +91,8 @@ pub struct Settings {
     pub log_level: String,
     /// What the datasets of distributed Maps may be.
     pub datasets: DatasetOptions,
+    /// Functions that run here.
+    pub functions: FunctionSettings,
     /// What is told outside.
     pub telling: Telling,
     /// What clients may take of the server.
@@ -169,6 +173,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             datasets: DatasetOptions::default(),
+            functions: FunctionSettings::default(),
             telling: Telling::default(),
             http: HttpLimits::default(),
         }
@@ -186,6 +191,8 @@ pub enum Kind {
     Switch,
     /// A table of tables of integers, or a string: `NAME key=value key=value; NAME …`.
     Table,
+    /// A table of anything, or a string that is JSON.
+    Tree,
 }
 
 /// One setting.
@@ -399,6 +406,7 @@ pub static SETTINGS: &[Setting] = &[
     tasks::ANSWER_SECONDS,
     tasks::ANSWER_BYTES,
     tasks::HOST_ANSWER_BYTES,
+    functions::FUNCTIONS,
     datasets::FOLDERS,
     datasets::BUCKETS,
     datasets::CALL_SECONDS,

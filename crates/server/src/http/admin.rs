@@ -4,10 +4,13 @@
 //! cannot send without the browser asking first; nothing here answers that question.
 
 mod backup;
+mod functions;
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
 use stepwright_engine::{Error, QuarantinedExecution};
+
+use stepwright_functions::invoke_api::unescaped as decoded;
 
 use super::{not_allowed, respond, text};
 use crate::{delivery::ReplyBody, service::Service};
@@ -21,6 +24,13 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
         return match *request.method() {
             Method::POST => backup::serve(service, request.headers()),
             ref method => not_allowed(method, "POST", "A backup is asked for with POST"),
+        };
+    }
+    if let Some(rest @ ("functions" | "functions/logs")) = path.strip_prefix(PREFIX) {
+        return match (request.method(), rest) {
+            (&Method::GET, "functions") => functions::list(service.functions()),
+            (&Method::GET, _) => functions::logs(service, request.uri().query().unwrap_or_default()).await,
+            (method, _) => not_allowed(method, "GET", "Functions and what they said are read with GET"),
         };
     }
     let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("quarantine")) else {
@@ -59,26 +69,6 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
         (_, [_, "retry" | "fail"]) => not_allowed(&method, "POST", "It is changed with POST"),
         _ => refused(StatusCode::NOT_FOUND, &format!("There is nothing at {path}")),
     }
-}
-
-/// A part of the path without its percent-encoding; what is not UTF-8 then matches nothing.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn shown(execution: &QuarantinedExecution) -> Value {

@@ -146,7 +146,7 @@ fn respond(status: u16, body: ReplyBody) -> Response<ReplyBody> {
 }
 
 /// An answer to what is over a limit.
-fn refused(watched: &Watched, refusal: &ApiError, drained: bool) -> Response<ReplyBody> {
+pub(super) fn refused(watched: &Watched, refusal: &ApiError, drained: bool) -> Response<ReplyBody> {
     let mut response = error(refusal);
     if refusal.status() == 503 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

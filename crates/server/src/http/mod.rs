@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod body;
+mod functions;
 mod load;
 mod metrics;
 mod openapi;
@@ -287,7 +288,8 @@ async fn answer(front: &Front, outbox: Outbox, watched: &Watched, request: Reque
         api::error(&ApiError::internal(format!("The server failed on this request; its log names it by {request_id}")))
     });
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("x-amzn-requestid", value);
+        // A function's invocation has an id of its own.
+        response.headers_mut().entry("x-amzn-requestid").or_insert(value);
     }
     response
 }
@@ -318,6 +320,7 @@ async fn route(
         (_, path) if path.starts_with(openapi::OPERATIONS) => {
             openapi::serve(front, outbox, watched, request, request_id).await
         }
+        (_, path) if functions::is_one(path) => functions::serve(front, watched, request).await,
         (_, path) if path.starts_with(admin::PREFIX) => admin::serve(&front.service, request).await,
         _ => respond(
             StatusCode::NOT_FOUND,

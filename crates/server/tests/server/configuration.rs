@@ -152,3 +152,38 @@ fn an_unknown_variable_is_a_warning_with_the_nearest_name() {
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("STEPWRIGHT_LISTN") && warnings[0].contains("STEPWRIGHT_LISTEN"), "{warnings:?}");
 }
+
+#[test]
+fn functions_are_tables_whose_mistakes_name_their_line() {
+    let resolved = with_file(
+        "[functions.charge]\npython = \"handlers.charge\"\ntimeout = 2.5\nenv = { A = \"b\" }\n[functions.far]\n\
+         url = \"http://127.0.0.1:9000/\"\n",
+    );
+    let functions = resolved.expect("resolves").settings.functions;
+    assert_eq!(functions.definitions.keys().collect::<Vec<_>>(), ["charge", "far"]);
+    assert_eq!(functions.definitions["charge"].timeout.as_millis(), 2_500);
+    assert!(functions.folder.is_absolute(), "the folder of the file: {}", functions.folder.display());
+
+    #[track_caller]
+    fn check(text: &str, parts: &[&str]) {
+        let error = with_file(text).expect_err(text);
+        for part in parts {
+            assert!(error.contains(part), "{part} is missing in {error}");
+        }
+    }
+    check(
+        "[functions.charge]\npython = \"a.b\"\ntimeout = 0\n",
+        &["stepwright.toml: `functions.charge.timeout` is 0, and must be a number of seconds", "3 | timeout = 0"],
+    );
+    check("[functions.charge]\ntimeout = 1\n", &["`functions.charge` says not what runs it", "1 | [functions.charge]"]);
+    check("[functions.a.env]\nB = 1\n[functions.a]\npython = \"a.b\"\n", &["`functions.a.env.B` is 1"]);
+    check("[functions.a]\npython = 1979-05-27\n", &["the key `functions` in", "must be a table without dates"]);
+    check("functions = 7\n", &["must be a string or a table, but is an integer"]);
+
+    let flags = [flag("functions", r#"{"a": {"node": "x.y"}}"#)];
+    assert!(
+        resolve(&flags, environment(&[]), None).expect("resolves").settings.functions.definitions.contains_key("a")
+    );
+    let error = resolve(&[flag("functions", "a=b")], environment(&[]), None).expect_err("no JSON").to_string();
+    assert!(error.starts_with("--functions: \"a=b\" must be JSON such as {\"charge\""), "{error}");
+}
