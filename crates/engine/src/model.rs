@@ -333,6 +333,8 @@ pub struct ExecutionItem {
     pub name: Arc<str>,
     /// Its status.
     pub status: Status,
+    /// It failed, and waits for its map run's redrive to begin it again.
+    pub is_pending_redrive: bool,
     /// When it started.
     pub started_at: Millis,
     /// When it ended.

@@ -188,6 +188,7 @@ impl Shared {
             let row: ListRow = records::decode(Table::List, value)?;
             let more = row.more.as_deref().cloned().unwrap_or_default();
             Ok(ExecutionItem {
+                is_pending_redrive: false,
                 version_arn: more.version.map(|version| versions::version_arn(&machine.arn, version)),
                 alias_arn: more.alias.map(|alias| format!("{}:{alias}", machine.arn).into()),
                 redriven_at: more.redriven_at,

@@ -40,6 +40,8 @@ const MAX_DIAGNOSTIC_BYTES: usize = 1 << 20;
 
 pub(crate) struct Checker<'t> {
     options: &'t Options,
+    /// What kind of workflow the current flow is part of.
+    workflow: crate::MachineType,
     machine_language: QueryLanguage,
     numbering: Numbering<'t>,
     diagnostics: Vec<Diagnostic>,
@@ -96,6 +98,7 @@ impl<'t> Checker<'t> {
         let numbering = Numbering::new(root);
         Checker {
             options,
+            workflow: options.machine_type,
             machine_language: QueryLanguage::JsonPath,
             states: (0..numbering.states).map(|_| None).collect(),
             flows: (0..numbering.flows.len()).map(|_| None).collect(),

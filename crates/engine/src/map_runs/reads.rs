@@ -196,7 +196,8 @@ impl Shared {
                         // The page ends before this one.
                         break 'pages;
                     }
-                    items.push(self.child_item(&run, child, &row));
+                    let is_pending_redrive = waits(&row);
+                    items.push(ExecutionItem { is_pending_redrive, ..self.child_item(&run, child, &row) });
                 }
                 next = Some(key.clone());
                 end = key;
@@ -220,6 +221,7 @@ impl Shared {
             state_machine_arn: label_arn,
             name,
             status: row.status.unwrap_or(Status::Running),
+            is_pending_redrive: false,
             started_at: row.started_at,
             stopped_at: row.stopped_at,
             redrive_count: row.redriven.map_or(0, |(count, _)| count),

@@ -181,7 +181,7 @@ pub(super) async fn list_executions(
             execution_arn: item.arn.to_string(),
             state_machine_arn: item.state_machine_arn.to_string(),
             name: item.name.to_string(),
-            status: status_of(item.status),
+            status: if item.is_pending_redrive { ExecutionStatus::PendingRedrive } else { status_of(item.status) },
             start_date: Timestamp(item.started_at),
             stop_date: item.stopped_at.map(Timestamp),
             map_run_arn: input.map_run_arn.clone(),
