@@ -15,20 +15,13 @@ from harness import REGION, Server, client_of, create, history, types, wait_for_
 ARN = f"arn:aws:lambda:{REGION}:000000000000:function:"
 
 HANDLERS = """
-import os, subprocess, time
+import os
 
 def charge(event, context):
     print("charging", event["amount"])
     if event["amount"] > 100:
         raise ValueError("too much")
     return {"charged": event["amount"]}
-
-def hang(event, context):
-    child = subprocess.Popen(["sleep", "600"])
-    with open(event["file"] + ".new", "w") as file:
-        file.write("%d %d" % (os.getpid(), child.pid))
-    os.rename(event["file"] + ".new", event["file"])
-    time.sleep(600)
 
 def answer(event, context):
     import json, urllib.request
@@ -43,26 +36,43 @@ def large(event, context):
     return "x" * (7 << 20)
 """
 
+# Says who it is while it is loaded, which no time limit of an invocation cuts short.
+HANG = """
+import os, subprocess, time
+
+child = subprocess.Popen(["sleep", "600"])
+with open("pids.new", "w") as file:
+    file.write("%d %d" % (os.getpid(), child.pid))
+os.rename("pids.new", "pids")
+
+def hang(event, context):
+    time.sleep(600)
+"""
+
 CONFIGURATION = """
 [functions.charge]
 python = "handlers.charge"
+timeout = 60
 
 [functions.count]
 node = "src/count.handler"
+timeout = 60
 
 [functions.hang]
-python = "handlers.hang"
+python = "hang.hang"
 timeout = 600
 
 [functions.slow]
-python = "handlers.hang"
+python = "hang.hang"
 timeout = 0.5
 
 [functions.answer]
 python = "handlers.answer"
+timeout = 60
 
 [functions.leave]
 python = "handlers.leave"
+timeout = 60
 
 [functions.large]
 python = "handlers.large"
@@ -75,6 +85,7 @@ def folder(tmp_path):
     (tmp_path / "src").mkdir()
     (tmp_path / "handlers.py").write_text(HANDLERS)
     (tmp_path / "src/count.mjs").write_text("let n = 0; export const handler = async () => ++n;")
+    (tmp_path / "hang.py").write_text(HANG)
     (tmp_path / "stepwright.toml").write_text(CONFIGURATION)
     return tmp_path
 
@@ -145,7 +156,6 @@ def test_a_function_can_answer_its_task_by_token(server):
     [
         ("charge", {"amount": 101}, "ValueError", '"errorMessage": "too much"'),
         ("leave", {}, "Runtime.ExitError", "Error: Runtime exited with error: exit status 3"),
-        ("slow", {"file": "/dev/null/none"}, "NotADirectoryError", ""),
         ("large", {}, "Function.ResponseSizeTooLarge", "exceeded maximum allowed payload size (6291556 bytes)"),
         ("nobody", {}, "Lambda.ResourceNotFoundException", f"Function not found: {ARN}nobody:$LATEST (Service: AWSLambda;"),
     ],
@@ -160,7 +170,7 @@ def test_errors_are_lambdas(folder, function, event, error, cause):
 
 
 def test_a_time_limit_is_kept_and_told_as_on_aws(folder, server):
-    ended, _ = outcome(client_of(server), machine(ARN + "slow"), "FAILED", {"file": str(folder / "pids")})
+    ended, _ = outcome(client_of(server), machine(ARN + "slow"), "FAILED", {})
     assert ended["error"] == "Sandbox.Timedout"
     told = json.loads(ended["cause"])
     assert told["errorType"] == "Sandbox.Timedout"
@@ -195,7 +205,9 @@ def test_awss_own_client_for_python_works_unchanged(folder):
     pytest.importorskip("awslambdaric")
     command = json.dumps([sys.executable, "-m", "awslambdaric", "handlers.charge"])
     broken = json.dumps([sys.executable, "-m", "awslambdaric", "nowhere.charge"])
-    (folder / "stepwright.toml").write_text(f"[functions.a]\ncommand = {command}\n[functions.b]\ncommand = {broken}\n")
+    (folder / "stepwright.toml").write_text(
+        f"[functions.a]\ncommand = {command}\ntimeout = 60\n[functions.b]\ncommand = {broken}\ntimeout = 60\n"
+    )
     with started(folder) as server:
         client = lambda_of(server)
         for amount in (1, 2):
@@ -274,7 +286,7 @@ def test_no_process_is_left_when_the_server_is_killed(folder):
         assert warm == 1
         sfn = client_of(server)
         arn = create(sfn, "hangs", machine(ARN + "hang"))
-        sfn.start_execution(stateMachineArn=arn, input=json.dumps({"file": str(folder / "pids")}))
+        sfn.start_execution(stateMachineArn=arn, input="{}")
         running = pids(folder / "pids")
         children = children_of(server.process.pid)
         assert set(running[:1]) < set(children), "the function and the guard are children of the server"

@@ -3,7 +3,7 @@
 //! Both sides know only this: the process's side is the Runtime API ([`runtime_api`](crate::runtime_api)), the other the
 //! pool. An event that the process did not take can be taken back, and was never seen by the function.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot, watch};
@@ -50,6 +50,8 @@ pub(crate) struct Exchange {
     state: Mutex<State>,
     offered: Notify,
     phase: watch::Sender<Phase>,
+    /// The interpreter that runs in the process, where it says so.
+    pub(crate) interpreter: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +77,12 @@ pub(crate) struct Handed {
 
 impl Exchange {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), offered: Notify::new(), phase: watch::Sender::new(Phase::Starting) }
+        Self {
+            state: Mutex::default(),
+            offered: Notify::new(),
+            phase: watch::Sender::new(Phase::Starting),
+            interpreter: OnceLock::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

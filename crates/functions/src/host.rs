@@ -46,7 +46,7 @@ impl Functions {
     #[must_use]
     pub fn new(definitions: &Definitions, options: Options) -> Arc<Self> {
         let Options { folder, region, account, guard } = options;
-        let place = Place { folder, region, account, endpoint: OnceLock::new() };
+        let place = Place { folder, region, account, python: OnceLock::new(), endpoint: OnceLock::new() };
         let shared = Arc::new(Shared { place, guard: Arc::new(Guard::new(guard)), http: url::client() });
         let sequence = Arc::<Sequence>::default();
         let pools = definitions.iter().map(|(name, definition)| {

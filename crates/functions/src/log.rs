@@ -158,15 +158,11 @@ impl Log {
                 break;
             }
         }
-        drop_front(lines.iter().rev().flat_map(|line| [line, "\n"]).collect())
+        let mut text: String = lines.iter().rev().flat_map(|line| [line, "\n"]).collect();
+        let from = text.len().saturating_sub(MAX_TAIL);
+        let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+        text.split_off(from)
     }
-}
-
-/// The last bytes of a text, from the beginning of a character.
-fn drop_front(text: String) -> String {
-    let from = text.len().saturating_sub(MAX_TAIL);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    text[from..].to_owned()
 }
 
 pub(crate) fn now_ms() -> u64 {

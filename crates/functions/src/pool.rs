@@ -278,6 +278,9 @@ impl Pool {
                 return used;
             }
             run.init = Some(began.elapsed());
+            if let Some(interpreter) = process.exchange.interpreter.get() {
+                let _once = self.shared.place.python.set(interpreter.into());
+            }
         }
         let (timeout, id) = (self.definition.timeout, &run.request_id);
         self.platform(id, format!("START RequestId: {id} Version: $LATEST"));

@@ -4,7 +4,7 @@
 //! and, through the guard, when the server is killed. No process is left unwaited for.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -45,6 +45,8 @@ pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) region: String,
     pub(crate) account: String,
+    /// What `python3` is, once a process has said so: found faster than by scripts that look for it each time.
+    pub(crate) python: OnceLock<PathBuf>,
     /// The URL of the server, once it is known.
     pub(crate) endpoint: OnceLock<String>,
 }
@@ -73,7 +75,7 @@ impl Process {
     ) -> std::io::Result<Arc<Self>> {
         let api = RuntimeApi::bind().await?;
         let (capture, [out, error]) = Capture::new(Arc::clone(log))?;
-        let mut command = command(program, &place.folder);
+        let mut command = command(program, place);
         command
             .current_dir(&place.folder)
             .process_group(0)
@@ -181,7 +183,8 @@ fn how(status: std::io::Result<std::process::ExitStatus>) -> Ended {
     }
 }
 
-fn command(program: &Program, folder: &Path) -> Command {
+fn command(program: &Program, place: &Place) -> Command {
+    let folder = &place.folder;
     match program {
         Program::Command { arguments, .. } => {
             // With a folder in it, it is below the functions' own; else it is found as shells find it.
@@ -192,7 +195,12 @@ fn command(program: &Program, folder: &Path) -> Command {
         }
         Program::Python(_) => {
             let own = folder.join(".venv/bin/python3");
-            let mut command = if own.exists() { Command::new(own) } else { Command::new("python3") };
+            let known = place.python.get().filter(|known| known.exists());
+            let mut command = match (own.exists(), known) {
+                (true, _) => Command::new(own),
+                (false, Some(known)) => Command::new(known),
+                (false, None) => Command::new("python3"),
+            };
             command.args(["-c", RUN_PYTHON_SHIM]).env(SHIM, PYTHON_SHIM);
             command
         }
@@ -222,10 +230,10 @@ fn environment(command: &mut Command, name: &str, definition: &Definition, progr
         .env("AWS_ACCOUNT_ID", &place.account)
         .env("TZ", ":UTC");
     // So that a function that answers a task by its token finds the server that waits for it.
-    if let Some(endpoint) = place.endpoint.get() {
-        if std::env::var_os(OWN_ENDPOINT).is_none() {
-            command.env(OWN_ENDPOINT, endpoint);
-        }
+    if let Some(endpoint) = place.endpoint.get()
+        && std::env::var_os(OWN_ENDPOINT).is_none()
+    {
+        command.env(OWN_ENDPOINT, endpoint);
     }
     command.envs(&definition.env);
 }

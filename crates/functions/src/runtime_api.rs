@@ -34,6 +34,8 @@ const MAX_DISCARDED: u64 = 256 << 20;
 const MAX_CONNECTIONS: usize = 16;
 
 const PREFIX: &str = "/2018-06-01/runtime/";
+/// Of our own shim for Python alone.
+const INTERPRETER: &str = "stepwright-interpreter";
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 
@@ -100,14 +102,12 @@ async fn answer(exchange: &Exchange, host: &str, request: Request<Incoming>) -> 
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.strip_prefix(PREFIX).map(|rest| rest.split('/').collect()).unwrap_or_default();
     match (request.method(), parts.as_slice()) {
-        (&Method::GET, ["invocation", "next"]) => match exchange.next().await {
-            Ok(event) => hand(event),
-            Err(NotAnswered(id)) => refuse(
-                StatusCode::FORBIDDEN,
-                "InvalidStateTransition",
-                &format!("the invocation {id} has not been answered yet"),
-            ),
-        },
+        (&Method::GET, ["invocation", "next"]) => {
+            if let Some(Ok(interpreter)) = headers.get(INTERPRETER).map(HeaderValue::to_str) {
+                let _once = exchange.interpreter.set(interpreter.to_owned());
+            }
+            next(exchange).await
+        }
         (&Method::POST, ["invocation", id, "response"]) => response(exchange, id, request).await,
         (&Method::POST, ["invocation", id, "error"]) => {
             if !exchange.is_current(id) {
@@ -127,6 +127,17 @@ async fn answer(exchange: &Exchange, host: &str, request: Request<Incoming>) -> 
             Err(problem) => refuse_body(&problem),
         },
         _ => refuse(StatusCode::NOT_FOUND, "NotFound", &format!("there is nothing at {path}")),
+    }
+}
+
+async fn next(exchange: &Exchange) -> Response<Full<Bytes>> {
+    match exchange.next().await {
+        Ok(event) => hand(event),
+        Err(NotAnswered(id)) => refuse(
+            StatusCode::FORBIDDEN,
+            "InvalidStateTransition",
+            &format!("the invocation {id} has not been answered yet"),
+        ),
     }
 }
 

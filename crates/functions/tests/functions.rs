@@ -89,7 +89,7 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 
 const PYTHON: &str = r#"
 import os, sys, time, logging
-import decimal, subprocess
+import decimal
 print("imported")
 calls = 0
 
@@ -105,7 +105,7 @@ def about(event, context):
     left = context.get_remaining_time_in_millis()
     return {
         "id": context.aws_request_id, "arn": context.invoked_function_arn, "name": context.function_name,
-        "memory": context.memory_limit_in_mb, "left": 0 < left <= 3000, "cwd": os.getcwd() == os.environ["LAMBDA_TASK_ROOT"],
+        "memory": context.memory_limit_in_mb, "left": 0 < left <= 60000, "cwd": os.getcwd() == os.environ["LAMBDA_TASK_ROOT"],
         "env": os.environ.get("GREETING"), "region": os.environ["AWS_REGION"], "handler": os.environ["_HANDLER"],
         "custom": context.client_context.custom if context.client_context else None,
         "trace": os.environ["_X_AMZN_TRACE_ID"], "secrets": [n for n in os.environ if n.startswith("STEPWRIGHT_")],
@@ -129,10 +129,6 @@ def leave(event, context):
     print("leaving", flush=True)
     os._exit(event)
 
-def hang(event, context):
-    child = subprocess.Popen(["sleep", "600"])
-    print("pids", os.getpid(), child.pid, flush=True)
-    time.sleep(600)
 
 def large(event, context):
     return "x" * event
@@ -152,8 +148,18 @@ def flood(event, context):
     return "done"
 "#;
 
+/// Says who it is while it is loaded, which no time limit of an invocation cuts short.
+const HANG: &str = r#"
+import os, subprocess, time
+child = subprocess.Popen(["sleep", "600"])
+print("pids", os.getpid(), child.pid, flush=True)
+
+def hang(event, context):
+    time.sleep(600)
+"#;
+
 fn python(name: &str) -> Value {
-    json!({"python": format!("handlers.{name}")})
+    json!({"python": format!("handlers.{name}"), "timeout": 60})
 }
 
 #[tokio::test]
@@ -193,7 +199,7 @@ async fn errors_of_a_python_function_are_lambdas() {
     let files = [("handlers.py", PYTHON), ("broken.py", "def f(:\n"), ("missing.py", "import no_such_module_here\n")];
     let functions = json!({
         "fail": python("fail"), "unwritable": python("unwritable"), "numbers": python("numbers"),
-        "absent": python("absent"), "broken": {"python": "broken.f"}, "missing": {"python": "missing.f"},
+        "absent": python("absent"), "broken": {"python": "broken.f", "timeout": 60}, "missing": {"python": "missing.f", "timeout": 60},
     });
     let host = host(&files, &functions);
     let error = host.error("fail", &json!({})).await;
@@ -257,9 +263,7 @@ async fn a_process_that_ends_is_an_exit_error_and_the_next_invocation_gets_anoth
 
 #[tokio::test]
 async fn a_function_that_hangs_is_ended_with_all_it_started() {
-    let mut hang = python("hang");
-    hang["timeout"] = json!(1);
-    let host = host(&[("handlers.py", PYTHON)], &json!({"hang": hang}));
+    let host = host(&[("hang.py", HANG)], &json!({"hang": {"python": "hang.hang", "timeout": 1}}));
     let error = host.error("hang", &json!({})).await;
     assert_eq!(error["errorType"], "Sandbox.Timedout");
     let message = error["errorMessage"].as_str().expect("a message");
@@ -287,9 +291,7 @@ async fn an_answer_that_is_too_large_fails_and_the_process_goes_on() {
 
 #[tokio::test]
 async fn ten_megabytes_of_log_cost_a_bounded_memory_and_no_answer() {
-    let mut flood = python("flood");
-    flood["timeout"] = json!(100);
-    let host = host(&[("handlers.py", PYTHON)], &json!({"flood": flood}));
+    let host = host(&[("handlers.py", PYTHON)], &json!({"flood": python("flood")}));
     assert_eq!(host.result("flood", &json!({})).await, "done");
     let kept: usize = host.said("flood").iter().map(String::len).sum();
     assert!(kept > 500_000 && kept <= 1 << 20, "{kept}");
@@ -360,8 +362,8 @@ async fn who_gives_up_waiting_costs_nothing_and_what_runs_goes_on() {
 async fn warm_processes_stay_and_the_others_go() {
     let files = [("handlers.py", PYTHON)];
     let functions = json!({
-        "warm": {"python": "handlers.count", "warm": 1, "idle": 1},
-        "cold": {"python": "handlers.count", "warm": 0, "idle": 1},
+        "warm": {"python": "handlers.count", "warm": 1, "idle": 1, "timeout": 60},
+        "cold": {"python": "handlers.count", "warm": 0, "idle": 1, "timeout": 60},
     });
     let host = host(&files, &functions);
     let warm = host.result("warm", &json!({})).await;
@@ -395,7 +397,7 @@ async fn an_event_meets_a_process_that_was_killed_while_it_had_nothing_to_do() {
 
 #[tokio::test]
 async fn all_end_when_the_server_stops() {
-    let host = host(&[("handlers.py", PYTHON)], &json!({"hang": {"python": "handlers.hang", "timeout": 100}}));
+    let host = host(&[("hang.py", HANG)], &json!({"hang": {"python": "hang.hang", "timeout": 100}}));
     let functions = Arc::clone(&host.functions);
     let call =
         tokio::spawn(
@@ -439,7 +441,7 @@ async fn unknown_functions_and_bad_calls_are_refused_in_lambdas_words() {
 #[tokio::test]
 async fn an_event_that_nobody_waits_for_runs_all_the_same() {
     let write = "def f(event, context):\n    open(event, 'w').close()\n";
-    let host = host(&[("write.py", write)], &json!({"write": {"python": "write.f"}}));
+    let host = host(&[("write.py", write)], &json!({"write": {"python": "write.f", "timeout": 60}}));
     let answer = host.call("write", &[("x-amz-invocation-type", "Event")], "\"done\"").await;
     assert_eq!((answer.status().as_u16(), answer.body().len()), (202, 0));
     let done = host.folder.path().join("done");
@@ -463,7 +465,8 @@ async fn a_shell_script_with_curl_is_a_function() {
     let script = "#!/bin/sh\nset -e\napi=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime\n\
         id=$(curl -sS -o event -D - $api/invocation/next | tr -d '\\r' | sed -n 's/^lambda-runtime-aws-request-id: //Ip')\n\
         curl -sS -o /dev/null --data-binary @event $api/invocation/$id/response\n";
-    let host = host(&[("run.sh", script)], &json!({"shell": {"command": ["sh", "run.sh"], "handler": "x"}}));
+    let host =
+        host(&[("run.sh", script)], &json!({"shell": {"command": ["sh", "run.sh"], "handler": "x", "timeout": 60}}));
     for number in 0..3 {
         assert_eq!(host.result("shell", &json!({"n": number})).await, json!({"n": number}));
     }
@@ -488,10 +491,12 @@ exports.nested = { deep: async () => 'deep' };
 #[tokio::test]
 async fn node_functions() {
     let names = ["echo", "about", "callback", "nothing", "fail", "circle", "undefined", "uncaught", "leave", "absent"];
-    let mut functions: serde_json::Map<String, Value> =
-        names.map(|name| (name.to_owned(), json!({"node": format!("index.{name}")}))).into_iter().collect();
-    functions.insert("nested".to_owned(), json!({"node": "index.nested.deep"}));
-    functions.insert("module".to_owned(), json!({"node": "other.handler"}));
+    let mut functions: serde_json::Map<String, Value> = names
+        .map(|name| (name.to_owned(), json!({"node": format!("index.{name}"), "timeout": 60})))
+        .into_iter()
+        .collect();
+    functions.insert("nested".to_owned(), json!({"node": "index.nested.deep", "timeout": 60}));
+    functions.insert("module".to_owned(), json!({"node": "other.handler", "timeout": 60}));
     functions.insert("missing".to_owned(), json!({"node": "nowhere.handler"}));
     let module = "import os from 'node:os'; export const handler = async (e) => ({ got: e, eol: os.EOL });";
     let host = host(&[("index.js", NODE), ("other.mjs", module)], &Value::Object(functions));
@@ -555,7 +560,7 @@ async fn a_function_behind_a_url() {
         let answer = host.call("far", &[], "\"event\"").await;
         let body = String::from_utf8_lossy(answer.body()).into_owned();
         assert_eq!(
-            (answer.status().as_u16(), &*answer.headers()["x-amzn-errortype"].as_bytes()),
+            (answer.status().as_u16(), answer.headers()["x-amzn-errortype"].as_bytes()),
             (500, &b"ServiceException"[..])
         );
         assert!(body.contains(part), "{body}");

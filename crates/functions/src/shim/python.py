@@ -176,8 +176,11 @@ def main(handler):
     except Exception as error:
         api.error("init/error", described(error))
         sys.exit(1)
+    # What python3 stands for may be a script that looks for an interpreter each time.
+    interpreter = "Stepwright-Interpreter: %s\r\n" % sys.executable if (sys.executable or "é").isascii() else ""
     while True:
-        headers, body = api.call("GET", "invocation/next")
+        headers, body = api.call("GET", "invocation/next", headers=interpreter)
+        interpreter = ""
         request_id = current["id"] = headers["lambda-runtime-aws-request-id"]
         os.environ["_X_AMZN_TRACE_ID"] = headers.get("lambda-runtime-trace-id", "")
         logging_as_on_aws(current)
