@@ -267,6 +267,17 @@ impl Signer {
         })
     }
 
+    /// Where an operation is. AWS has hosts of their own for those that answer when the work is done.
+    fn place_of(&self, operation: &str) -> Endpoint {
+        let Endpoint { base, authority, loopback } = self.place.clone();
+        let apart = matches!(operation, "StartSyncExecution" | "TestState");
+        if apart && authority.starts_with("states.") && authority.contains(".amazonaws.") {
+            let base = base.replacen("://", "://sync-", 1);
+            return Endpoint { base, authority: format!("sync-{authority}"), loopback };
+        }
+        Endpoint { base, authority, loopback }
+    }
+
     async fn send(&self, request: hyper::http::request::Builder, body: String) -> Result<(StatusCode, Bytes), Failure> {
         let unsendable = |error: &dyn std::fmt::Display| Failure::Usage(format!("cannot be asked for: {error}"));
         let mut request = request.body(Bytes::from(body)).map_err(|error| unsendable(&error))?;
