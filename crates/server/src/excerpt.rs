@@ -30,7 +30,8 @@ pub fn place_of(text: &str, offset: usize) -> Place {
 /// Longest part of a line that is shown; a minified definition is one line of a megabyte.
 const MAX_SHOWN: usize = 100;
 
-/// The excerpt under an error: arrow, line, caret and, if there is one, the help.
+/// The excerpt under an error: arrow, line, caret and, if there is one, the help. Tabs and other control characters are
+/// shown as blanks: a file shall not write on the terminal as it likes.
 ///
 /// ```text
 ///   --> stepwright.toml:3:1
@@ -48,7 +49,7 @@ pub fn excerpt(file: &str, text: &str, span: &Range<usize>, help: Option<&str>) 
     // A window of the line that holds the place.
     let first = if column > MAX_SHOWN { column - 1 - MAX_SHOWN / 2 } else { 0 };
     let last = whole.len().min(first + MAX_SHOWN);
-    let shown: String = whole[first.min(last)..last].iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
+    let shown: String = whole[first.min(last)..last].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
     let (cut, tail) = (if first > 0 { "…" } else { "" }, if last < whole.len() { "…" } else { "" });
     let indent = " ".repeat(column - 1 - first + cut.chars().count());
     let width = text.get(span.clone()).map_or(1, |spanned| spanned.lines().next().unwrap_or("").chars().count());

@@ -118,14 +118,18 @@ impl Client {
 
     /// Calls an operation of the API.
     pub(super) async fn operation(&self, name: &str, input: &Value) -> Result<Result<Value, Refused>, Failure> {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}/", self.endpoint))
-            .header("content-type", stepwright_api::CONTENT_TYPE)
-            .header("x-amz-target", format!("AWSStepFunctions.{name}"));
+        let request = |base: &str| {
+            Request::builder()
+                .method(Method::POST)
+                .uri(format!("{base}/"))
+                .header("content-type", stepwright_api::CONTENT_TYPE)
+                .header("x-amz-target", format!("AWSStepFunctions.{name}"))
+        };
         match &self.signer {
-            None => self.send(request, input.to_string()).await,
+            None => self.send(request(&self.endpoint), input.to_string()).await,
             Some(signer) => {
+                let place = signer.place_of(name);
+                let request = request(&place.base).header("host", &place.authority);
                 let (status, body) = signer.send(request, input.to_string()).await?;
                 let value = self.json(status, &body)?;
                 Ok(if status == StatusCode::OK { Ok(value) } else { Err(refusal(&value)) })
@@ -285,12 +289,20 @@ impl Signer {
         })
     }
 
+    /// Where an operation is. AWS has hosts of their own for those that answer when the work is done.
+    fn place_of(&self, operation: &str) -> Endpoint {
+        let Endpoint { base, authority, loopback } = self.place.clone();
+        let apart = matches!(operation, "StartSyncExecution" | "TestState");
+        if apart && authority.starts_with("states.") && authority.contains(".amazonaws.") {
+            let base = base.replacen("://", "://sync-", 1);
+            return Endpoint { base, authority: format!("sync-{authority}"), loopback };
+        }
+        Endpoint { base, authority, loopback }
+    }
+
     async fn send(&self, request: hyper::http::request::Builder, body: String) -> Result<(StatusCode, Bytes), Failure> {
         let unsendable = |error: &dyn std::fmt::Display| Failure::Usage(format!("cannot be asked for: {error}"));
-        let mut request = request
-            .header("host", &self.place.authority)
-            .body(Bytes::from(body))
-            .map_err(|error| unsendable(&error))?;
+        let mut request = request.body(Bytes::from(body)).map_err(|error| unsendable(&error))?;
         let failed = |error: stepwright_integrations::error::Error| {
             Failure::Failed(format!("no answer from {}: {error}", self.place.base))
         };
@@ -343,6 +355,18 @@ mod tests {
         assert_eq!(region("http://127.0.0.1:8083", Some("eu-west-1")).as_deref(), Some("eu-west-1"));
         assert_eq!(region("https://states.eu-central-1.amazonaws.com", None).as_deref(), Some("eu-central-1"));
         assert_eq!(region("https://states.eu-central-1.amazonaws.com", Some("x-1")).as_deref(), Some("x-1"));
+    }
+
+    #[test]
+    fn some_operations_have_hosts_of_their_own_at_aws() {
+        let host = |endpoint: &str, operation: &str| {
+            let client = Client::of(endpoint, Some("eu-west-1")).expect("a client");
+            client.signer.expect("signed").place_of(operation).base
+        };
+        let aws = "https://states.eu-west-1.amazonaws.com";
+        assert_eq!(host(aws, "StartExecution"), aws);
+        assert_eq!(host(aws, "StartSyncExecution"), "https://sync-states.eu-west-1.amazonaws.com");
+        assert_eq!(host("http://127.0.0.1:8083", "StartSyncExecution"), "http://127.0.0.1:8083");
     }
 
     #[test]

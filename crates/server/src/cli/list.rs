@@ -12,7 +12,7 @@ use super::{
 };
 
 pub(super) const HELP: &str = "\
-Newest first. --json prints AWS's members: executions, stateMachines or activities.
+Executions are listed newest first. --json prints AWS's members: executions, stateMachines or activities.
 
 Examples:
   stepwright list executions

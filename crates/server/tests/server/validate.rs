@@ -115,3 +115,15 @@ fn sarif_has_rules_results_and_regions() {
     assert_eq!(place["region"], json!({"startLine": 5, "startColumn": 11, "endLine": 5, "endColumn": 14}));
     validate(folder.path(), &["flows/right.asl.json", "--format", "sarif"]).ended(0, &[]);
 }
+
+#[test]
+fn a_definition_does_not_write_on_the_terminal_as_it_likes() {
+    let name = "A\u{1b}[2J";
+    let definition = json!({"StartAt": name, "States": {name: {"Type": "Pass", "Next": "\u{1b}[31mB"}}}).to_string();
+    let raw = "StartAt: \"A\"\nStates:\n  A: {Type: \"Pas\u{9b}x\", End: true}\n";
+    for text in [definition.as_str(), raw] {
+        let said = say(&std::env::temp_dir(), &["validate", "-"], text);
+        said.ended(1, &["error["]);
+        assert!(!said.stderr.contains(['\u{1b}', '\u{9b}']), "{:?}", said.stderr);
+    }
+}

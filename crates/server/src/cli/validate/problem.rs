@@ -9,7 +9,7 @@ use super::Found;
 use crate::{
     cli::{
         definition_file::DefinitionFile,
-        terminal::{Tone, toned},
+        terminal::{Tone, tame, toned},
     },
     excerpt::{Place, excerpt, place_of},
 };
@@ -107,8 +107,10 @@ impl Problem {
         };
         let head = toned(&format!("{word}[{}]", self.code), tone, colours);
         let at = self.location.as_ref().map(|location| format!(" at {location}")).unwrap_or_default();
-        let excerpt = excerpt(&file.name, &file.written, &self.place, Some(&self.help));
-        format!("{head}: {}{at}\n{excerpt}\n\n", self.message)
+        // Both may hold names out of the definition.
+        let [said, help] = [format!("{}{at}", self.message), self.help.clone()].map(|text| tame(&text, usize::MAX));
+        let excerpt = excerpt(&file.name, &file.written, &self.place, Some(&help));
+        format!("{head}: {said}\n{excerpt}\n\n")
     }
 
     /// Where it begins and where it ends, lines and columns.
