@@ -200,7 +200,8 @@ impl Shard {
             }
         }
         for (queued, slot) in resent {
-            if let Some(ShardMessage::Resend { queued, slot }) = self.wait_if_away(ShardMessage::Resend { queued, slot })
+            if let Some(ShardMessage::Resend { queued, slot }) =
+                self.wait_if_away(ShardMessage::Resend { queued, slot })
             {
                 self.resend(queued, slot, now);
             }

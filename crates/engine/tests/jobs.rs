@@ -11,7 +11,9 @@ use std::sync::{
 use common::{World, chain, machine_arn, until_true};
 use serde_json::{Value, json};
 use stepwright_asl::Resource;
-use stepwright_engine::{BoxFuture, Connector, ConnectorFailure, Engine, StepFunction, TaskCall, TaskOutcome, check::check};
+use stepwright_engine::{
+    BoxFuture, Connector, ConnectorFailure, Engine, StepFunction, TaskCall, TaskOutcome, check::check,
+};
 use stepwright_machine::{Definition, Effects, Execution, Input, Status};
 use stepwright_store::Table;
 use tokio::sync::Semaphore;
