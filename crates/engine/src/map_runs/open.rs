@@ -80,7 +80,7 @@ impl Shared {
         }))
     }
 
-    pub(super) fn execution_row(&self, execution: ExecutionRef) -> Result<Option<ExecutionRow>> {
+    pub(crate) fn execution_row(&self, execution: ExecutionRef) -> Result<Option<ExecutionRow>> {
         let bytes = self.store.get(Table::Execution, &keys::execution(execution.scope, execution.id))?;
         Ok(bytes.map(|bytes| records::decode(Table::Execution, &bytes)).transpose()?)
     }
