@@ -44,6 +44,13 @@ pub trait Connector: Send + Sync + 'static {
         false
     }
 
+    /// Whether calls and jobs of this resource happen in this very engine, so that they await nothing but it: a virtual
+    /// clock need not stand still for them.
+    fn within(&self, resource: &Resource) -> bool {
+        let _ = resource;
+        false
+    }
+
     /// Waits for the end of a job that was submitted (`.sync`). Asked once the submission is durable, and again after
     /// each restart; it must find the job by the task alone. Dropping the future stops waiting, not the job.
     fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {

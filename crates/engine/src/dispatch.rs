@@ -8,13 +8,14 @@ use std::{
 
 use stepwright_asl::{Pattern, Resource, StateId};
 use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis, Payload, TaskId};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::{
     connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
     express::Run,
     fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
     limits::TaskLimits,
+    quiet::{Counted, Quiet, Work},
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
     shared::Shared,
     turn::{is_job, open_task, task_state},
@@ -273,13 +274,17 @@ impl Dispatch {
             return;
         }
         // What the connector does may panic in building the future, too.
-        let inner = shared.runtime.spawn(async move { inner_connector.follow(asked).await });
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call.resource));
+        let work = (!within).then(|| quiet.work());
+        let inner = counted(shared, within, async move { inner_connector.follow(asked).await });
         let (following, resource) = (inner.abort_handle(), call.resource.clone());
         state.jobs.insert(task, Job { following, connector: place, call });
         drop(state);
         let engine = Arc::downgrade(shared);
         shared.runtime.spawn(async move {
-            let outcome = match inner.await {
+            let _work = work;
+            let (outcome, _counted) = ended_with(inner.await, &quiet);
+            let outcome = match outcome {
                 Ok(outcome) => outcome,
                 Err(error) if error.is_panic() => {
                     tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
@@ -303,7 +308,11 @@ impl Dispatch {
             following.abort();
             if cancel {
                 let connector = self.connectors[connector].clone();
-                shared.runtime.spawn(async move { connector.cancel(call).await });
+                let work = shared.quiet.work();
+                shared.runtime.spawn(async move {
+                    connector.cancel(call).await;
+                    drop(work);
+                });
             }
         }
         let call = {
@@ -339,13 +348,16 @@ impl Dispatch {
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
-        let inner = shared.runtime.spawn(async move { inner_connector.call(call).await });
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call.resource));
+        let work = (!within).then(|| quiet.work());
+        let inner = counted(shared, within, async move { inner_connector.call(call).await });
         state.calls.insert(task, inner.abort_handle());
         state.queues.made(&slot.key);
         drop(state);
         let engine = Arc::downgrade(shared);
         shared.runtime.spawn(async move {
-            let outcome = inner.await;
+            let _work = work;
+            let (outcome, _counted) = ended_with(inner.await, &quiet);
             let Some(shared) = engine.upgrade() else { return };
             // A callback pattern's own answer is never its end, whatever the connector calls it.
             let outcome = match outcome {
@@ -367,6 +379,9 @@ impl Dispatch {
             };
             let failed = matches!(outcome, TaskOutcome::Failed(_));
             if known {
+                if waits_for_callback(&resource) && !failed {
+                    shared.hold_while_open(task);
+                }
                 let kind = input(task, &resource, outcome);
                 match express {
                     Some(run) => shared.express.happened(&run, kind),
@@ -427,6 +442,44 @@ impl Dispatch {
     pub(crate) fn counts(&self) -> (u64, u64) {
         let state = self.lock();
         (state.places.len() as u64, state.calls.len() as u64)
+    }
+}
+
+impl Shared {
+    /// Whoever a callback's token was given to holds its task, unless that is over.
+    fn hold_while_open(&self, task: TaskRef) {
+        let state = self.dispatch.lock();
+        if state.calls.contains_key(&task) {
+            self.quiet.hold(task);
+        }
+    }
+}
+
+/// What a task of the runtime came to, and what keeps it counted as work.
+type Ended = std::result::Result<(TaskOutcome, Option<Work>), JoinError>;
+
+/// Runs what a connector does in a task of its own. `within`: it is work only as far as it runs.
+fn counted(
+    shared: &Shared,
+    within: bool,
+    call: impl Future<Output = TaskOutcome> + Send + 'static,
+) -> JoinHandle<(TaskOutcome, Option<Work>)> {
+    if within {
+        let call = Counted::new(&shared.quiet, call);
+        shared.runtime.spawn(async move {
+            let (outcome, work) = call.await;
+            (outcome, Some(work))
+        })
+    } else {
+        shared.runtime.spawn(async move { (call.await, None) })
+    }
+}
+
+/// What it came to, counted as work until that is dropped.
+fn ended_with(ended: Ended, quiet: &Arc<Quiet>) -> (std::result::Result<TaskOutcome, JoinError>, Work) {
+    match ended {
+        Ok((outcome, work)) => (Ok(outcome), work.unwrap_or_else(|| quiet.work())),
+        Err(error) => (Err(error), quiet.work()),
     }
 }
 

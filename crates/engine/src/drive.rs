@@ -217,7 +217,7 @@ impl Shard {
         let name = keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name);
         let mut away = Away { job: None, uncommitted: hot.uncommitted, name, waiting: Vec::new() };
         if hot.uncommitted == 0 {
-            self.shared.lane.push(job);
+            self.shared.lane.push(job, self.shared.quiet.work());
         } else {
             away.job = Some(job);
         }
@@ -244,7 +244,7 @@ impl Shard {
             if away.waiting.iter().any(ShardMessage::stops) {
                 self.readmit(job);
             } else {
-                self.shared.lane.push(job);
+                self.shared.lane.push(job, self.shared.quiet.work());
             }
         }
         true

@@ -21,13 +21,14 @@ use crate::{
     fair::ServiceStats,
     message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
+        Activity, Alias, AliasUpdate, ClockState, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
         NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
         QuarantinedExecution, Scope, Started, StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
     reads::Found,
     running::Running,
+    virtual_clock::ClockMode,
     secrets::partition,
     shared::Shared,
 };
@@ -572,6 +573,33 @@ impl Engine {
         self.leave_quarantine(arn, Way::Fail).await
     }
 
+    // The clock, if it is a virtual one
+
+    /// What the clock is at.
+    ///
+    /// # Errors
+    /// `Unavailable`: this engine's clock is not a virtual one.
+    pub fn clock(&self) -> Result<ClockState> {
+        self.shared().clock_state()
+    }
+
+    /// Lets the clock go on in this mode.
+    ///
+    /// # Errors
+    /// `Unavailable`: this engine's clock is not a virtual one, or the store refuses.
+    pub async fn set_clock(&self, mode: ClockMode) -> Result<()> {
+        self.shared().set_clock(mode).await
+    }
+
+    /// Advances the clock by milliseconds, by way of all timers until then: each fires at its own time. Ready when it is
+    /// there. It gets there also when nobody waits for it.
+    ///
+    /// # Errors
+    /// As [`Engine::set_clock`].
+    pub async fn advance_clock(&self, millis: Millis) -> Result<()> {
+        self.shared().advance_clock(millis).await
+    }
+
     // What the operations share
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -587,6 +615,8 @@ impl Engine {
         if shared.stepped.get().is_some() {
             return read(&shared);
         }
+        // As long as it reads, and until whoever asked goes on.
+        let _work = shared.quiet.work();
         let read = shared.runtime.clone().spawn_blocking(move || read(&shared));
         read.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a read did not end: {error}"))))
     }
@@ -599,6 +629,7 @@ impl Engine {
     {
         let shared = self.shared().clone();
         shared.check()?;
+        let _work = shared.quiet.work();
         let change = shared.runtime.clone().spawn(change(shared));
         change.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a change did not end: {error}"))))
     }

@@ -38,6 +38,7 @@ mod outside;
 mod pace;
 mod page;
 mod quarantine;
+mod quiet;
 mod quotas;
 mod reads;
 mod recent_turns;
@@ -48,12 +49,14 @@ mod running;
 mod secrets;
 mod shard;
 mod shared;
+mod skip;
 mod starts;
 mod stepped;
 mod timers;
 mod told;
 mod turn;
 mod versions;
+mod virtual_clock;
 
 pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
 pub use delivery::Delivery;
@@ -69,4 +72,5 @@ pub use options::{Compile, EngineOptions, ExpressOptions, OPEN_MS, OnLost, RETEN
 pub use quotas::Quotas;
 #[doc(hidden)]
 pub use stepped::{FiredTimer, Stepper, token_key};
+pub use virtual_clock::{ClockMode, VirtualClock};
 pub use told::{Settled, Told, ToldTurn};

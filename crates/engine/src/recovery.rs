@@ -72,7 +72,10 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
             let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
             ShardMessage::MapRun { run, happening: Box::new(Happening::Open) }
         }
-        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
+        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => {
+            shared.quiet.hold(reference);
+            return Ok(());
+        }
     };
     shared.send(id, message);
     Ok(())

@@ -131,10 +131,12 @@ impl Shard {
                 batch = inbox.wait(at_most(BATCH));
             }
             let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
+            let taken = batch.len();
             let now = self.shared.now();
             for pending in self.handle(batch, now) {
                 self.shared.submit(pending);
             }
+            inbox.done(taken);
             if stop {
                 return;
             }

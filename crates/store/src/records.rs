@@ -402,6 +402,17 @@ pub enum MetaRow {
     Number(u64),
     /// A key.
     Secret([u8; 32]),
+    /// A clock.
+    Clock(ClockRow),
+}
+
+/// Where a virtual clock is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockRow {
+    /// Milliseconds that it is before the machine's clock.
+    pub ahead: Millis,
+    /// The time at which it stands, if it does not run.
+    pub stands_at: Option<Millis>,
 }
 
 /// The number of an account and region.

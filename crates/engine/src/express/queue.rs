@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Run;
+use crate::quiet::{Quiet, Work};
 
 /// Which threads compute a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,13 @@ pub(crate) enum Threads {
 
 #[derive(Default)]
 struct State {
-    quick: VecDeque<Arc<Run>>,
-    slow: VecDeque<Arc<Run>>,
+    quick: VecDeque<(Arc<Run>, Work)>,
+    slow: VecDeque<(Arc<Run>, Work)>,
     stopped: bool,
 }
 
 impl State {
-    fn of(&mut self, threads: Threads) -> &mut VecDeque<Arc<Run>> {
+    fn of(&mut self, threads: Threads) -> &mut VecDeque<(Arc<Run>, Work)> {
         match threads {
             Threads::Quick => &mut self.quick,
             Threads::Slow => &mut self.slow,
@@ -36,12 +37,17 @@ impl State {
 /// Executions whose next turn is to be computed, oldest first.
 #[derive(Default)]
 pub(crate) struct Queue {
+    quiet: Arc<Quiet>,
     state: Mutex<State>,
     quick: Condvar,
     slow: Condvar,
 }
 
 impl Queue {
+    pub(crate) fn new(quiet: Arc<Quiet>) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
     // Nothing under this lock can panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,17 +70,18 @@ impl Queue {
     }
 
     pub(crate) fn push(&self, threads: Threads, run: Arc<Run>) {
-        self.lock().of(threads).push_back(run);
+        let work = self.quiet.work();
+        self.lock().of(threads).push_back((run, work));
         self.arrived(threads).notify_one();
     }
 
     /// The next one, if one waits.
-    pub(crate) fn take(&self, threads: Threads) -> Option<Arc<Run>> {
+    pub(crate) fn take(&self, threads: Threads) -> Option<(Arc<Run>, Work)> {
         self.lock().of(threads).pop_front()
     }
 
     /// The next one, once there is one; none when they are to stop.
-    pub(crate) fn wait(&self, threads: Threads) -> Option<Arc<Run>> {
+    pub(crate) fn wait(&self, threads: Threads) -> Option<(Arc<Run>, Work)> {
         let mut state = self.lock();
         loop {
             if state.stopped {

@@ -271,7 +271,9 @@ impl Shard {
             // What reaches the dataset may panic in building the future, too.
             self.shared.runtime.spawn(async move { datasets.read(call).await })
         });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match call {
                 Some(call) => call.await.unwrap_or_else(|_| Err(broken("States.ItemReaderFailed"))),
                 None => Err(ConnectorFailure::new("States.ItemReaderFailed", NO_DATASETS)),
@@ -305,7 +307,9 @@ impl Shard {
             self.shared.options.datasets.clone().map(|datasets| {
                 self.shared.runtime.spawn(async move { datasets.export(call, Box::new(records)).await })
             });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match export {
                 Some(export) => export.await.unwrap_or_else(|_| Err(broken("States.ResultWriterFailed"))),
                 None => Err(ConnectorFailure::new("States.ResultWriterFailed", NO_DATASETS)),
