@@ -44,10 +44,10 @@ pub trait Connector: Send + Sync + 'static {
         false
     }
 
-    /// Whether calls and jobs of this resource happen in this very engine, so that they await nothing but it: a virtual
-    /// clock need not stand still for them.
-    fn within(&self, resource: &Resource) -> bool {
-        let _ = resource;
+    /// Whether this call, or the job that it began, happens in this very engine, so that it awaits nothing but the
+    /// engine and its clock: time may be skipped meanwhile.
+    fn within(&self, task: &TaskCall) -> bool {
+        let _ = task;
         false
     }
 
@@ -68,6 +68,17 @@ pub trait Connector: Send + Sync + 'static {
     ///
     /// Called inside a tokio runtime. A panic in the future is a failure of the task, not of the engine.
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome>;
+}
+
+/// Answers tasks of executions that were started for a test case, instead of what they call. A call of it that a crash
+/// may have lost is made again. What it answers to a callback pattern is the answer of whoever got the token; what it
+/// merely submits is never answered.
+pub trait Mocks: Connector {
+    /// Whether a machine has a test case.
+    fn has_case(&self, machine: &str, case: &str) -> bool;
+
+    /// Whether a test case of a machine answers a state's tasks.
+    fn answers(&self, machine: &str, case: &str, state: &str) -> bool;
 }
 
 /// How much of a connector may happen at once.
@@ -115,6 +126,10 @@ pub struct TaskCall {
     pub started_at: Millis,
     /// Whether an earlier process may have made this same call (only with `OnLost::Resend`).
     pub resent: bool,
+    /// The test case whose mocked answers the execution gets.
+    pub test_case: Option<Arc<str>>,
+    /// The indices of the Map items in which it is made, outermost first.
+    pub items: Vec<u32>,
 }
 
 /// How a call ended.

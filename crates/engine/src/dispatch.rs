@@ -11,7 +11,7 @@ use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis
 use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::{
-    connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
+    connector::{Connector, ConnectorFailure, Mocks, TaskCall, TaskOutcome},
     express::Run,
     fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
     limits::TaskLimits,
@@ -94,16 +94,23 @@ struct Job {
 /// All calls.
 pub(crate) struct Dispatch {
     connectors: Vec<Arc<dyn Connector>>,
+    /// The last of the connectors, which is never asked what it accepts.
+    mocks: Option<Arc<dyn Mocks>>,
     state: Mutex<State>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>, limits: TaskLimits) -> Self {
+    pub(crate) fn new(
+        mut connectors: Vec<Arc<dyn Connector>>,
+        mocks: Option<Arc<dyn Mocks>>,
+        limits: TaskLimits,
+    ) -> Self {
+        connectors.extend(mocks.clone().map(|mocks| mocks as Arc<dyn Connector>));
         let own = connectors.iter().map(|connector| (connector.name(), connector.limits().concurrency));
         let queues = Fair::new(own, limits);
         let state =
             State { queues, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
-        Self { connectors, state: Mutex::new(state) }
+        Self { connectors, mocks, state: Mutex::new(state) }
     }
 
     // Every change under this lock is complete before anything can panic, so a poisoned lock guards good data.
@@ -113,12 +120,43 @@ impl Dispatch {
 
     /// Who serves a resource.
     pub(crate) fn connector_for(&self, resource: &Resource) -> Option<usize> {
-        self.connectors.iter().position(|connector| connector.accepts(resource))
+        let real = self.connectors.len() - usize::from(self.mocks.is_some());
+        self.connectors[..real].iter().position(|connector| connector.accepts(resource))
+    }
+
+    /// Who answers a state of an execution: its test case, or who serves the resource.
+    pub(crate) fn connector_of(&self, execution: &ExecutionInfo, state: &str, resource: &Resource) -> Option<usize> {
+        if self.is_mocked(execution, state) {
+            return Some(self.connectors.len() - 1);
+        }
+        self.connector_for(resource)
+    }
+
+    /// Whether a state's tasks are answered by the execution's test case.
+    pub(crate) fn is_mocked(&self, execution: &ExecutionInfo, state: &str) -> bool {
+        let (Some(case), Some(mocks)) = (&execution.test_case, &self.mocks) else { return false };
+        mocks.answers(machine_of(&execution.state_machine_name), case, state)
+    }
+
+    /// The same of a call.
+    fn is_mocked_call(&self, call: &TaskCall) -> bool {
+        let (Some(case), Some(mocks)) = (&call.test_case, &self.mocks) else { return false };
+        let name = call.state_machine_arn.splitn(7, ':').nth(6).unwrap_or_default();
+        mocks.answers(machine_of(name), case, &call.state_name)
+    }
+
+    /// Whether a machine has a test case.
+    pub(crate) fn has_case(&self, machine: &str, case: &str) -> bool {
+        self.mocks.as_ref().is_some_and(|mocks| mocks.has_case(machine, case))
     }
 
     /// A connector by its place.
     pub(crate) fn connector(&self, place: usize) -> Arc<dyn Connector> {
         self.connectors[place].clone()
+    }
+
+    fn is_mocks(&self, connector: usize) -> bool {
+        self.mocks.is_some() && connector + 1 == self.connectors.len()
     }
 
     /// What a lost call of this resource fails with.
@@ -152,8 +190,9 @@ impl Dispatch {
     /// The same of an open task; none if it is not open or no connector serves it.
     pub(crate) fn key_of(&self, execution: &Execution, definition: &Definition, task: TaskId) -> Option<Arc<CallKey>> {
         let (visit, open) = open_task(execution, task)?;
-        let resource = &task_state(definition, StateId(visit.state))?.resource;
-        let connector = self.connector_for(resource)?;
+        let id = StateId(visit.state);
+        let resource = &task_state(definition, id)?.resource;
+        let connector = self.connector_of(&execution.info, &definition.state(id).name, resource)?;
         Some(self.key(connector, resource, open.input.text(), &execution.info))
     }
 
@@ -263,7 +302,11 @@ impl Dispatch {
 
     /// Follows a submitted job to its end, which is an input.
     pub(crate) fn follow(&self, shared: &Arc<Shared>, task: TaskRef, call: TaskCall) {
-        let Some(place) = self.connector_for(&call.resource) else {
+        let place = match self.is_mocked_call(&call) {
+            true => Some(self.connectors.len() - 1),
+            false => self.connector_for(&call.resource),
+        };
+        let Some(place) = place else {
             let failure = crate::drive::unserved(&call.resource);
             return shared.send(task.execution.id, ended(task, &call.resource, TaskOutcome::Failed(failure)));
         };
@@ -274,7 +317,7 @@ impl Dispatch {
             return;
         }
         // What the connector does may panic in building the future, too.
-        let (quiet, within) = (shared.quiet.clone(), connector.within(&call.resource));
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call));
         let work = (!within).then(|| quiet.work());
         let inner = counted(shared, within, async move { inner_connector.follow(asked).await });
         let (following, resource) = (inner.abort_handle(), call.resource.clone());
@@ -348,7 +391,7 @@ impl Dispatch {
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
-        let (quiet, within) = (shared.quiet.clone(), connector.within(&call.resource));
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call));
         let work = (!within).then(|| quiet.work());
         let inner = counted(shared, within, async move { inner_connector.call(call).await });
         state.calls.insert(task, inner.abort_handle());
@@ -361,7 +404,16 @@ impl Dispatch {
             let Some(shared) = engine.upgrade() else { return };
             // A callback pattern's own answer is never its end, whatever the connector calls it.
             let outcome = match outcome {
-                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) => Ok(TaskOutcome::Submitted(text)),
+                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) => {
+                    // A test case also answers for whoever got the token, which may come before the call's own answer.
+                    if shared.dispatch.is_mocks(slot.key.connector)
+                        && let kind @ InputKind::TaskSucceeded { .. } =
+                            input(task, &resource, TaskOutcome::Succeeded(text.clone()))
+                    {
+                        shared.tell_of_call(task, express.as_ref(), kind);
+                    }
+                    Ok(TaskOutcome::Submitted(text))
+                }
                 outcome => outcome,
             };
             let known = shared.dispatch.lock().calls.contains_key(&task);
@@ -383,13 +435,7 @@ impl Dispatch {
                     shared.hold_while_open(task);
                 }
                 let kind = input(task, &resource, outcome);
-                match express {
-                    Some(run) => shared.express.happened(&run, kind),
-                    None => {
-                        let message = ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call };
-                        shared.send(task.execution.id, message);
-                    }
-                }
+                shared.tell_of_call(task, express.as_ref(), kind);
             }
             {
                 let mut state = shared.dispatch.lock();
@@ -446,6 +492,17 @@ impl Dispatch {
 }
 
 impl Shared {
+    /// Tells an execution what became of a call: the Express one, if there is one.
+    fn tell_of_call(&self, task: TaskRef, express: Option<&Arc<Run>>, kind: InputKind) {
+        match express {
+            Some(run) => self.express.happened(run, kind),
+            None => {
+                let message = ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call };
+                self.send(task.execution.id, message);
+            }
+        }
+    }
+
     /// Whoever a callback's token was given to holds its task, unless that is over.
     fn hold_while_open(&self, task: TaskRef) {
         let state = self.dispatch.lock();
@@ -453,6 +510,11 @@ impl Shared {
             self.quiet.hold(task);
         }
     }
+}
+
+/// The machine of a name, which a distributed Map's is followed by its label's in.
+fn machine_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(machine, _)| machine)
 }
 
 /// What a task of the runtime came to, and what keeps it counted as work.

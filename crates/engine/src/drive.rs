@@ -536,7 +536,9 @@ fn step(
         for (at, command) in effects.commands.iter().enumerate().skip(seen) {
             match command {
                 Command::FindActivity { task, arn } => {
-                    let kind = if !express && shared.has_activity(execution.info.scope, arn) {
+                    let kind = if is_mocked(shared, execution, definition, *task) {
+                        InputKind::ActivityFound { task: *task }
+                    } else if !express && shared.has_activity(execution.info.scope, arn) {
                         InputKind::ActivityFound { task: *task }
                     } else {
                         InputKind::ActivityMissing { task: *task }
@@ -559,6 +561,14 @@ fn step(
     }
 }
 
+/// Whether a task is answered by the execution's test case.
+fn is_mocked(shared: &Shared, execution: &Execution, definition: &Definition, task: TaskId) -> bool {
+    turn::open_task(execution, task).is_some_and(|(visit, _)| {
+        let state = definition.state(stepwright_asl::StateId(visit.state));
+        shared.dispatch.is_mocked(&execution.info, &state.name)
+    })
+}
+
 fn closes(commands: &[Command], task: TaskId) -> bool {
     commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed } if *closed == task))
 }
@@ -574,8 +584,9 @@ fn join_task(
     let Some(task_state) = task_state(definition, scheduled.state) else { return Vec::new() };
     let express = matches!(execution.info.workflow, Workflow::Express { .. });
     let task = scheduled.task;
+    let state = &definition.state(scheduled.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => match shared.activities.reserve(arn) {
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&execution.info, state) => match shared.activities.reserve(arn) {
             Some(poller) => {
                 let worker_name = poller.worker_name.clone();
                 receivers.insert(task, Receiver::Worker { poller, requeue: None });
@@ -583,7 +594,7 @@ fn join_task(
             }
             None => Vec::new(),
         },
-        resource => match shared.dispatch.connector_for(resource) {
+        resource => match shared.dispatch.connector_of(&execution.info, state, resource) {
             None => {
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));
                 vec![InputKind::TaskStarted { task, worker_name: None }, failed]
@@ -614,8 +625,9 @@ pub(crate) fn unserved(resource: &Resource) -> ConnectorFailure {
 /// A task that waits gets its place once its row is durable.
 fn queue(shared: &Shared, hot: &Hot, unsent: &turn::Unsent, after: &mut Vec<After>) {
     let Some(task_state) = task_state(hot.definition(), unsent.state) else { return };
+    let state = &hot.definition().state(unsent.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => {
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&hot.execution.info, state) => {
             after.push(After::QueueForWorker { activity: arn.clone(), queued: unsent.queued });
         }
         _ => {

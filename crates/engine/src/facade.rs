@@ -278,6 +278,7 @@ impl Engine {
             name: new.name,
             input: new.input,
             trace_header: new.trace_header,
+            test_case: new.test_case,
             reply,
         };
         drop(shared.shards[shard].send(ShardMessage::Start(Box::new(request))));

@@ -58,7 +58,7 @@ mod turn;
 mod versions;
 mod virtual_clock;
 
-pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, TaskCall, TaskOutcome};
+pub use connector::{BoxFuture, Connector, ConnectorFailure, ConnectorLimits, Mocks, TaskCall, TaskOutcome};
 pub use delivery::Delivery;
 pub use error::{Error, NotRedrivable, Result};
 pub use event_sink::{EventSink, ExpressEvents};

@@ -239,6 +239,8 @@ pub struct NewExecution {
     pub input: Arc<str>,
     /// X-Ray trace header.
     pub trace_header: Option<Arc<str>>,
+    /// The test case whose mocked answers it gets.
+    pub test_case: Option<Arc<str>>,
 }
 
 /// The answer to StartExecution.

@@ -129,7 +129,7 @@ impl Running {
             secrets,
             catalog,
             activities: Activities::default(),
-            dispatch: Dispatch::new(connectors, options.tasks.clone()),
+            dispatch: Dispatch::new(connectors, options.mocks.clone(), options.tasks.clone()),
             timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),

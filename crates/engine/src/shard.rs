@@ -271,6 +271,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: None,
+            test_case: request.test_case,
         };
         let hot = self.new_hot(execution, request.revision, row);
         let name_key = keys::name(execution.scope, &hot.revision.row.machine_name, &request.name);
@@ -303,7 +304,7 @@ impl Shard {
 
     /// Starts a child of a map run. Nobody else can have its name.
     fn start_child(&mut self, start: ChildStart, now: Millis) {
-        let ChildStart { execution, revision, permit, of, name, input, has_row } = start;
+        let ChildStart { execution, revision, permit, of, name, input, has_row, test_case } = start;
         let limits = self.shared.options.limits;
         let common = Limits { evaluation: EvaluationLimits::USUAL, ..limits };
         let (run, child) = (run_of(execution, &of), of.child);
@@ -322,6 +323,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: Some(Box::new(of)),
+            test_case,
         };
         let mut hot = self.new_hot(execution, revision, row);
         hot.child_has_row = has_row;
@@ -430,7 +432,7 @@ impl Shard {
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
         match self.resource_of(queued.task) {
-            Ok(Some(resource)) if self.shared.dispatch.repeats(&resource) => {
+            Ok(Some(resource)) if self.is_mocked(queued.task) || self.shared.dispatch.repeats(&resource) => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
             Ok(Some(resource)) if crate::dispatch::waits_for_callback(&resource) => {
@@ -451,6 +453,16 @@ impl Shard {
                 self.shared.timers.later(now + RETRY_MS, Later::Lost(queued));
             }
         }
+    }
+
+    /// Whether an open task is answered by a test case.
+    fn is_mocked(&mut self, task: TaskRef) -> bool {
+        let shared = self.shared.clone();
+        let Ok(Some(hot)) = self.find(task.execution) else { return false };
+        hot.open_task(task.task).is_some_and(|(visit, _)| {
+            let state = hot.definition().state(stepwright_asl::StateId(visit.state));
+            shared.dispatch.is_mocked(&hot.execution.info, &state.name)
+        })
     }
 
     fn fail_task(
@@ -627,5 +639,7 @@ pub(crate) fn call(
         retry_count: visit.retry_count(),
         started_at: now,
         resent,
+        test_case: info.test_case.clone(),
+        items: stepwright_machine::items_of(&execution.frames, task.frame),
     })
 }

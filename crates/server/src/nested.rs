@@ -66,6 +66,10 @@ impl Connector for Nested {
         true
     }
 
+    fn within(&self, _: &TaskCall) -> bool {
+        true
+    }
+
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let service = self.service.clone();
         Box::pin(async move {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use stepwright_api::{ApiError, RequestContext};
-use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope};
+use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope, VirtualClock};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
@@ -238,6 +238,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
+    options.clock = Arc::new(VirtualClock::new(settings.clock));
     options.limits = limits(settings);
     if settings.aws_quotas {
         options.quotas = Quotas::AWS;

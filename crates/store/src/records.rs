@@ -173,8 +173,11 @@ pub struct ExecutionRow {
     #[serde(deserialize_with = "or_none")]
     pub redrive_tokens: Option<Vec<(Arc<str>, Millis)>>,
     /// The map run whose child it is.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    #[serde(deserialize_with = "or_none")]
     pub child: Option<Box<ChildOf>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A last field that older rows do not have.
@@ -378,6 +381,9 @@ pub struct ExpressRow {
     pub version: Option<u32>,
     /// The alias it was started by.
     pub alias: Option<Arc<str>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A turn that a sink outside is yet to be told of. Key: channel, order.
@@ -448,6 +454,7 @@ mod tests {
             evaluation: None,
             redrive_tokens: None,
             child: None,
+            test_case: None,
         };
         let bytes = encode(&row);
         let older: ExecutionRow =

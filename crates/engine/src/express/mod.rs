@@ -213,6 +213,7 @@ impl Shared {
         let place = self.express.load.admit(new.input.len(), &self.options.express)?;
         let identity = self.identify(&chosen, new.name);
         let mut body = self.body(identity, chosen, new.input, new.trace_header, place, true);
+        body.execution.info.test_case = new.test_case;
         self.counters.started.fetch_add(1, Ordering::Relaxed);
         let short = body.input.len() <= SHORT_INPUT && !body.revision.is_slow();
         let answer = if self.options.express.at_once && short {
@@ -235,9 +236,9 @@ impl Shared {
     pub(crate) async fn start_express(self: &Arc<Self>, chosen: Chosen, new: NewExecution) -> Result<crate::Started> {
         let work = self.quiet.work();
         let place = self.express.load.admit(new.input.len(), &self.options.express)?;
-        let identity = self.identify(&chosen, new.name);
+        let identity = self.identify(&chosen, new.name.clone());
         let (reply, answer) = oneshot::channel();
-        ledger::accept(self, identity, chosen, new.input, new.trace_header, place, reply);
+        ledger::accept(self, identity, chosen, new, place, reply);
         drop(work);
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
     }
@@ -282,6 +283,7 @@ impl Shared {
             token_key: self.secrets.token_key(execution.id),
             workflow: Workflow::Express { began_at, lasts_seconds, synchronous },
             flow: 0,
+            test_case: None,
         };
         Body::new(Execution::new(info), chosen.revision, input, place, chosen.permit)
     }

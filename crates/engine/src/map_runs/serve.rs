@@ -428,6 +428,7 @@ impl Shard {
             name,
             input: ready.input.clone(),
             has_row: ready.has_row,
+            test_case: self.shared.test_case_of(run.reference.parent),
         };
         run.begun(ready, Kind::Stored(None));
         self.shared.send(id, ShardMessage::StartChild(Box::new(start)));

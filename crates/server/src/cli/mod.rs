@@ -6,6 +6,7 @@
 mod backup;
 mod check;
 mod client;
+mod clock;
 mod eval;
 mod map_run;
 mod migrate;
@@ -70,6 +71,9 @@ enum Command {
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
+    /// Show or set what time it is for the executions of a running server
+    #[command(after_help = clock::HELP)]
+    Clock(clock::ClockArgs),
     /// Take a backup of a running server, or of a data directory whose server is stopped
     #[command(after_help = backup::HELP)]
     Backup(backup::BackupArgs),
@@ -173,6 +177,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(args) => migrate::migrate(&args),
         Command::MapRun(args) => map_run::map_run(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Clock(args) => clock::clock(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Check(args) => check::check(&args),

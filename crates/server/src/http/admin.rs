@@ -4,6 +4,7 @@
 //! cannot send without the browser asking first; nothing here answers that question.
 
 mod backup;
+mod clock;
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
@@ -22,6 +23,11 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
             Method::POST => backup::serve(service, request.headers()),
             ref method => not_allowed(method, "POST", "A backup is asked for with POST"),
         };
+    }
+    if let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("clock"))
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return clock::serve(service, &request, rest).await;
     }
     let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("quarantine")) else {
         return refused(StatusCode::NOT_FOUND, &format!("There is nothing at {path}"));

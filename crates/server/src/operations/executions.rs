@@ -53,6 +53,7 @@ pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput
         name: input.name.unwrap_or_else(random_uuid).into(),
         input: text.into(),
         trace_header: shared(trace_header.or(input.trace_header)),
+        test_case: None,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod binary;
+mod clock;
 mod configuration;
 mod eval;
 mod express;
