@@ -74,9 +74,6 @@ pub trait Connector: Send + Sync + 'static {
 /// may have lost is made again. What it answers to a callback pattern is the answer of whoever got the token; what it
 /// merely submits is never answered.
 pub trait Mocks: Connector {
-    /// Whether a machine has a test case.
-    fn has_case(&self, machine: &str, case: &str) -> bool;
-
     /// Whether a test case of a machine answers a state's tasks.
     fn answers(&self, machine: &str, case: &str, state: &str) -> bool;
 }

@@ -145,11 +145,6 @@ impl Dispatch {
         mocks.answers(machine_of(name), case, &call.state_name)
     }
 
-    /// Whether a machine has a test case.
-    pub(crate) fn has_case(&self, machine: &str, case: &str) -> bool {
-        self.mocks.as_ref().is_some_and(|mocks| mocks.has_case(machine, case))
-    }
-
     /// A connector by its place.
     pub(crate) fn connector(&self, place: usize) -> Arc<dyn Connector> {
         self.connectors[place].clone()

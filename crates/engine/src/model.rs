@@ -596,6 +596,8 @@ pub struct ClockState {
     pub ahead: Millis,
     /// Where it is on its way to.
     pub target: Option<Millis>,
+    /// When the next timer is due, if there is one and it is known.
+    pub next: Option<Millis>,
     /// Turns, commits and calls under way. Any of them keeps time from being skipped, as does what follows.
     pub under_way: u64,
     /// Tasks that wait for their turn to be called.

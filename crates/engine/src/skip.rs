@@ -102,6 +102,7 @@ impl Shared {
             now: clock.now(),
             ahead: clock.ahead(),
             target: clock.target(),
+            next: self.next_due(clock, true).ok().flatten().filter(|next| *next > Millis::MIN),
             under_way: self.quiet.count(),
             waiting_calls: self.dispatch.counts().0,
             held_outside: self.quiet.held_outside() as u64,
