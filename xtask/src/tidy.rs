@@ -21,8 +21,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["engine", "store", "machine", "asl", "querylang"]),
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
+    ("testing", &["graph", "engine", "store", "machine", "asl", "querylang"]),
     ("api", &[]),
-    ("server", &["api", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"]),
+    ("server", &["api", "testing", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"]),
 ];
 
 /// Crates that compute and do nothing else.

@@ -426,7 +426,7 @@ impl Dispatch {
             };
             let failed = matches!(outcome, TaskOutcome::Failed(_));
             if known {
-                if waits_for_callback(&resource) && !failed {
+                if waits_for_callback(&resource) && !failed && !shared.dispatch.is_mocks(slot.key.connector) {
                     shared.hold_while_open(task);
                 }
                 let kind = input(task, &resource, outcome);
