@@ -9,13 +9,14 @@ use std::{
 };
 
 use stepwright_api::{ApiError, RequestContext};
-use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope, VirtualClock};
+use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Mocks, Quotas, Scope, VirtualClock};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
     embedded::{self, EmbeddedStore},
     memory::MemoryStore,
 };
+use stepwright_testing::mocks::{MockConfig, MockConnector};
 use tokio::sync::watch;
 
 use crate::{
@@ -41,6 +42,8 @@ pub enum OpenError {
     Connectors(stepwright_integrations::error::ConfigError),
     /// A limit is named after something that is not there.
     Limits(String),
+    /// The file of mocked answers is wrong.
+    Mocks(String),
     /// What is told outside cannot be set up.
     Sinks(SinksError),
 }
@@ -51,7 +54,7 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Engine(error) => error.fmt(f),
             Self::Connectors(error) => write!(f, "environment variable {error}"),
-            Self::Limits(error) => error.fmt(f),
+            Self::Limits(error) | Self::Mocks(error) => error.fmt(f),
             Self::Sinks(error) => error.fmt(f),
         }
     }
@@ -66,6 +69,7 @@ pub struct Service {
     own_calls: Attached,
     tests: Tests,
     sinks: Sinks,
+    mocks: Option<Arc<MockConfig>>,
     throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
@@ -79,7 +83,8 @@ impl Service {
     pub fn open(settings: Settings) -> Result<Arc<Self>, OpenError> {
         let own_calls = Attached::default();
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok()).map_err(OpenError::Sinks)?;
-        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks)?);
+        let mocks = read_mocks(&settings)?;
+        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks, mocks.as_ref())?);
         let throttle = settings.aws_quotas.then(Throttle::default);
         let service = Arc::new(Self {
             settings,
@@ -87,6 +92,7 @@ impl Service {
             own_calls,
             tests: Tests::default(),
             sinks,
+            mocks,
             throttle,
             stop: watch::Sender::new(false),
         });
@@ -119,6 +125,11 @@ impl Service {
     /// What all tests of states share.
     pub(crate) fn tests(&self) -> &Tests {
         &self.tests
+    }
+
+    /// Mocked answers, if there are any.
+    pub(crate) fn mocks(&self) -> Option<&MockConfig> {
+        self.mocks.as_deref()
     }
 
     /// Who outside is told what happens.
@@ -182,8 +193,10 @@ impl Service {
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
             let opened =
-                tokio::task::spawn_blocking(move || open_engine(&service.settings, &service.own_calls, &service.sinks))
-                    .await;
+                tokio::task::spawn_blocking(move || {
+                    open_engine(&service.settings, &service.own_calls, &service.sinks, service.mocks.as_ref())
+                })
+                .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
@@ -196,7 +209,20 @@ impl Service {
     }
 }
 
-fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Result<Engine, OpenError> {
+/// The file of mocked answers, if there is one.
+fn read_mocks(settings: &Settings) -> Result<Option<Arc<MockConfig>>, OpenError> {
+    let Some(path) = &settings.mock_config else { return Ok(None) };
+    let wrong = |error: String| OpenError::Mocks(format!("the file of mocks {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    MockConfig::parse(&text).map(|config| Some(Arc::new(config))).map_err(|error| wrong(error.to_string()))
+}
+
+fn open_engine(
+    settings: &Settings,
+    own_calls: &Attached,
+    sinks: &Sinks,
+    mocks: Option<&Arc<MockConfig>>,
+) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
     } else {
@@ -218,6 +244,9 @@ fn open_engine(settings: &Settings, own_calls: &Attached, sinks: &Sinks) -> Resu
     .collect::<Vec<_>>();
     calls::check(settings, &connectors).map_err(OpenError::Limits)?;
     let mut options = engine_options(settings);
+    let clock = Arc::new(VirtualClock::new(settings.clock));
+    options.clock = clock.clone();
+    options.mocks = mocks.map(|config| Arc::new(MockConnector::new(config.clone(), clock)) as Arc<dyn Mocks>);
     let datasets = settings.datasets.clone();
     let datasets = stepwright_integrations::datasets(&settings.region, datasets, &|name| std::env::var(name).ok());
     options.datasets = Some(datasets.map_err(OpenError::Connectors)?);
@@ -238,7 +267,6 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         options.retention_ms = i64::from(settings.retention_seconds) * 1_000;
         options.name_retention_ms = options.retention_ms;
     }
-    options.clock = Arc::new(VirtualClock::new(settings.clock));
     options.limits = limits(settings);
     if settings.aws_quotas {
         options.quotas = Quotas::AWS;

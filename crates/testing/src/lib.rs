@@ -7,6 +7,8 @@ pub mod compare;
 pub mod coverage;
 pub mod judge;
 pub mod mocks;
+pub mod record;
+pub mod report;
 pub mod run;
 pub mod suite;
 pub mod visits;

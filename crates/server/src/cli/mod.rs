@@ -10,11 +10,13 @@ mod clock;
 mod eval;
 mod map_run;
 mod migrate;
+mod mocks;
 mod progress;
 mod quarantine;
 mod restore;
 mod run;
 mod serve;
+mod test;
 mod validate;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
@@ -71,6 +73,11 @@ enum Command {
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
+    /// Test state machines: mocked tasks, no waiting, what is covered
+    #[command(after_help = test::HELP)]
+    Test(Box<test::TestArgs>),
+    /// Make mocked answers of real executions
+    Mocks(mocks::MocksArgs),
     /// Show or set what time it is for the executions of a running server
     #[command(after_help = clock::HELP)]
     Clock(clock::ClockArgs),
@@ -177,6 +184,8 @@ pub fn main() -> ExitCode {
         Command::Migrate(args) => migrate::migrate(&args),
         Command::MapRun(args) => map_run::map_run(&args),
         Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Mocks(args) => mocks::mocks(&args),
         Command::Clock(args) => clock::clock(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),

@@ -16,4 +16,5 @@ mod operations;
 mod redrive;
 mod support;
 mod test_state;
+mod testing;
 mod versions;
