@@ -23,7 +23,10 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
     ("testing", &["graph", "engine", "store", "machine", "asl", "querylang"]),
     ("api", &[]),
-    ("server", &["api", "testing", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"]),
+    (
+        "server",
+        &["api", "testing", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"],
+    ),
 ];
 
 /// Crates that compute and do nothing else.

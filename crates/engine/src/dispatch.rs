@@ -15,8 +15,8 @@ use crate::{
     express::Run,
     fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
     limits::TaskLimits,
-    quiet::{Counted, Quiet, Work},
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
+    quiet::{Counted, Quiet, Work},
     shared::Shared,
     turn::{is_job, open_task, task_state},
 };
@@ -442,6 +442,11 @@ impl Dispatch {
             }
             drop(slot);
         });
+    }
+
+    /// Whether everything is sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().open == Open::All
     }
 
     /// Sends nothing from now on.

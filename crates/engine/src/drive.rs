@@ -586,14 +586,16 @@ fn join_task(
     let task = scheduled.task;
     let state = &definition.state(scheduled.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } if !shared.dispatch.is_mocked(&execution.info, state) => match shared.activities.reserve(arn) {
-            Some(poller) => {
-                let worker_name = poller.worker_name.clone();
-                receivers.insert(task, Receiver::Worker { poller, requeue: None });
-                vec![InputKind::TaskStarted { task, worker_name }]
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&execution.info, state) => {
+            match shared.activities.reserve(arn) {
+                Some(poller) => {
+                    let worker_name = poller.worker_name.clone();
+                    receivers.insert(task, Receiver::Worker { poller, requeue: None });
+                    vec![InputKind::TaskStarted { task, worker_name }]
+                }
+                None => Vec::new(),
             }
-            None => Vec::new(),
-        },
+        }
         resource => match shared.dispatch.connector_of(&execution.info, state, resource) {
             None => {
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));

@@ -21,16 +21,16 @@ use crate::{
     fair::ServiceStats,
     message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Alias, AliasUpdate, ClockState, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
-        NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
+        Activity, Alias, AliasUpdate, ClockState, Created, ExecutionDescription, ExecutionItem, ExpressEnd,
+        HistoryPage, NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
         QuarantinedExecution, Scope, Started, StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
     reads::Found,
     running::Running,
-    virtual_clock::ClockMode,
     secrets::partition,
     shared::Shared,
+    virtual_clock::ClockMode,
 };
 
 /// A running engine. Cloning gives another handle on the same one; it stops with [`Engine::drain`].
@@ -582,6 +582,11 @@ impl Engine {
     /// `Unavailable`: this engine's clock is not a virtual one.
     pub fn clock(&self) -> Result<ClockState> {
         self.shared().clock_state()
+    }
+
+    /// Lets a virtual clock that runs skip time from now on: for a server that is to be whole first.
+    pub fn start_skipping(&self) {
+        self.shared().start_skipping();
     }
 
     /// Lets the clock go on in this mode.

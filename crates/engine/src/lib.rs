@@ -72,5 +72,5 @@ pub use options::{Compile, EngineOptions, ExpressOptions, OPEN_MS, OnLost, RETEN
 pub use quotas::Quotas;
 #[doc(hidden)]
 pub use stepped::{FiredTimer, Stepper, token_key};
-pub use virtual_clock::{ClockMode, VirtualClock};
 pub use told::{Settled, Told, ToldTurn};
+pub use virtual_clock::{ClockMode, VirtualClock};

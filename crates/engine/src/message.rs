@@ -288,10 +288,7 @@ pub(crate) enum After {
 impl After {
     /// Whether a caller is answered.
     pub(crate) fn is_reply(&self) -> bool {
-        matches!(
-            self,
-            Self::Started { .. } | Self::Answered { .. } | Self::Stopped { .. } | Self::Redriven { .. }
-        )
+        matches!(self, Self::Started { .. } | Self::Answered { .. } | Self::Stopped { .. } | Self::Redriven { .. })
     }
 }
 

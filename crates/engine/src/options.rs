@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 
 use crate::{
-    connector::Mocks,
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
+    connector::Mocks,
     datasets::Datasets,
     event_sink::EventSink,
     limits::TaskLimits,

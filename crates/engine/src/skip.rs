@@ -1,7 +1,7 @@
 //! Moves a virtual clock while the engine rests: to the next timer that is due, or to where somebody wants it. Runs on
 //! the thread of the timers, which is the only one that fires them, so nothing becomes due behind its back.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::atomic::Ordering};
 
 use stepwright_machine::Millis;
 use stepwright_store::{
@@ -33,6 +33,10 @@ impl Shared {
             return false;
         }
         let Some(rest) = self.quiet.rest() else { return false };
+        // While an engine stops, tasks are not sent any more: they must not time out for that.
+        if !self.dispatch.is_open() || self.failed.load(Ordering::SeqCst) {
+            return false;
+        }
         if self.dispatch.counts().0 > 0 || (clock.waits_for_others() && self.is_held()) {
             return false;
         }
@@ -110,6 +114,14 @@ impl Shared {
         })
     }
 
+    /// Lets a clock skip from now on that ran until now. Nothing of that needs to be kept.
+    pub(crate) fn start_skipping(&self) {
+        if let Some(clock) = self.options.clock.as_virtual() {
+            clock.set_mode(ClockMode::Skip);
+            clock.tell();
+        }
+    }
+
     /// Lets the clock go in a mode; durable when this returns.
     pub(crate) async fn set_clock(&self, mode: ClockMode) -> Result<()> {
         self.check()?;
@@ -163,6 +175,10 @@ pub(crate) fn restore(store: &dyn stepwright_store::Store, clock: &dyn crate::cl
     };
     if let MetaRow::Clock(row) = records::decode(Table::Meta, &bytes)? {
         clock.restore(&row);
+        // It may run now where it stood: its next opening must not begin where this one did.
+        if clock.row() != row {
+            store.commit(&[kept(&clock.row())])?;
+        }
         if clock.ahead() != 0 {
             tracing::info!(ahead_ms = clock.ahead(), "the clock goes on from where it was, not with the machine's");
         }

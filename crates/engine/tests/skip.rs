@@ -4,7 +4,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{START, World, activity_arn, function_arn, until, wait};
+use common::{START, World, activity_arn, function_arn, until, until_true, wait};
 use serde_json::{Value, json};
 use stepwright_engine::{
     ClockMode, Engine, Event, MachineType, NewExecution, VirtualClock,
@@ -176,6 +176,26 @@ async fn time_goes_on_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_stood_and_ran_does_not_stand_there_again() {
+    let (mut world, _) = real(ClockMode::Frozen);
+    let engine = world.open();
+    engine.advance_clock(DAY).await.unwrap();
+    let stood = engine.clock().unwrap().now;
+    drop(engine);
+    world.options.clock = Arc::new(VirtualClock::new(ClockMode::Real));
+    let engine = world.open();
+    let clock = world.options.clock.clone();
+    until_true(|| clock.now() > stood + 100).await;
+    world.create(&engine, "m", &common::chain(1)).await;
+    let started = world.start(&engine, "m", "e", "{}").await.unwrap().started_at;
+    drop(engine);
+    world.options.clock = Arc::new(VirtualClock::new(ClockMode::Frozen));
+    let engine = world.open();
+    let again = engine.clock().unwrap();
+    assert!(started > stood && again.now >= started, "{stood} {started} {again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn express_executions_skip_too() {
     let (world, _) = alone();
     let engine = world.open();
@@ -187,6 +207,7 @@ async fn express_executions_skip_too() {
         name: name.into(),
         input: "{}".into(),
         trace_header: None,
+        test_case: None,
     };
     let end = engine.start_sync_execution(&world.scope, start("one")).await.unwrap();
     assert_eq!((end.status, end.stopped_at - end.started_at), (Status::Succeeded, 200 * SECOND));

@@ -9,7 +9,9 @@ use std::{
 };
 
 use stepwright_api::{ApiError, RequestContext};
-use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Mocks, Quotas, Scope, VirtualClock};
+use stepwright_engine::{
+    ClockMode, Connector, Engine, EngineOptions, ExpressOptions, Mocks, Quotas, Scope, VirtualClock,
+};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
     Store,
@@ -97,8 +99,16 @@ impl Service {
             stop: watch::Sender::new(false),
         });
         service.own_calls.attach(&service);
+        service.start_skipping();
         service.sinks.start(&service);
         Ok(service)
+    }
+
+    /// Not before calls of this server find it: their tasks must not time out meanwhile.
+    fn start_skipping(&self) {
+        if self.settings.clock == ClockMode::Skip {
+            self.engine().start_skipping();
+        }
     }
 
     /// The settings.
@@ -192,14 +202,14 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let opened =
-                tokio::task::spawn_blocking(move || {
-                    open_engine(&service.settings, &service.own_calls, &service.sinks, service.mocks.as_ref())
-                })
-                .await;
+            let opened = tokio::task::spawn_blocking(move || {
+                open_engine(&service.settings, &service.own_calls, &service.sinks, service.mocks.as_ref())
+            })
+            .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+                    self.start_skipping();
                     tracing::info!("the store is open again");
                 }
                 Ok(Err(error)) => tracing::error!(%error, "the store could not be opened again; trying on"),
@@ -244,7 +254,10 @@ fn open_engine(
     .collect::<Vec<_>>();
     calls::check(settings, &connectors).map_err(OpenError::Limits)?;
     let mut options = engine_options(settings);
-    let clock = Arc::new(VirtualClock::new(settings.clock));
+    let clock = Arc::new(VirtualClock::new(match settings.clock {
+        ClockMode::Skip => ClockMode::Real,
+        mode => mode,
+    }));
     options.clock = clock.clone();
     options.mocks = mocks.map(|config| Arc::new(MockConnector::new(config.clone(), clock)) as Arc<dyn Mocks>);
     let datasets = settings.datasets.clone();

@@ -88,9 +88,11 @@ fn difference(path: &str, expected: &Value, got: &Value, matchers: bool) -> Opti
             Some(Difference::new(member(path, more.0), "nothing", short(more.1)))
         }),
         (Value::Array(expected), Value::Array(got)) => {
-            let inside = expected.iter().zip(got).enumerate().find_map(|(at, (expected, got))| {
-                difference(&format!("{path}[{at}]"), expected, got, matchers)
-            });
+            let inside = expected
+                .iter()
+                .zip(got)
+                .enumerate()
+                .find_map(|(at, (expected, got))| difference(&format!("{path}[{at}]"), expected, got, matchers));
             inside.or_else(|| {
                 let at = expected.len().min(got.len());
                 let place = format!("{path}[{at}]");
@@ -103,7 +105,8 @@ fn difference(path: &str, expected: &Value, got: &Value, matchers: bool) -> Opti
         }
         (Value::Number(expected), Value::Number(got)) if expected.as_f64() == got.as_f64() => {
             // As floating-point numbers, large integers that differ may look alike.
-            let whole = |number: &serde_json::Number| number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+            let whole =
+                |number: &serde_json::Number| number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
             match (whole(expected), whole(got)) {
                 (Some(one), Some(other)) if one != other => differ(),
                 _ => None,

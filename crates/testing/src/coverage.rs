@@ -7,7 +7,10 @@ use stepwright_asl::{Choice, Definition, StateId, StateKind};
 use stepwright_graph::{Class, Graph, Overlay, svg};
 use stepwright_machine::inspect::{Standing, Verdict};
 
-use crate::{judge::inspect, visits::{Told, Visit}};
+use crate::{
+    judge::inspect,
+    visits::{Told, Visit},
+};
 
 /// Something that can be covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -114,7 +114,8 @@ fn path(
         let at = got.iter().rposition(|name| name == more).unwrap_or(0);
         return Some((Difference::new("path", "not entered so often", *more), at));
     }
-    let at = (0..expected.len().max(got.len())).find(|at| expected.get(*at).map(String::as_str) != got.get(*at).copied())?;
+    let at =
+        (0..expected.len().max(got.len())).find(|at| expected.get(*at).map(String::as_str) != got.get(*at).copied())?;
     let word = |name: Option<&str>| name.unwrap_or("the end").to_owned();
     let difference = Difference::new(
         format!("path[{at}]"),
@@ -130,7 +131,9 @@ fn calls(
     made: &[MadeCall],
     in_any_order: bool,
 ) -> Option<(Difference, Option<StateId>)> {
-    let shown = |call: &MadeCall| format!("{} calls {} with {}", definition.state(call.state).name, call.resource, call.parameters);
+    let shown = |call: &MadeCall| {
+        format!("{} calls {} with {}", definition.state(call.state).name, call.resource, call.parameters)
+    };
     if in_any_order {
         let mut left: Vec<&MadeCall> = made.iter().collect();
         for (at, expected) in expected.iter().enumerate() {
@@ -172,7 +175,12 @@ fn wanted(call: &ExpectedCall) -> String {
     }
 }
 
-fn call_difference(definition: &Definition, expected: &ExpectedCall, call: &MadeCall, path: &str) -> Option<Difference> {
+fn call_difference(
+    definition: &Definition,
+    expected: &ExpectedCall,
+    call: &MadeCall,
+    path: &str,
+) -> Option<Difference> {
     let name = &definition.state(call.state).name;
     if let Some(state) = &expected.state
         && **state != **name
@@ -216,8 +224,15 @@ fn data_flow(definition: &Arc<Definition>, visit: &Visit) -> Vec<String> {
     if is_task && let Some(result) = &visit.result {
         inspection.succeed(Payload::new(result.text().clone()), at);
     }
-    let Noted { after_input_path, after_parameters, after_arguments, result, after_result_selector, after_result_path, .. } =
-        inspection.noted();
+    let Noted {
+        after_input_path,
+        after_parameters,
+        after_arguments,
+        result,
+        after_result_selector,
+        after_result_path,
+        ..
+    } = inspection.noted();
     let steps = [
         ("input", Some(visit.input.text().clone())),
         ("after InputPath", after_input_path),

@@ -53,8 +53,14 @@ pub fn mocks(machine: &str, case: &str, events: &[Value]) -> Value {
             "TaskTimedOut" | "LambdaFunctionTimedOut" | "ActivityTimedOut" => {
                 came_to(&mut recorded, &place, json!({"Throw": {"Error": "States.Timeout"}}));
             }
-            "TaskFailed" | "LambdaFunctionFailed" | "ActivityFailed" | "TaskSubmitFailed" | "TaskStartFailed"
-            | "LambdaFunctionScheduleFailed" | "LambdaFunctionStartFailed" | "ActivityScheduleFailed" => {
+            "TaskFailed"
+            | "LambdaFunctionFailed"
+            | "ActivityFailed"
+            | "TaskSubmitFailed"
+            | "TaskStartFailed"
+            | "LambdaFunctionScheduleFailed"
+            | "LambdaFunctionStartFailed"
+            | "ActivityScheduleFailed" => {
                 let mut thrown = Map::new();
                 for (name, member) in [("Error", "error"), ("Cause", "cause")] {
                     thrown.extend(details.get(member).map(|text| (name.to_owned(), text.clone())));
@@ -112,7 +118,8 @@ fn file(machine: &str, case: &str, recorded: Recorded) -> Value {
 /// The states that a history enters, in their order.
 #[must_use]
 pub fn path(events: &[Value]) -> Vec<String> {
-    let entered = events.iter().filter(|event| event["type"].as_str().is_some_and(|kind| kind.ends_with("StateEntered")));
+    let entered =
+        events.iter().filter(|event| event["type"].as_str().is_some_and(|kind| kind.ends_with("StateEntered")));
     entered.filter_map(|event| Some(details(event)["name"].as_str()?.to_owned())).collect()
 }
 

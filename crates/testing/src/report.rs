@@ -169,7 +169,9 @@ fn escaped(text: &str) -> String {
             '"' => "&quot;".to_owned(),
             '\n' => "&#10;".to_owned(),
             '\t' | '\r' => " ".to_owned(),
-            character if (character as u32) < 0x20 || matches!(character, '\u{fffe}' | '\u{ffff}') => "\u{fffd}".to_owned(),
+            character if (character as u32) < 0x20 || matches!(character, '\u{fffe}' | '\u{ffff}') => {
+                "\u{fffd}".to_owned()
+            }
             character => character.to_string(),
         })
         .collect()
@@ -180,12 +182,12 @@ fn escaped(text: &str) -> String {
 pub fn json(results: &[Tested], seconds: f64) -> Value {
     let shown = |result: &Tested| {
         let mut shown = json!({"file": result.file, "name": result.name, "seconds": result.seconds,
-            "lastedSeconds": result.lasted,
-            "result": match result.verdict {
-                Verdict::Passed => "passed",
-                Verdict::Failed(_) => "failed",
-                Verdict::Broken(_) => "broken",
-            }});
+        "lastedSeconds": result.lasted,
+        "result": match result.verdict {
+            Verdict::Passed => "passed",
+            Verdict::Failed(_) => "failed",
+            Verdict::Broken(_) => "broken",
+        }});
         match &result.verdict {
             Verdict::Passed => {}
             Verdict::Broken(reason) => shown["reason"] = reason.as_str().into(),
@@ -242,13 +244,18 @@ mod tests {
     #[test]
     fn tap_numbers_and_escapes() {
         let tap = tap(&results());
-        assert!(tap.starts_with("TAP version 14\n1..3\nok 1 - a.test.json: good\nnot ok 2 - a.test.json: bad & \\#1\n  ---\n"));
+        assert!(tap.starts_with(
+            "TAP version 14\n1..3\nok 1 - a.test.json: good\nnot ok 2 - a.test.json: bad & \\#1\n  ---\n"
+        ));
     }
 
     #[test]
     fn junit_escapes_and_counts() {
         let xml = junit(&results());
-        assert!(xml.contains("<testsuite name=\"a.test.json\" tests=\"3\" failures=\"1\" errors=\"1\" time=\"0.750\">"), "{xml}");
+        assert!(
+            xml.contains("<testsuite name=\"a.test.json\" tests=\"3\" failures=\"1\" errors=\"1\" time=\"0.750\">"),
+            "{xml}"
+        );
         assert!(xml.contains("name=\"bad &amp; #1\"") && xml.contains("expected: &lt;1&gt;&#10;"), "{xml}");
     }
 }

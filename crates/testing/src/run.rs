@@ -90,8 +90,7 @@ pub async fn run(
     options.clock = clock.clone();
     options.seeds = Arc::new(Seeds(AtomicU64::new(1)));
     options.mocks = Some(Arc::new(MockConnector::instead_of_all(config, clock)));
-    let engine =
-        Engine::open(Arc::new(MemoryStore::new()), Vec::new(), options).map_err(|error| error.to_string())?;
+    let engine = Engine::open(Arc::new(MemoryStore::new()), Vec::new(), options).map_err(|error| error.to_string())?;
     let ran = execute(&engine, machine, input, at_most).await;
     // Its threads end here, and are waited for.
     drop(tokio::task::spawn_blocking(move || drop(engine)).await);

@@ -71,8 +71,7 @@ pub struct ExpectedCall {
 
 const FILE: &[&str] = &["definition", "mockConfig", "tests"];
 const TEST: &[&str] = &["name", "input", "case", "mocks", "expect"];
-const EXPECT: &[&str] =
-    &["status", "output", "error", "cause", "path", "pathInAnyOrder", "calls", "callsInAnyOrder"];
+const EXPECT: &[&str] = &["status", "output", "error", "cause", "path", "pathInAnyOrder", "calls", "callsInAnyOrder"];
 const CALL: &[&str] = &["state", "resource", "parameters"];
 
 impl TestFile {
@@ -88,15 +87,14 @@ impl TestFile {
         for (at, value) in list.iter().enumerate() {
             let test = Test::read(value, &format!("tests[{at}]"))?;
             if tests.iter().any(|other| other.name == test.name) {
-                return Err(MockError::new(format!("tests[{at}].name"), format!("{:?} is the name of another test", test.name)));
+                return Err(MockError::new(
+                    format!("tests[{at}].name"),
+                    format!("{:?} is the name of another test", test.name),
+                ));
             }
             tests.push(test);
         }
-        Ok(Self {
-            definition: text(root, "definition", "")?,
-            mock_config: text(root, "mockConfig", "")?,
-            tests,
-        })
+        Ok(Self { definition: text(root, "definition", "")?, mock_config: text(root, "mockConfig", "")?, tests })
     }
 }
 
@@ -170,7 +168,8 @@ impl Expect {
         let calls = members.get("calls").map(|calls| read_calls(calls, &format!("{path}.calls"))).transpose()?;
         let entered = members.get("path").map(|states| names(states, &format!("{path}.path"))).transpose()?;
         let output = members.get("output").cloned();
-        if let Some((at, rule)) = output.as_ref().and_then(|output| compare::misuse(output, &format!("{path}.output"))) {
+        if let Some((at, rule)) = output.as_ref().and_then(|output| compare::misuse(output, &format!("{path}.output")))
+        {
             return Err(MockError::new(at, rule));
         }
         Ok(Self {
@@ -192,18 +191,24 @@ fn read_calls(value: &Value, path: &str) -> Result<Vec<ExpectedCall>, MockError>
         let path = format!("{path}[{at}]");
         let members = known(value, &path, CALL)?;
         let parameters = members.get("parameters").cloned();
-        if let Some((at, rule)) = parameters.as_ref().and_then(|given| compare::misuse(given, &format!("{path}.parameters"))) {
+        if let Some((at, rule)) =
+            parameters.as_ref().and_then(|given| compare::misuse(given, &format!("{path}.parameters")))
+        {
             return Err(MockError::new(at, rule));
         }
-        Ok(ExpectedCall { state: text(members, "state", &path)?, resource: text(members, "resource", &path)?, parameters })
+        Ok(ExpectedCall {
+            state: text(members, "state", &path)?,
+            resource: text(members, "resource", &path)?,
+            parameters,
+        })
     };
     list.iter().enumerate().map(read).collect()
 }
 
 fn names(value: &Value, path: &str) -> Result<Vec<String>, MockError> {
-    let list = value.as_array().and_then(|list| {
-        list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
-    });
+    let list = value
+        .as_array()
+        .and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>());
     list.ok_or_else(|| MockError::new(path, "must be a list of names of states"))
 }
 
@@ -211,7 +216,9 @@ fn names(value: &Value, path: &str) -> Result<Vec<String>, MockError> {
 fn known<'a>(value: &'a Value, path: &str, names: &[&str]) -> Result<&'a Map<String, Value>, MockError> {
     let members = crate::mocks::object(value, path)?;
     match members.keys().find(|name| !names.contains(&name.as_str())) {
-        Some(name) => Err(MockError::new(path, format!("has no member {name:?}; its members are {}", names.join(", ")))),
+        Some(name) => {
+            Err(MockError::new(path, format!("has no member {name:?}; its members are {}", names.join(", "))))
+        }
         None => Ok(members),
     }
 }
@@ -229,7 +236,9 @@ fn flag(members: &Map<String, Value>, name: &str, path: &str) -> Result<bool, Mo
     match members.get(name) {
         None => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),
-        Some(other) => Err(MockError::new(format!("{path}.{name}"), format!("must be true or false, not {}", kind(other)))),
+        Some(other) => {
+            Err(MockError::new(format!("{path}.{name}"), format!("must be true or false, not {}", kind(other))))
+        }
     }
 }
 
@@ -250,7 +259,10 @@ mod tests {
             (json!({"tests": [{"name": "a", "expect": {"path": "A"}}]}), "tests[0].expect.path: must be a list"),
             (json!({"tests": [{"name": "a", "expect": {"output": {"$type": "x"}}}]}), "tests[0].expect.output: $type"),
             (json!({"tests": [{"name": "a", "expect": {"calls": [{"stat": 1}]}}]}), "tests[0].expect.calls[0]: has no"),
-            (json!({"tests": [{"name": "a", "mocks": {"S": {"Retrun": 1}}}]}), "tests[0].mocks.S.Retrun: is no attempt"),
+            (
+                json!({"tests": [{"name": "a", "mocks": {"S": {"Retrun": 1}}}]}),
+                "tests[0].mocks.S.Retrun: is no attempt",
+            ),
         ] {
             let said = TestFile::read(&file).expect_err("invalid").to_string();
             assert!(said.starts_with(wanted), "{said}\nnot {wanted}");

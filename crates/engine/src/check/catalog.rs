@@ -64,7 +64,14 @@ impl Check<'_> {
                         MetaRow::Number(number) => format!("the number {number}"),
                         MetaRow::Clock(_) => "a clock".to_owned(),
                     };
-                    check.finding(Rule::Catalog, Table::Meta, key, None, "the master key, a counter or the clock", found);
+                    check.finding(
+                        Rule::Catalog,
+                        Table::Meta,
+                        key,
+                        None,
+                        "the master key, a counter or the clock",
+                        found,
+                    );
                 }
             }
             Ok(())

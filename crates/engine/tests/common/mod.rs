@@ -248,7 +248,8 @@ impl World {
             state_machine_arn: machine_arn(machine).into(),
             name: name.into(),
             input: input.into(),
-            trace_header: None, test_case: None,
+            trace_header: None,
+            test_case: None,
         };
         engine.start_execution(&self.scope, new).await
     }

@@ -76,7 +76,8 @@ fn millis(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|character: char| !character.is_ascii_digit())?;
         let number: i64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..].find(|character: char| character.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
+        let unit_end =
+            rest[digits..].find(|character: char| character.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
         let unit = match &rest[digits..unit_end] {
             "ms" => 1,
             "s" => 1_000,
@@ -144,7 +145,10 @@ mod tests {
 
     #[test]
     fn durations() {
-        assert_eq!(["90s", "10m", "3d", "1h30m", "5ms"].map(millis), [90_000, 600_000, 259_200_000, 5_400_000, 5].map(Some));
+        assert_eq!(
+            ["90s", "10m", "3d", "1h30m", "5ms"].map(millis),
+            [90_000, 600_000, 259_200_000, 5_400_000, 5].map(Some)
+        );
         for wrong in ["", "3", "d", "-1s", "0s", "3 d", "3x", "999999999999d", "1.5h"] {
             assert_eq!(millis(wrong), None, "{wrong}");
         }

@@ -60,7 +60,10 @@ pub(super) fn mocks(args: &MocksArgs) -> Result<(), Failure> {
         Ok::<_, Failure>((described, history(&client, &args.execution).await?))
     })?;
     if described["status"] == "RUNNING" {
-        return Err(Failure::Failed(format!("{} is still running: what it has yet to do cannot be recorded", args.execution)));
+        return Err(Failure::Failed(format!(
+            "{} is still running: what it has yet to do cannot be recorded",
+            args.execution
+        )));
     }
     let machine = described["stateMachineArn"].as_str().and_then(|arn| arn.rsplit(':').next()).unwrap_or_default();
     let file = format!("{:#}\n", record::mocks(machine, &args.case, &events));
@@ -79,7 +82,8 @@ async fn history(client: &Client, execution: &str) -> Result<Vec<Value>, Failure
     let mut events = Vec::new();
     let mut token = Value::Null;
     loop {
-        let input = json!({"executionArn": execution, "maxResults": 1000, "nextToken": token, "includeExecutionData": true});
+        let input =
+            json!({"executionArn": execution, "maxResults": 1000, "nextToken": token, "includeExecutionData": true});
         let mut page = client.operation("GetExecutionHistory", &input).await?.map_err(Failure::from)?;
         if let Value::Array(more) = page["events"].take() {
             events.extend(more);

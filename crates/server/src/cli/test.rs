@@ -151,7 +151,11 @@ fn find(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), Failur
         let name = name.to_string_lossy();
         let kind = entry.file_type().map_err(unreadable)?;
         // A link to a folder may lead back here.
-        if name.starts_with('.') || name == "node_modules" || name == "target" || (kind.is_symlink() && entry.path().is_dir()) {
+        if name.starts_with('.')
+            || name == "node_modules"
+            || name == "target"
+            || (kind.is_symlink() && entry.path().is_dir())
+        {
             continue;
         }
         find(&entry.path(), false, found)?;
@@ -246,13 +250,15 @@ type Coverages = BTreeMap<PathBuf, Coverage>;
 
 fn run_all(args: &TestArgs, ready: &[Ready], jobs: &[Job]) -> Result<(Vec<Tested>, Coverages), Failure> {
     let runtime = runtime()?;
-    let at_once = args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
+    let at_once =
+        args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get), usize::from);
     let covers = args.coverage || args.coverage_json.is_some() || args.coverage_svg.is_some();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, Tested)>> = Mutex::default();
     let coverages: Mutex<Coverages> = Mutex::default();
     let work = || {
-        while let Some((at, job)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?))) {
+        while let Some((at, job)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, jobs.get(at)?)))
+        {
             let of_file = &ready[job.file];
             let test = &of_file.tests[job.test];
             let begun = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::TcpStream,
     process::{Child, Stdio},
 };
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use stepwright_engine::ClockMode;
 use stepwright_server::config::Settings;
 
-use crate::support::{Server, say, stepwright};
+use crate::support::{Server, say, send, stepwright};
 
 const DAY: f64 = 86_400.0;
 
@@ -40,11 +41,11 @@ fn a_nested_execution_skips_with_its_parent() {
     }
 }
 
-/// `serve`, until it is dropped.
-struct Serving(Child, String);
+/// `serve`, until it is dropped, which kills it.
+pub(crate) struct Serving(Child, pub(crate) String);
 
 impl Serving {
-    fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
         let mut command = stepwright(directory);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-directory", "data"]).args(arguments);
         let mut child = command.stderr(Stdio::null()).spawn().expect("starts");
@@ -55,7 +56,17 @@ impl Serving {
         Self(child, url.expect("an address"))
     }
 
-    fn clock(&self, directory: &std::path::Path, arguments: &[&str]) -> Value {
+    /// A call of an operation that must succeed.
+    #[track_caller]
+    pub(crate) fn ok(&self, operation: &str, input: &Value) -> Value {
+        let mut socket = TcpStream::connect(self.1.trim_start_matches("http://")).expect("connects");
+        let head = format!("POST / HTTP/1.1\r\nx-amz-target: AWSStepFunctions.{operation}\r\n");
+        let answer = send(&mut socket, &head, input.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{operation}: {answer:?}");
+        answer.body
+    }
+
+    pub(crate) fn clock(&self, directory: &std::path::Path, arguments: &[&str]) -> Value {
         let all = [&["clock"], arguments, &["--json", "--endpoint", &self.1]].concat();
         let said = say(directory, &all, "");
         said.ended(0, &[]);

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use stepwright_engine::ClockMode;
 use stepwright_server::config::Settings;
 
-use crate::support::{Server, say};
+use crate::{
+    clock::Serving,
+    support::{ROLE, Server, say},
+};
 
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:charge";
 const ACTIVITY: &str = "arn:aws:states:us-east-1:000000000000:activity:nobody";
@@ -131,6 +134,66 @@ fn what_was_recorded_replays_the_same_path_and_output() {
         .ended(1, &["ExecutionDoesNotExist"]);
 }
 
+#[test]
+fn children_of_distributed_maps_and_express_executions_get_mocked_answers() {
+    let states = json!({"Item": "Done", "Sync": "Done"});
+    let file = json!({"StateMachines": {"map": {"TestCases": {"C": states}}, "express": {"TestCases": {"C": states}}},
+        "MockedResponses": {"Done": {"0": {"Return": "mocked", "Delay": 30}}}});
+    let (server, _directory) = mocked(&file);
+    let item = json!({"Item": {"Type": "Task", "Resource": FUNCTION, "End": true}});
+    for kind in ["STANDARD", "EXPRESS"] {
+        let machine = json!({"StartAt": "Each", "States": {"Each": {"Type": "Map", "ItemsPath": "$.items", "End": true,
+            "Label": "Each", "ItemProcessor": {"StartAt": "Item", "States": item,
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": kind}}}}});
+        let machine = server.create("map", &machine);
+        assert_eq!(output(&run(&server, &machine, "C")), json!(["mocked", "mocked", "mocked"]), "{kind}");
+        server.ok("DeleteStateMachine", &json!({"stateMachineArn": machine}));
+        server.until(|| server.call("DescribeStateMachine", &json!({"stateMachineArn": machine})).status == 400);
+    }
+    let definition =
+        json!({"StartAt": "Sync", "States": {"Sync": {"Type": "Task", "Resource": FUNCTION, "End": true}}});
+    let new = json!({"name": "express", "roleArn": ROLE, "type": "EXPRESS", "definition": definition.to_string()});
+    let machine = server.ok("CreateStateMachine", &new)["stateMachineArn"].as_str().expect("an ARN").to_owned();
+    let start = json!({"stateMachineArn": format!("{machine}#C")});
+    let ended = server.ok("StartSyncExecution", &start);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("SUCCEEDED"), &json!("\"mocked\"")));
+}
+
+#[test]
+fn a_killed_server_goes_on_with_the_same_mocks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    let file = json!({"StateMachines": {"m": {"TestCases": {"C": {"Manual": "R"}}}},
+        "MockedResponses": {"R": {"0": {"Throw": {"Error": "E"}}, "1": {"Return": "second", "Delay": 10}}}});
+    std::fs::write(at.join("mocks.json"), file.to_string()).expect("written");
+    let serve = || Serving::start(at, &["--clock=frozen", "--mock-config=mocks.json"]);
+    let serving = serve();
+    let retry = json!([{"ErrorEquals": ["E"], "IntervalSeconds": 60}]);
+    let definition = json!({"StartAt": "Manual", "States": {
+        "Manual": {"Type": "Task", "Resource": ACTIVITY, "Retry": retry, "End": true}}});
+    let new = json!({"name": "m", "roleArn": ROLE, "definition": definition.to_string()});
+    let machine = serving.ok("CreateStateMachine", &new)["stateMachineArn"].as_str().expect("an ARN").to_owned();
+    let started = serving.ok("StartExecution", &json!({"stateMachineArn": format!("{machine}#C")}));
+    let arn = json!({"executionArn": started["executionArn"]});
+    // What is due now is done when an advance is.
+    serving.clock(at, &["advance", "1s"]);
+    drop(serving);
+    let serving = serve();
+    serving.clock(at, &["advance", "60s"]);
+    assert_eq!(serving.ok("DescribeExecution", &arn)["status"], "RUNNING");
+    drop(serving);
+    let serving = serve();
+    serving.clock(at, &["advance", "1m"]);
+    let described = serving.ok("DescribeExecution", &arn);
+    assert_eq!(
+        (&described["status"], &described["output"]),
+        (&json!("SUCCEEDED"), &json!("\"second\"")),
+        "{described}"
+    );
+    drop(serving);
+    say(at, &["check", "data"], "").ended(0, &[]);
+}
+
 /// Ten minutes of waits, and retries.
 const ORDER: &str = r#"
 StartAt: Charge
@@ -234,7 +297,8 @@ fn coverage_counts_states_rules_retriers_and_catchers() {
     let row = said.stdout.lines().find(|line| line.contains("order.asl.yaml")).expect("a row");
     let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     assert_eq!(cells[1..], ["5/5", "1/3", "1/2", "1/1", "Large.Choices[1], Large.Default, Charge.Retry[1]"], "{row}");
-    let json: Value = serde_json::from_str(&std::fs::read_to_string(at.join("c.json")).expect("written")).expect("JSON");
+    let json: Value =
+        serde_json::from_str(&std::fs::read_to_string(at.join("c.json")).expect("written")).expect("JSON");
     let charge = &json["definitions"][0];
     assert_eq!(charge["retriers"]["entries"][0], json!({"state": "Charge", "hits": 5, "place": "Retry[0]"}));
     assert_eq!(charge["choiceRules"]["found"], 3);

@@ -65,7 +65,9 @@ impl MockConfig {
             let path = format!("StateMachines.{machine}");
             let cases = object(value, &path)?.get("TestCases");
             let mut all = BTreeMap::new();
-            for (case, states) in cases.map(|cases| object(cases, &format!("{path}.TestCases"))).transpose()?.into_iter().flatten() {
+            for (case, states) in
+                cases.map(|cases| object(cases, &format!("{path}.TestCases"))).transpose()?.into_iter().flatten()
+            {
                 let path = format!("{path}.TestCases.{case}");
                 all.insert(case.as_str().into(), read_case(object(states, &path)?, &named, &path)?);
             }
@@ -187,7 +189,10 @@ mod tests {
             (json!({"R": {"0": {"Throw": {"Error": 1}}}}), "MockedResponses.R.0.Throw.Error: must be a string"),
             (json!({"R": {"0": {"Return": 1}, "0-1": {"Return": 2}}}), "MockedResponses.R.0-1: answers attempt 0"),
             (json!({"R": {"0": {"Return": 1, "Delay": -1}}}), "MockedResponses.R.0.Delay: must be"),
-            (json!({"R": {"Match": [{"Input": {"$.a[*]": 1}, "Return": 1}]}}), "MockedResponses.R.Match[0].Input.$.a[*]"),
+            (
+                json!({"R": {"Match": [{"Input": {"$.a[*]": 1}, "Return": 1}]}}),
+                "MockedResponses.R.Match[0].Input.$.a[*]",
+            ),
             (json!({"R": {"Items": {"0": "X"}}}), "MockedResponses.R.Items.0: names \"X\""),
             (json!({"R": {}}), "MockedResponses.R: answers nothing"),
         ] {

@@ -58,7 +58,10 @@ impl Responses {
     pub(super) fn named_or_read(value: &Value, path: &str, named: &Named) -> Result<Arc<Self>, MockError> {
         let Value::String(name) = value else { return Self::read(value, path, named).map(Arc::new) };
         named.get(name.as_str()).cloned().ok_or_else(|| {
-            MockError::new(path, format!("names {name:?}, which is not in MockedResponses, or not before it is used there"))
+            MockError::new(
+                path,
+                format!("names {name:?}, which is not in MockedResponses, or not before it is used there"),
+            )
         })
     }
 
@@ -124,7 +127,8 @@ fn read_matches(value: &Value, path: &str) -> Result<Vec<(Pattern, Answer)>, Moc
     let read = |(at, value): (usize, &Value)| {
         let path = format!("{path}[{at}]");
         let input = object(value, &path)?.get("Input");
-        let input = input.ok_or_else(|| MockError::new(&path, "must have an Input that the state's input is held against"))?;
+        let input =
+            input.ok_or_else(|| MockError::new(&path, "must have an Input that the state's input is held against"))?;
         Ok((Pattern::read(input, &format!("{path}.Input"))?, read_answer(value, &path)?))
     };
     list.iter().enumerate().map(read).collect()
@@ -137,8 +141,9 @@ fn read_items(
 ) -> Result<Vec<(RangeInclusive<u32>, Arc<Responses>)>, MockError> {
     let read = |(key, value): (&String, &Value)| {
         let path = format!("{path}.{key}");
-        let items = range(key)
-            .ok_or_else(|| MockError::new(&path, "is no item: it must be an index such as \"0\" or a range such as \"1-2\""))?;
+        let items = range(key).ok_or_else(|| {
+            MockError::new(&path, "is no item: it must be an index such as \"0\" or a range such as \"1-2\"")
+        })?;
         Ok((items, Responses::named_or_read(value, &path, named)?))
     };
     object(value, path)?.iter().map(read).collect()
