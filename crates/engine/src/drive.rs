@@ -536,9 +536,9 @@ fn step(
         for (at, command) in effects.commands.iter().enumerate().skip(seen) {
             match command {
                 Command::FindActivity { task, arn } => {
-                    let kind = if is_mocked(shared, execution, definition, *task) {
-                        InputKind::ActivityFound { task: *task }
-                    } else if !express && shared.has_activity(execution.info.scope, arn) {
+                    let served = is_mocked(shared, execution, definition, *task)
+                        || (!express && shared.has_activity(execution.info.scope, arn));
+                    let kind = if served {
                         InputKind::ActivityFound { task: *task }
                     } else {
                         InputKind::ActivityMissing { task: *task }

@@ -28,12 +28,15 @@ pub struct Answer {
     pub delay_ms: Millis,
 }
 
+/// The answers within Map items, by their indices.
+type OfItems = Vec<(RangeInclusive<u32>, Arc<Responses>)>;
+
 /// The answers of one state.
 #[derive(Clone, Debug, Default)]
 pub struct Responses {
     attempts: Vec<(RangeInclusive<u32>, Answer)>,
     matches: Vec<(Pattern, Answer)>,
-    items: Vec<(RangeInclusive<u32>, Arc<Responses>)>,
+    items: OfItems,
 }
 
 /// Members of an answer that say what comes of the task.
@@ -134,11 +137,7 @@ fn read_matches(value: &Value, path: &str) -> Result<Vec<(Pattern, Answer)>, Moc
     list.iter().enumerate().map(read).collect()
 }
 
-fn read_items(
-    value: &Value,
-    path: &str,
-    named: &Named,
-) -> Result<Vec<(RangeInclusive<u32>, Arc<Responses>)>, MockError> {
+fn read_items(value: &Value, path: &str, named: &Named) -> Result<OfItems, MockError> {
     let read = |(key, value): (&String, &Value)| {
         let path = format!("{path}.{key}");
         let items = range(key).ok_or_else(|| {
