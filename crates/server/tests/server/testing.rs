@@ -191,7 +191,7 @@ fn a_killed_server_goes_on_with_the_same_mocks() {
         "{described}"
     );
     drop(serving);
-    say(at, &["check", "data"], "").ended(0, &[]);
+    say(at, &["check", "--data-directory", "data"], "").ended(0, &[]);
 }
 
 /// Ten minutes of waits, and retries.
