@@ -13,6 +13,8 @@ struct Place {
     state: String,
     /// Map items, innermost first.
     items: Vec<u64>,
+    /// The Map states around, innermost last, each with the items in which it stands itself.
+    maps: Vec<(String, Vec<u64>)>,
     /// The attempt that is under way, as its place among those of the state.
     attempt: Option<usize>,
 }
@@ -33,12 +35,27 @@ pub fn mocks(machine: &str, case: &str, events: &[Value]) -> Value {
             kind if kind.ends_with("StateEntered") => {
                 details["name"].as_str().unwrap_or_default().clone_into(&mut place.state);
                 place.attempt = None;
+                if kind == "MapStateEntered" {
+                    place.maps.push((place.state.clone(), place.items.clone()));
+                }
+            }
+            // It begins, perhaps again after an item failed.
+            "MapStateStarted" => {
+                if let Some((_, items)) = place.maps.last() {
+                    place.items.clone_from(items);
+                }
+            }
+            "MapStateExited" => {
+                while let Some((state, items)) = place.maps.pop() {
+                    place.items = items;
+                    if details["name"] == state.as_str() {
+                        break;
+                    }
+                }
             }
             "MapIterationStarted" => {
                 place.items.insert(0, details["index"].as_u64().unwrap_or_default());
             }
-            // What follows goes on outside of the item.
-            "MapStateSucceeded" | "MapStateFailed" => drop((!place.items.is_empty()).then(|| place.items.remove(0))),
             "TaskScheduled" | "LambdaFunctionScheduled" | "ActivityScheduled" => {
                 let attempts = recorded.entry((place.state.clone(), place.items.clone())).or_default();
                 place.attempt = Some(attempts.len());
@@ -152,5 +169,42 @@ mod tests {
         assert_eq!(made["MockedResponses"]["c.T"], json!({"Items": {"1": {"0-1": thrown, "2": {"Return": {"x": 1}}}}}));
         assert!(MockConfig::of(&made).is_ok());
         assert_eq!(path(&events), ["M", "T"]);
+    }
+
+    #[test]
+    fn a_map_that_is_tried_again_or_has_no_items_does_not_confuse_those_around_it() {
+        let scheduled =
+            |id: u64, previous: u64| json!({"id": id, "previousEventId": previous, "type": "TaskScheduled"});
+        let iteration = |id: u64, previous: u64, index: u64| {
+            json!({"id": id, "previousEventId": previous, "type": "MapIterationStarted",
+                "mapIterationStartedEventDetails": {"index": index}})
+        };
+        let state = |id: u64, previous: u64, kind: &str, name: &str| {
+            let member = if kind.ends_with("Entered") { "stateEnteredEventDetails" } else { "stateExitedEventDetails" };
+            json!({"id": id, "previousEventId": previous, "type": kind, member: {"name": name}})
+        };
+        let plain = |id: u64, previous: u64, kind: &str| json!({"id": id, "previousEventId": previous, "type": kind});
+        let events = [
+            state(1, 0, "MapStateEntered", "Outer"),
+            plain(2, 1, "MapStateStarted"),
+            iteration(3, 2, 0),
+            plain(4, 3, "MapIterationFailed"),
+            plain(5, 4, "MapStateFailed"),
+            plain(6, 5, "MapStateStarted"),
+            iteration(7, 6, 4),
+            state(8, 7, "MapStateEntered", "Inner"),
+            plain(9, 8, "MapStateStarted"),
+            plain(10, 9, "MapStateSucceeded"),
+            state(11, 10, "MapStateExited", "Inner"),
+            state(12, 11, "TaskStateEntered", "T"),
+            scheduled(13, 12),
+            plain(14, 13, "MapStateSucceeded"),
+            state(15, 14, "MapStateExited", "Outer"),
+            state(16, 15, "TaskStateEntered", "U"),
+            scheduled(17, 16),
+        ];
+        let made = mocks("m", "c", &events);
+        let never = json!({"0": {"Never": true}});
+        assert_eq!(made["MockedResponses"], json!({"c.T": {"Items": {"4": never}}, "c.U": never}));
     }
 }

@@ -76,7 +76,9 @@ impl Told {
             }
             let exited = match &event.kind {
                 // What a Parallel or Map state ends with follows events of its branches.
-                EventKind::StateExited { state, .. } => told.open_visit(StateId(*state)),
+                EventKind::StateExited { state, .. } if is_container(definition, StateId(*state)) => {
+                    told.open_visit(StateId(*state))
+                }
                 _ => None,
             };
             let Some(at) = exited.or_else(|| belongs.get(&event.previous).copied()) else { continue };
@@ -122,6 +124,10 @@ impl Told {
             _ => {}
         }
     }
+}
+
+fn is_container(definition: &Definition, state: StateId) -> bool {
+    matches!(definition.state(state).kind, StateKind::Parallel(_) | StateKind::Map(_))
 }
 
 /// What a Task state calls.
