@@ -110,7 +110,10 @@ impl VirtualClock {
     /// Milliseconds that it is before the machine's clock; below 0: behind.
     #[must_use]
     pub fn ahead(&self) -> Millis {
-        self.now().saturating_sub(self.base.now())
+        match self.stands_at.load(Ordering::SeqCst) {
+            RUNS => self.ahead.load(Ordering::SeqCst),
+            at => at.saturating_sub(self.base.now()),
+        }
     }
 
     /// Where it is on its way to, if somebody told it to advance.
@@ -147,8 +150,9 @@ impl VirtualClock {
     /// Puts it where it was when its engine was closed.
     pub(crate) fn restore(&self, row: &ClockRow) {
         let _state = self.lock();
-        let at = row.stands_at.unwrap_or_else(|| self.base.now().saturating_add(row.ahead));
-        self.ahead.store(at.saturating_sub(self.base.now()), Ordering::SeqCst);
+        let now = self.base.now();
+        let at = row.stands_at.unwrap_or_else(|| now.saturating_add(row.ahead));
+        self.ahead.store(at.saturating_sub(now), Ordering::SeqCst);
         if self.mode() == ClockMode::Frozen {
             self.stands_at.store(at, Ordering::SeqCst);
         }
