@@ -160,6 +160,30 @@ fn children_of_distributed_maps_and_express_executions_get_mocked_answers() {
 }
 
 #[test]
+fn a_mocked_machine_may_call_what_is_not_served() {
+    let file =
+        json!({"StateMachines": {"ecs": {"TestCases": {"C": {"Run": {"Return": {"done": true}, "Delay": 600}}}}}});
+    let (server, _directory) = mocked(&file);
+    let run_task = json!({"StartAt": "Run", "States": {"Run": {"Type": "Task", "End": true,
+        "Resource": "arn:aws:states:::ecs:runTask.sync", "Parameters": {"TaskDefinition": "t"}}}});
+    let machine = server.create("ecs", &run_task);
+    assert_eq!(output(&run(&server, &machine, "C")), json!({"done": true}));
+    let plain = json!({"name": "other", "roleArn": ROLE, "definition": run_task.to_string()});
+    server.call("CreateStateMachine", &plain).is_error("InvalidDefinition", "ecs:runTask.sync");
+    // Without its test case, there is nobody to call.
+    let started = server.ok("StartExecution", &json!({"stateMachineArn": machine}));
+    let described = server.wait(&started["executionArn"]);
+    assert!(described["cause"].as_str().is_some_and(|cause| cause.contains("No connector")), "{described}");
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    std::fs::write(at.join("ecs.asl.json"), run_task.to_string()).expect("written");
+    let test = json!({"tests": [{"name": "t", "mocks": {"Run": {"Return": 1}}, "expect": {"output": 1}}]});
+    std::fs::write(at.join("ecs.test.json"), test.to_string()).expect("written");
+    say(at, &["test"], "").ended(0, &[]);
+}
+
+#[test]
 fn a_killed_server_goes_on_with_the_same_mocks() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = directory.path();
