@@ -22,10 +22,23 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
     ("functions", &[]),
+    ("testing", &["graph", "engine", "store", "machine", "asl", "querylang"]),
     ("api", &[]),
     (
         "server",
-        &["api", "functions", "graph", "source", "integrations", "engine", "store", "machine", "asl", "querylang"],
+        &[
+            "api",
+            "functions",
+            "testing",
+            "graph",
+            "source",
+            "integrations",
+            "engine",
+            "store",
+            "machine",
+            "asl",
+            "querylang",
+        ],
     ),
 ];
 

@@ -8,15 +8,16 @@ use std::{
 
 use stepwright_asl::{Pattern, Resource, StateId};
 use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis, Payload, TaskId, frame::TaskStage};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::{
-    connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
+    connector::{Connector, ConnectorFailure, Mocks, TaskCall, TaskOutcome},
     express::Run,
     fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
     jobs::{Jobs, Submission},
     limits::TaskLimits,
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
+    quiet::{Counted, Quiet, Work},
     shared::Shared,
     turn::{open_task, task_state},
 };
@@ -101,16 +102,23 @@ impl State {
 /// All calls.
 pub(crate) struct Dispatch {
     connectors: Vec<Arc<dyn Connector>>,
+    /// The last of the connectors, which is never asked what it accepts.
+    mocks: Option<Arc<dyn Mocks>>,
     state: Mutex<State>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>, limits: TaskLimits) -> Self {
+    pub(crate) fn new(
+        mut connectors: Vec<Arc<dyn Connector>>,
+        mocks: Option<Arc<dyn Mocks>>,
+        limits: TaskLimits,
+    ) -> Self {
+        connectors.extend(mocks.clone().map(|mocks| mocks as Arc<dyn Connector>));
         let own = connectors.iter().map(|connector| (connector.name(), connector.limits().concurrency));
         let queues = Fair::new(own, limits);
         let state =
             State { queues, places: HashMap::new(), calls: HashMap::new(), jobs: Jobs::default(), open: Open::All };
-        Self { connectors, state: Mutex::new(state) }
+        Self { connectors, mocks, state: Mutex::new(state) }
     }
 
     // Every change under this lock is complete before anything can panic, so a poisoned lock guards good data.
@@ -120,12 +128,45 @@ impl Dispatch {
 
     /// Who serves a resource.
     pub(crate) fn connector_for(&self, resource: &Resource) -> Option<usize> {
-        self.connectors.iter().position(|connector| connector.accepts(resource))
+        let real = self.connectors.len() - usize::from(self.mocks.is_some());
+        self.connectors[..real].iter().position(|connector| connector.accepts(resource))
+    }
+
+    /// Who answers a state of an execution: its test case, or who serves the resource.
+    pub(crate) fn connector_of(&self, execution: &ExecutionInfo, state: &str, resource: &Resource) -> Option<usize> {
+        if self.is_mocked(execution, state) {
+            return Some(self.connectors.len() - 1);
+        }
+        self.connector_for(resource)
+    }
+
+    /// Whether a state's tasks are answered by the execution's test case.
+    pub(crate) fn is_mocked(&self, execution: &ExecutionInfo, state: &str) -> bool {
+        let (Some(case), Some(mocks)) = (&execution.test_case, &self.mocks) else { return false };
+        mocks.answers(machine_of(&execution.state_machine_name), case, state)
+    }
+
+    /// Who follows and ends the job of a call.
+    pub(crate) fn connector_of_job(&self, call: &TaskCall) -> Option<usize> {
+        if self.is_mocked_call(call) {
+            return Some(self.connectors.len() - 1);
+        }
+        self.connector_for(&call.resource)
+    }
+
+    fn is_mocked_call(&self, call: &TaskCall) -> bool {
+        let (Some(case), Some(mocks)) = (&call.test_case, &self.mocks) else { return false };
+        let name = call.state_machine_arn.splitn(7, ':').nth(6).unwrap_or_default();
+        mocks.answers(machine_of(name), case, &call.state_name)
     }
 
     /// A connector by its place.
     pub(crate) fn connector(&self, place: usize) -> Arc<dyn Connector> {
         self.connectors[place].clone()
+    }
+
+    fn is_mocks(&self, connector: usize) -> bool {
+        self.mocks.is_some() && connector + 1 == self.connectors.len()
     }
 
     /// What a lost call of this resource fails with.
@@ -159,8 +200,9 @@ impl Dispatch {
     /// The same of a task that is to be sent; none if it is over or submitted, or no connector serves it.
     pub(crate) fn key_of(&self, execution: &Execution, definition: &Definition, task: TaskId) -> Option<Arc<CallKey>> {
         let (visit, open) = open_task(execution, task).filter(|(_, open)| open.stage != TaskStage::Submitted)?;
-        let resource = &task_state(definition, StateId(visit.state))?.resource;
-        let connector = self.connector_for(resource)?;
+        let id = StateId(visit.state);
+        let resource = &task_state(definition, id)?.resource;
+        let connector = self.connector_of(&execution.info, &definition.state(id).name, resource)?;
         Some(self.key(connector, resource, open.input.text(), &execution.info))
     }
 
@@ -273,7 +315,7 @@ impl Dispatch {
         state.unqueue(task);
         state.jobs.leave(task);
         match job {
-            Some(call) if state.calls.contains_key(&task) => state.jobs.end_later(task, call),
+            Some(call) if state.calls.contains_key(&task) => state.jobs.end_later(task, call, shared.quiet.work()),
             Some(call) => {
                 drop(state);
                 self.end_job(shared, task, call);
@@ -307,17 +349,28 @@ impl Dispatch {
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
-        let inner = shared.runtime.spawn(async move { inner_connector.call(call).await });
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call));
+        let work = (!within).then(|| quiet.work());
+        let inner = counted(shared, within, async move { inner_connector.call(call).await });
         state.calls.insert(task, inner.abort_handle());
         state.queues.made(&slot.key);
         drop(state);
         let engine = Arc::downgrade(shared);
         shared.runtime.spawn(async move {
-            let outcome = inner.await;
+            let _work = work;
+            let (outcome, _counted) = ended_with(inner.await, &quiet);
             let Some(shared) = engine.upgrade() else { return };
             // A submission's own answer is never the task's end, whatever the connector calls it.
             let outcome = match outcome {
                 Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) || resource.is_job() => {
+                    // A test case also answers for whoever got the token, which may come before the call's own answer.
+                    if waits_for_callback(&resource)
+                        && shared.dispatch.is_mocks(slot.key.connector)
+                        && let kind @ InputKind::TaskSucceeded { .. } =
+                            input(task, &resource, TaskOutcome::Succeeded(text.clone()))
+                    {
+                        shared.tell_of_call(task, express.as_ref(), kind, Origin::Call);
+                    }
                     Ok(TaskOutcome::Submitted(text))
                 }
                 outcome => outcome,
@@ -343,16 +396,13 @@ impl Dispatch {
             // none has done something.
             let submission = if failed && is_heard && !resent { Submission::Failed } else { Submission::Done };
             if known {
+                if waits_for_callback(&resource) && !failed && !shared.dispatch.is_mocks(slot.key.connector) {
+                    shared.hold_while_open(task);
+                }
                 let kind = input(task, &resource, outcome);
                 let is_unknown = matches!(kind, InputKind::SubmitFailed { .. }) && submission == Submission::Done;
                 let origin = if is_unknown { Origin::Lost } else { Origin::Call };
-                match express {
-                    Some(run) => shared.express.happened(&run, kind),
-                    None => {
-                        let message = ShardMessage::Input { execution: task.execution, kind, origin };
-                        shared.send(task.execution.id, message);
-                    }
-                }
+                shared.tell_of_call(task, express.as_ref(), kind, origin);
             }
             {
                 let mut state = shared.dispatch.lock();
@@ -366,6 +416,11 @@ impl Dispatch {
             shared.dispatch.submission_over(&shared, task, submission);
             drop(slot);
         });
+    }
+
+    /// Whether everything is sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().open == Open::All
     }
 
     /// Sends nothing from now on.
@@ -405,6 +460,60 @@ impl Dispatch {
     pub(crate) fn counts(&self) -> (u64, u64) {
         let state = self.lock();
         (state.places.len() as u64, state.calls.len() as u64)
+    }
+}
+
+impl Shared {
+    /// Tells an execution what became of a call: the Express one, if there is one.
+    fn tell_of_call(&self, task: TaskRef, express: Option<&Arc<Run>>, kind: InputKind, origin: Origin) {
+        match express {
+            Some(run) => self.express.happened(run, kind),
+            None => {
+                let message = ShardMessage::Input { execution: task.execution, kind, origin };
+                self.send(task.execution.id, message);
+            }
+        }
+    }
+
+    /// Whoever a callback's token was given to holds its task, unless that is over.
+    fn hold_while_open(&self, task: TaskRef) {
+        let state = self.dispatch.lock();
+        if state.calls.contains_key(&task) {
+            self.quiet.hold(task);
+        }
+    }
+}
+
+/// The machine of a name, which a distributed Map's is followed by its label's in.
+fn machine_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(machine, _)| machine)
+}
+
+/// What a task of the runtime came to, and what keeps it counted as work.
+pub(crate) type Ended = std::result::Result<(TaskOutcome, Option<Work>), JoinError>;
+
+/// Runs what a connector does in a task of its own. `within`: it is work only as far as it runs.
+pub(crate) fn counted(
+    shared: &Shared,
+    within: bool,
+    call: impl Future<Output = TaskOutcome> + Send + 'static,
+) -> JoinHandle<(TaskOutcome, Option<Work>)> {
+    if within {
+        let call = Counted::new(&shared.quiet, call);
+        shared.runtime.spawn(async move {
+            let (outcome, work) = call.await;
+            (outcome, Some(work))
+        })
+    } else {
+        shared.runtime.spawn(async move { (call.await, None) })
+    }
+}
+
+/// What it came to, counted as work until that is dropped.
+pub(crate) fn ended_with(ended: Ended, quiet: &Arc<Quiet>) -> (std::result::Result<TaskOutcome, JoinError>, Work) {
+    match ended {
+        Ok((outcome, work)) => (Ok(outcome), work.unwrap_or_else(|| quiet.work())),
+        Err(error) => (Err(error), quiet.work()),
     }
 }
 

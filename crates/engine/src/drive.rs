@@ -228,7 +228,7 @@ impl Shard {
         let name = keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name);
         let mut away = Away { job: None, uncommitted: hot.uncommitted, name, waiting: Vec::new() };
         if hot.uncommitted == 0 {
-            self.shared.lane.push(job);
+            self.shared.lane.push(job, self.shared.quiet.work());
         } else {
             away.job = Some(job);
         }
@@ -255,7 +255,7 @@ impl Shard {
             if away.waiting.iter().any(ShardMessage::stops) {
                 self.readmit(job);
             } else {
-                self.shared.lane.push(job);
+                self.shared.lane.push(job, self.shared.quiet.work());
             }
         }
         true
@@ -550,7 +550,9 @@ fn step(
         for (at, command) in effects.commands.iter().enumerate().skip(seen) {
             match command {
                 Command::FindActivity { task, arn } => {
-                    let kind = if !express && shared.has_activity(execution.info.scope, arn) {
+                    let served = is_mocked(shared, execution, definition, *task)
+                        || (!express && shared.has_activity(execution.info.scope, arn));
+                    let kind = if served {
                         InputKind::ActivityFound { task: *task }
                     } else {
                         InputKind::ActivityMissing { task: *task }
@@ -573,6 +575,14 @@ fn step(
     }
 }
 
+/// Whether a task is answered by the execution's test case.
+fn is_mocked(shared: &Shared, execution: &Execution, definition: &Definition, task: TaskId) -> bool {
+    turn::open_task(execution, task).is_some_and(|(visit, _)| {
+        let state = definition.state(stepwright_asl::StateId(visit.state));
+        shared.dispatch.is_mocked(&execution.info, &state.name)
+    })
+}
+
 fn closes(commands: &[Command], task: TaskId) -> bool {
     commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed, .. } if *closed == task))
 }
@@ -588,16 +598,19 @@ fn join_task(
     let Some(task_state) = task_state(definition, scheduled.state) else { return Vec::new() };
     let express = matches!(execution.info.workflow, Workflow::Express { .. });
     let task = scheduled.task;
+    let state = &definition.state(scheduled.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => match shared.activities.reserve(arn) {
-            Some(poller) => {
-                let worker_name = poller.worker_name.clone();
-                receivers.insert(task, Receiver::Worker { poller, requeue: None });
-                vec![InputKind::TaskStarted { task, worker_name }]
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&execution.info, state) => {
+            match shared.activities.reserve(arn) {
+                Some(poller) => {
+                    let worker_name = poller.worker_name.clone();
+                    receivers.insert(task, Receiver::Worker { poller, requeue: None });
+                    vec![InputKind::TaskStarted { task, worker_name }]
+                }
+                None => Vec::new(),
             }
-            None => Vec::new(),
-        },
-        resource => match shared.dispatch.connector_for(resource) {
+        }
+        resource => match shared.dispatch.connector_of(&execution.info, state, resource) {
             None => {
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));
                 vec![InputKind::TaskStarted { task, worker_name: None }, failed]
@@ -625,8 +638,9 @@ pub(crate) fn unserved(resource: &Resource) -> ConnectorFailure {
 /// A task that waits gets its place once its row is durable.
 fn queue(shared: &Shared, hot: &Hot, unsent: &turn::Unsent, after: &mut Vec<After>) {
     let Some(task_state) = task_state(hot.definition(), unsent.state) else { return };
+    let state = &hot.definition().state(unsent.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => {
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&hot.execution.info, state) => {
             after.push(After::QueueForWorker { activity: arn.clone(), queued: unsent.queued });
         }
         _ => {

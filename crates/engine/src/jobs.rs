@@ -14,9 +14,10 @@ use tokio::task::AbortHandle;
 
 use crate::{
     connector::{ConnectorFailure, TaskCall, TaskOutcome},
-    dispatch::{Dispatch, input},
+    dispatch::{Dispatch, counted, ended_with, input},
     drive::unserved,
     message::{After, Origin, Pending, ShardMessage, TaskRef},
+    quiet::Work,
     shared::Shared,
     timers::Later,
 };
@@ -39,6 +40,8 @@ pub(crate) struct Jobs {
 struct Ending {
     call: Box<TaskCall>,
     at: At,
+    /// Time is not skipped while something happens for it.
+    work: Option<Work>,
     /// How often its connector was asked.
     attempts: u32,
 }
@@ -72,8 +75,8 @@ impl Jobs {
     }
 
     /// A job whose submission is under way is to be ended.
-    pub(crate) fn end_later(&mut self, task: TaskRef, call: Box<TaskCall>) {
-        self.ending.entry(task).or_insert(Ending { call, at: At::Submission, attempts: 0 });
+    pub(crate) fn end_later(&mut self, task: TaskRef, call: Box<TaskCall>, work: Work) {
+        self.ending.entry(task).or_insert(Ending { call, at: At::Submission, work: Some(work), attempts: 0 });
     }
 
     /// Whether the job of a task is to be ended.
@@ -97,7 +100,7 @@ impl Jobs {
 impl Dispatch {
     /// Follows a submitted job to its end, which is an input.
     pub(crate) fn follow(&self, shared: &Arc<Shared>, task: TaskRef, call: TaskCall) {
-        let Some(place) = self.connector_for(&call.resource) else {
+        let Some(place) = self.connector_of_job(&call) else {
             let outcome = TaskOutcome::Failed(unserved(&call.resource));
             return shared.send(task.execution.id, ended(task, &call.resource, outcome, Origin::Lost));
         };
@@ -110,12 +113,16 @@ impl Dispatch {
         }
         // What the connector does may panic in building the future, too.
         let (inner_connector, resource) = (connector.clone(), call.resource.clone());
-        let inner = shared.runtime.spawn(async move { inner_connector.follow(call).await });
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call));
+        let work = (!within).then(|| quiet.work());
+        let inner = counted(shared, within, async move { inner_connector.follow(call).await });
         state.jobs.followed.insert(task, inner.abort_handle());
         drop(state);
         let engine = shared.weak();
         shared.runtime.spawn(async move {
-            let (outcome, origin) = match inner.await {
+            let _work = work;
+            let (outcome, _counted) = ended_with(inner.await, &quiet);
+            let (outcome, origin) = match outcome {
                 Ok(outcome) => (outcome, Origin::Call),
                 Err(error) if error.is_panic() => {
                     tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
@@ -132,7 +139,8 @@ impl Dispatch {
 
     /// Ends the job of a task that is closed. Its row says so already.
     pub(crate) fn end_job(&self, shared: &Shared, task: TaskRef, call: Box<TaskCall>) {
-        self.lock().jobs.ending.entry(task).or_insert(Ending { call, at: At::Pause, attempts: 0 });
+        let work = Some(shared.quiet.work());
+        self.lock().jobs.ending.entry(task).or_insert(Ending { call, at: At::Pause, work, attempts: 0 });
         self.try_to_end(shared, task);
     }
 
@@ -162,7 +170,8 @@ impl Dispatch {
             return;
         };
         ending.attempts += 1;
-        let Some(place) = self.connector_for(&ending.call.resource) else {
+        ending.work.get_or_insert_with(|| shared.quiet.work());
+        let Some(place) = self.connector_of_job(&ending.call) else {
             let failure = unserved(&ending.call.resource);
             drop(state);
             return self.attempt_failed(shared, task, &failure);
@@ -203,7 +212,14 @@ impl Dispatch {
                 %execution, state = %state_name, %resource, error, cause, attempts,
                 "a job that nobody waits for could not be ended; trying again"
             );
-            return shared.timers.later(shared.now().saturating_add(pause(attempts)), Later::EndJob(task));
+            shared.timers.later(shared.now().saturating_add(pause(attempts)), Later::EndJob(task));
+            // Only time goes on until then.
+            if let Some(ending) = self.lock().jobs.ending.get_mut(&task)
+                && matches!(ending.at, At::Pause)
+            {
+                drop(ending.work.take());
+            }
+            return;
         }
         tracing::error!(
             %execution, state = %state_name, %resource, error, cause, attempts,
@@ -281,6 +297,8 @@ pub(crate) fn call_of(row: &JobRow) -> Option<TaskCall> {
         retry_count: row.retry_count,
         started_at: row.closed_at,
         resent: true,
+        test_case: None,
+        items: Vec::new(),
     })
 }
 
@@ -311,6 +329,8 @@ mod tests {
             retry_count: 2,
             started_at: 5,
             resent: true,
+            test_case: None,
+            items: Vec::new(),
         };
         let TaskTarget::Cancel(job) = row(&call).target else { panic!("it says that a job is to be ended") };
         let read = call_of(&job).expect("its resource is known");

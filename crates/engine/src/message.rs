@@ -70,6 +70,7 @@ pub(crate) struct StartRequest {
     pub(crate) name: Arc<str>,
     pub(crate) input: Arc<str>,
     pub(crate) trace_header: Option<Arc<str>>,
+    pub(crate) test_case: Option<Arc<str>>,
     pub(crate) reply: Reply<Started>,
 }
 

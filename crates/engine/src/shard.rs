@@ -138,10 +138,12 @@ impl Shard {
                 batch = inbox.wait(at_most(BATCH));
             }
             let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
+            let taken = batch.len();
             let now = self.shared.now();
             for pending in self.handle(batch, now) {
                 self.shared.submit(pending);
             }
+            inbox.done(taken);
             if stop {
                 return;
             }
@@ -290,6 +292,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: None,
+            test_case: request.test_case,
         };
         let hot = self.new_hot(execution, request.revision, row);
         let name_key = keys::name(execution.scope, &hot.revision.row.machine_name, &request.name);
@@ -322,7 +325,7 @@ impl Shard {
 
     /// Starts a child of a map run. Nobody else can have its name.
     fn start_child(&mut self, start: ChildStart, now: Millis) {
-        let ChildStart { execution, revision, permit, of, name, input, has_row } = start;
+        let ChildStart { execution, revision, permit, of, name, input, has_row, test_case } = start;
         let limits = self.shared.options.limits;
         let common = Limits { evaluation: EvaluationLimits::USUAL, ..limits };
         let (run, child) = (run_of(execution, &of), of.child);
@@ -341,6 +344,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: Some(Box::new(of)),
+            test_case,
         };
         let mut hot = self.new_hot(execution, revision, row);
         hot.child_has_row = has_row;
@@ -469,9 +473,10 @@ impl Shard {
             // This process makes it, or is about to.
             return;
         }
+        let is_mocked = self.is_mocked(queued.task);
         match self.called(queued.task) {
             Ok(Some(Called { answered: true, .. })) => self.submit_lost(queued.task, now),
-            Ok(Some(Called { resource, .. })) if self.shared.dispatch.repeats(&resource) => {
+            Ok(Some(Called { resource, .. })) if is_mocked || self.shared.dispatch.repeats(&resource) => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
             Ok(Some(Called { resource, .. })) if crate::dispatch::waits_for_callback(&resource) => {
@@ -490,6 +495,16 @@ impl Shard {
                 self.shared.timers.later(now + RETRY_MS, Later::Lost(queued));
             }
         }
+    }
+
+    /// Whether an open task is answered by a test case.
+    fn is_mocked(&mut self, task: TaskRef) -> bool {
+        let shared = self.shared.clone();
+        let Ok(Some(hot)) = self.find(task.execution) else { return false };
+        hot.open_task(task.task).is_some_and(|(visit, _)| {
+            let state = hot.definition().state(StateId(visit.state));
+            shared.dispatch.is_mocked(&hot.execution.info, &state.name)
+        })
     }
 
     /// A task fails that is not sent, or not again.
@@ -681,5 +696,7 @@ pub(crate) fn call_as(
         retry_count: sent.retry_count,
         started_at: now,
         resent: false,
+        test_case: info.test_case.clone(),
+        items: stepwright_machine::items_of(&execution.frames, task.frame),
     })
 }

@@ -17,6 +17,7 @@ use crate::{
     map_runs::{Happening, RunRef},
     message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef, TimerRef},
     shared::Shared,
+    virtual_clock::VirtualClock,
 };
 
 /// Rows read at once.
@@ -134,6 +135,18 @@ impl Timers {
         }
     }
 
+    /// From where to look for the next timer, if all that are due were fired, and when something that was put off is
+    /// to be done. Nothing, too, while something is put off, unless `all`.
+    pub(crate) fn all_fired(&self, all: bool) -> Option<(Vec<u8>, Option<Millis>)> {
+        let state = self.lock();
+        if state.full || (!all && !state.later.is_empty()) {
+            return None;
+        }
+        let put_off = state.later.iter().map(|(at, _)| *at).chain(state.pump_at).min();
+        let set = state.lowest.as_ref().filter(|lowest| **lowest < state.watermark);
+        Some((set.unwrap_or(&state.watermark).clone(), put_off))
+    }
+
     /// Looks at the clock again.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
@@ -154,14 +167,19 @@ impl Timers {
                 state.next_due = Millis::MIN;
                 drop(self.wait(state, NAP));
             }
+            if shared.skip() {
+                continue;
+            }
             let mut state = self.lock();
             if state.stopped {
                 return;
             }
             let now = shared.now();
             let due_now = state.next_due <= now;
+            let asleep = shared.options.clock.as_virtual().and_then(VirtualClock::next_sleeper);
+            let earliest = state.pump_at.into_iter().chain(asleep).min();
             let pump_in =
-                state.pump_at.map_or(NAP, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()));
+                earliest.map_or(NAP, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()));
             if due_now && !state.full && !state.woken {
                 // Became due since the tick.
                 let (guard, _) = self.wait(state, Duration::from_millis(1));
@@ -185,6 +203,9 @@ impl Timers {
     /// Fires every timer that is due at `now`, in due order.
     pub(crate) fn tick(&self, shared: &Shared, now: Millis) -> Result<()> {
         self.repeat(shared, now);
+        if let Some(clock) = shared.options.clock.as_virtual() {
+            clock.wake_sleepers(now);
+        }
         let (mut from, room) = {
             let mut state = self.lock();
             let set = state.lowest.take();

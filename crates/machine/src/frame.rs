@@ -48,6 +48,29 @@ pub enum Position {
     },
 }
 
+impl Frame {
+    /// Its position in a Map, if it is an iteration of one.
+    fn item(&self, frames: &BTreeMap<FrameId, Frame>) -> Option<u32> {
+        match &frames.get(&self.parent?)?.position {
+            Position::In(visit) => matches!(visit.work, Work::Map(_)).then_some(self.slot),
+            _ => None,
+        }
+    }
+}
+
+/// The indices of the items in which a frame stands, outermost Map first.
+#[must_use]
+pub fn items_of(frames: &BTreeMap<FrameId, Frame>, frame: FrameId) -> Vec<u32> {
+    let mut items = Vec::new();
+    let mut next = frames.get(&frame);
+    while let Some(frame) = next {
+        items.extend(frame.item(frames));
+        next = frame.parent.and_then(|parent| frames.get(&parent));
+    }
+    items.reverse();
+    items
+}
+
 /// A visit of a state, from Entered to Exited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Visit {

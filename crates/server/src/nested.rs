@@ -66,6 +66,10 @@ impl Connector for Nested {
         true
     }
 
+    fn within(&self, _: &TaskCall) -> bool {
+        true
+    }
+
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let service = self.service.clone();
         Box::pin(async move {
@@ -136,7 +140,8 @@ impl Child {
         if let Some(header) = text("TraceHeader") {
             request["traceHeader"] = header.into();
         }
-        // One that is none is refused by the start.
+        // A test case is the start's business. One that is no ARN is refused by the start.
+        let machine = machine.split_once('#').map_or(machine, |(machine, _)| machine);
         let unqualified =
             StateMachineArn::parse(machine).map_or_else(|_| machine.to_owned(), |arn| arn.unqualified().to_string());
         let arn = format!("{}:{name}", unqualified.replacen(":stateMachine:", ":execution:", 1));

@@ -119,6 +119,7 @@ impl Model {
             token_key: token_key(master, id),
             workflow: stepwright_machine::Workflow::Standard,
             flow: row.child.as_ref().map_or(0, |child| child.flow),
+            test_case: None,
         };
         Ok(Self {
             scope,

@@ -173,8 +173,11 @@ pub struct ExecutionRow {
     #[serde(deserialize_with = "or_none")]
     pub redrive_tokens: Option<Vec<(Arc<str>, Millis)>>,
     /// The map run whose child it is.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    #[serde(deserialize_with = "or_none")]
     pub child: Option<Box<ChildOf>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A last field that older rows do not have.
@@ -408,6 +411,9 @@ pub struct ExpressRow {
     pub version: Option<u32>,
     /// The alias it was started by.
     pub alias: Option<Arc<str>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A turn that a sink outside is yet to be told of. Key: channel, order.
@@ -432,6 +438,17 @@ pub enum MetaRow {
     Number(u64),
     /// A key.
     Secret([u8; 32]),
+    /// A clock.
+    Clock(ClockRow),
+}
+
+/// Where a virtual clock is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockRow {
+    /// Milliseconds that it is before the machine's clock.
+    pub ahead: Millis,
+    /// The time at which it stands, if it does not run.
+    pub stands_at: Option<Millis>,
 }
 
 /// The number of an account and region.
@@ -467,6 +484,7 @@ mod tests {
             evaluation: None,
             redrive_tokens: None,
             child: None,
+            test_case: None,
         };
         let bytes = encode(&row);
         let older: ExecutionRow =

@@ -99,6 +99,7 @@ impl Shared {
                 synchronous: false,
             },
             flow: run.row.plan.flow,
+            test_case: self.test_case_of(reference.parent),
         };
         let body = Body::new(Execution::new(info), run.revision.clone(), ready.input.clone(), place, permit);
         let start = body.start();

@@ -114,7 +114,9 @@ impl Shard {
         let request = RedriveRequest { execution, client_token: None, permit: Some(permit), by_run: true, reply };
         self.shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));
         let (reference, weak) = (run.reference, self.shared.weak());
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")));
             if let Some(shared) = weak.upgrade() {
                 shared.send_to_run(reference, Happening::Redriven { child, outcome });

@@ -293,7 +293,9 @@ impl Shard {
             // What reaches the dataset may panic in building the future, too.
             self.shared.runtime.spawn(async move { datasets.read(call).await })
         });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match call {
                 Some(call) => call.await.unwrap_or_else(|_| Err(broken("States.ItemReaderFailed"))),
                 None => Err(ConnectorFailure::new("States.ItemReaderFailed", NO_DATASETS)),
@@ -327,7 +329,9 @@ impl Shard {
             self.shared.options.datasets.clone().map(|datasets| {
                 self.shared.runtime.spawn(async move { datasets.export(call, Box::new(records)).await })
             });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match export {
                 Some(export) => export.await.unwrap_or_else(|_| Err(broken("States.ResultWriterFailed"))),
                 None => Err(ConnectorFailure::new("States.ResultWriterFailed", NO_DATASETS)),
@@ -446,6 +450,7 @@ impl Shard {
             name,
             input: ready.input.clone(),
             has_row: ready.has_row,
+            test_case: self.shared.test_case_of(run.reference.parent),
         };
         run.begun(ready, Kind::Stored(None));
         self.shared.send(id, ShardMessage::StartChild(Box::new(start)));

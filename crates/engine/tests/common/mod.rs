@@ -253,6 +253,7 @@ impl World {
             name: name.into(),
             input: input.into(),
             trace_header: None,
+            test_case: None,
         };
         engine.start_execution(&self.scope, new).await
     }

@@ -62,6 +62,8 @@ pub(crate) fn task(resource: &str, parameters: &Value) -> TaskCall {
         retry_count: 0,
         started_at: 0,
         resent: false,
+        test_case: None,
+        items: Vec::new(),
     }
 }
 

@@ -125,6 +125,8 @@ fn task(resource: Resource, input: &str) -> TaskCall {
         retry_count: 0,
         started_at: 0,
         resent: false,
+        test_case: None,
+        items: Vec::new(),
     }
 }
 

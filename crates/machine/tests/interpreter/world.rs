@@ -81,6 +81,7 @@ pub(crate) fn info(limits: Limits) -> ExecutionInfo {
         token_key: [7; 32],
         workflow: stepwright_machine::Workflow::Standard,
         flow: 0,
+        test_case: None,
     }
 }
 

@@ -6,6 +6,7 @@
 mod backup;
 mod check;
 mod client;
+mod clock;
 mod definition_file;
 mod eval;
 mod execution;
@@ -15,6 +16,7 @@ mod history;
 mod list;
 mod map_run;
 mod migrate;
+mod mocks;
 mod named;
 mod progress;
 mod quarantine;
@@ -24,6 +26,7 @@ mod serve;
 mod shell;
 mod start;
 mod terminal;
+mod test;
 mod validate;
 mod visits;
 
@@ -112,6 +115,14 @@ enum Command {
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
+    /// Test state machines: mocked tasks, no waiting, what is covered
+    #[command(after_help = test::HELP)]
+    Test(Box<test::TestArgs>),
+    /// Make mocked answers of real executions
+    Mocks(mocks::MocksArgs),
+    /// Show or set what time it is for the executions of a running server
+    #[command(after_help = clock::HELP)]
+    Clock(clock::ClockArgs),
     /// Take a backup of a running server, or of a data directory whose server is stopped
     #[command(after_help = backup::HELP)]
     Backup(backup::BackupArgs),
@@ -224,6 +235,9 @@ pub fn main() -> ExitCode {
         Command::Functions(args) => functions::functions(&args),
         Command::FunctionGuard => functions::watch(),
         Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Mocks(args) => mocks::mocks(&args),
+        Command::Clock(args) => clock::clock(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Check(args) => check::check(&args),

@@ -4,6 +4,7 @@
 //! cannot send without the browser asking first; nothing here answers that question.
 
 mod backup;
+mod clock;
 mod functions;
 mod map_run;
 
@@ -26,6 +27,11 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
             Method::POST => backup::serve(service, request.headers()),
             ref method => not_allowed(method, "POST", "A backup is asked for with POST"),
         };
+    }
+    if let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("clock"))
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return clock::serve(service, &request, rest).await;
     }
     if let Some(rest @ ("functions" | "functions/logs")) = path.strip_prefix(PREFIX) {
         return match (request.method(), rest) {

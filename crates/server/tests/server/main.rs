@@ -3,6 +3,7 @@
 mod bad_input;
 mod binary;
 mod cli;
+mod clock;
 mod configuration;
 mod eval;
 mod express;
@@ -16,5 +17,6 @@ mod operations;
 mod redrive;
 mod support;
 mod test_state;
+mod testing;
 mod validate;
 mod versions;

@@ -103,6 +103,7 @@ impl World {
             token_key: [7; 32],
             workflow: stepwright_machine::Workflow::Standard,
             flow: 0,
+            test_case: None,
         };
         let mut world = Self {
             definition: definition(text, seed),
