@@ -1,8 +1,12 @@
 //! The parser of definitions. A definition or errors, never both, never neither, and everything within bounds.
 
 use stepwright_asl::{
-    Definition, MachineType, Options, Severity, invalid_definition_message, json, lint::lint, parse,
+    Definition, MachineType, Options, Severity, advice::advise, invalid_definition_message, json, lint::lint, parse,
     variable_references,
+};
+use stepwright_graph::{
+    Graph,
+    layout::{Rect, layout},
 };
 
 pub(crate) const PIECES: &[&str] = &[
@@ -68,8 +72,15 @@ pub(crate) fn run(bytes: &[u8]) {
         assert!(parsed.diagnostics.len() <= 1_000, "{} diagnostics", parsed.diagnostics.len());
         let told = invalid_definition_message(&parsed.diagnostics);
         assert!(told.len() <= 4 << 20, "{} bytes of diagnostics", told.len());
+        let advice = advise(text, &options, &parsed.diagnostics);
+        assert_eq!(advice.len(), parsed.diagnostics.len(), "advice on each");
+        for advice in &advice {
+            let within = advice.span.is_none_or(|span| text.get(span.start..span.end).is_some());
+            assert!(within && !advice.help.is_empty(), "{advice:?}");
+        }
         if let Some(definition) = &parsed.definition {
             sound(definition);
+            drawn(definition);
             // What is accepted is JSON to everybody else as well.
             let value: Result<serde_json::Value, _> = serde_json::from_str(text);
             assert!(value.is_ok_and(|value| value.is_object()), "a definition that is no JSON object");
@@ -86,6 +97,14 @@ pub(crate) fn run(bytes: &[u8]) {
     if let Err(error) = json::parse(text, 100) {
         assert!(text.get(error.offset..).is_some(), "{error:?}");
     }
+}
+
+/// Every state has one box in a picture, which is as wide and high as what it holds.
+fn drawn(definition: &Definition) {
+    let layout = layout(&Graph::of(definition));
+    assert_eq!(layout.states.len(), definition.states.len(), "boxes");
+    let whole = Rect { x: 0.0, y: 0.0, width: layout.width, height: layout.height };
+    assert!(layout.states.iter().all(|state| whole.contains(&state.rect)), "a box outside of the picture");
 }
 
 /// Every number in a definition is the number of something.

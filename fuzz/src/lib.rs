@@ -13,6 +13,7 @@ mod request;
 mod template;
 mod test_state;
 mod world;
+mod yaml;
 
 use stepwright_querylang::jsonata::STACK_BYTES;
 
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
         pieces: request::PIECES,
     },
     Target { name: "definition", what: "the parser of definitions", run: definition::run, pieces: definition::PIECES },
+    Target { name: "yaml", what: "definitions in YAML", run: yaml::run, pieces: yaml::PIECES },
     Target { name: "path", what: "paths: one on a line, then a document", run: path::run, pieces: path::PIECES },
     Target {
         name: "template",

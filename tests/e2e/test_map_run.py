@@ -85,6 +85,28 @@ def test_too_many_failures_end_the_run_and_its_execution(server):
     assert (counts["failed"], counts["succeeded"], counts["pending"], counts["total"]) == (3, 27, 70, 100)
 
 
+@pytest.mark.parametrize("execution_type", ["STANDARD", "EXPRESS"])
+@pytest.mark.parametrize("line", ['{"a": 1e400}', '{"a": ' + "9" * 400 + "}", "[" * 126 + "]" * 126])
+def test_an_item_that_no_state_could_read_fails_its_run_and_nothing_else(tmp_path, execution_type, line):
+    data = tmp_path / "dataset"
+    data.mkdir()
+    (data / "items.jsonl").write_text(f'{{"a": 1}}\n{line}\n')
+    reader = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSONL"},
+              "Parameters": {"Bucket": f"file://{data}", "Key": "items.jsonl"}}
+    ends = {"StartAt": "S", "States": {"S": {"Type": "Succeed"}}}
+    selector = {"ItemSelector": {"item.$": "$$.Map.Item.Value"}}
+    with Server(tmp_path / "data", "--datasets-folders", str(data)) as server:
+        sfn = client_of(server)
+        for number, more in enumerate([{}, selector, {"ItemBatcher": {"MaxItemsPerBatch": 2}}]):
+            machine = create(sfn, f"unreadable-{number}", each(ends, execution_type, ItemReader=reader, **more))
+            arn = sfn.start_execution(stateMachineArn=machine, input="{}")["executionArn"]
+            assert wait_for_status(sfn, arn, "FAILED")["error"] == "States.ItemReaderFailed", more
+        # As deep as an input may be, but not in a batch.
+        deep = create(sfn, "deep", each(ends, execution_type, ItemBatcher={"MaxItemsPerBatch": 2}))
+        arn = sfn.start_execution(stateMachineArn=deep, input="[" * 127 + "]" * 127)["executionArn"]
+        assert wait_for_status(sfn, arn, "FAILED")["error"] == "States.DataLimitExceeded"
+
+
 def test_a_run_is_updated_and_stopped(server):
     sfn = client_of(server)
     waits = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}

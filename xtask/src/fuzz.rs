@@ -11,7 +11,7 @@ const SHORT: u64 = 4;
 /// What is fed, and for how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The target: request, definition, path, template, jsonata, jsonata-grown, jsonata-template, test-state or log; all
+    /// The target: request, definition, yaml, path, template, jsonata, jsonata-grown, jsonata-template, test-state or log; all
     /// of them if none is named
     #[arg(value_name = "TARGET")]
     target: Option<String>,

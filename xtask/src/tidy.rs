@@ -23,12 +23,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("items", &[]),
     ("integrations", &["items", "engine", "machine", "asl", "querylang"]),
     ("functions", &[]),
+    ("testing", &["graph", "engine", "store", "machine", "asl", "querylang"]),
     ("api", &[]),
     (
         "server",
         &[
             "api",
             "functions",
+            "testing",
             "graph",
             "project",
             "source",

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+pub mod advice;
 mod check;
 pub mod definition;
 mod diagnostic;
@@ -23,6 +24,7 @@ pub mod json;
 mod label;
 pub mod lint;
 pub mod map_run;
+mod nearest;
 mod registry;
 pub mod resource;
 mod timestamp;
@@ -34,6 +36,7 @@ pub use label::label_refusal;
 pub use map_run::{
     InputType, ItemBatcher, ItemReader, ManifestType, MapRunFields, PayloadField, ResultTransformation, ResultWriter,
 };
+pub use nearest::nearest;
 pub use resource::{Integration, Pattern, Resource, ResourceError};
 pub use timestamp::{parse_instant, parse_timestamp};
 pub use variables::variable_references;
@@ -74,6 +77,11 @@ impl Default for Options {
 pub trait SdkCatalog: std::fmt::Debug + Send + Sync {
     /// A service by its name in resources; none: there is no such service. It is asked for once per definition.
     fn service(&self, name: &str) -> Option<Arc<dyn SdkService>>;
+
+    /// The names of all services, to say which one was probably meant; none by default.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A service of an [`SdkCatalog`].
@@ -81,6 +89,11 @@ pub trait SdkService: std::fmt::Debug + Send + Sync {
     /// The parameters of an action by their names in definitions, each with whether it must be there; none: there is no
     /// such action.
     fn parameters(&self, action: &str) -> Option<Vec<(&str, bool)>>;
+
+    /// The names of all actions, to say which one was probably meant; none by default.
+    fn actions(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 /// What became of a definition's text.

@@ -94,6 +94,18 @@ static ACTIONS: &[Action] = &[
     plain("http", &["invoke"]),
 ];
 
+/// Every optimized action, as `service:action`, with the patterns that it takes besides request and response.
+pub(crate) fn actions() -> impl Iterator<Item = (String, Vec<&'static str>)> {
+    ACTIONS.iter().flat_map(|action| {
+        let patterns: Vec<&'static str> =
+            [(action.sync, ".sync"), (action.sync2, ".sync:2"), (action.token, ".waitForTaskToken")]
+                .into_iter()
+                .filter_map(|(takes, pattern)| takes.then_some(pattern))
+                .collect();
+        action.names.iter().map(move |name| (format!("{}:{name}", action.service), patterns.clone()))
+    })
+}
+
 /// The integration that `service:action[.pattern]` or `aws-sdk:service:action[.pattern]` names, if there is one.
 pub(crate) fn integration(arn: &str, name: &str) -> Option<Integration> {
     let (resource_type, resource) = match name.strip_prefix("aws-sdk:") {

@@ -90,6 +90,21 @@ impl Resource {
         Self::recognize(text, rest).ok_or(ResourceError::NotRecognized)
     }
 
+    /// The ARN as written.
+    #[must_use]
+    pub fn arn(&self) -> &Arc<str> {
+        match self {
+            Self::LambdaFunction { arn } | Self::Activity { arn } => arn,
+            Self::Integration(integration) => &integration.arn,
+        }
+    }
+
+    /// Whether a task of it ends when a job does that it submits (`.sync`, `.sync:2`).
+    #[must_use]
+    pub fn is_job(&self) -> bool {
+        matches!(self, Self::Integration(integration) if matches!(integration.pattern, Pattern::Sync | Pattern::Sync2))
+    }
+
     fn recognize(text: &str, rest: &str) -> Option<Self> {
         let mut parts = rest.splitn(5, ':');
         let partition = parts.next()?;

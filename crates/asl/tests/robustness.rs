@@ -1,17 +1,24 @@
 //! No text makes the parser panic, overflow its stack or answer out of proportion, and a definition is built exactly
 //! when nothing is wrong with it.
 
-use stepwright_asl::{Definition, MachineType, Options, Parsed, Severity, parse, variable_references};
+use stepwright_asl::{Definition, MachineType, Options, Parsed, Severity, advice::advise, parse, variable_references};
 
 /// Holds for every text: a definition or errors, never both, never neither; everything within bounds.
 fn judge(text: &str) -> Parsed {
     let mut last = None;
     for machine_type in [MachineType::Express, MachineType::Standard] {
-        let parsed = parse(text, &Options { machine_type, ..Options::default() });
+        let options = Options { machine_type, ..Options::default() };
+        let parsed = parse(text, &options);
         let errors = parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         assert_eq!(parsed.definition.is_none(), errors > 0, "{text}");
         for span in parsed.diagnostics.iter().filter_map(|found| found.span) {
             assert!(text.get(span.start..span.end).is_some() && span.line > 0 && span.column > 0, "{text}");
+        }
+        let advice = advise(text, &options, &parsed.diagnostics);
+        assert_eq!(advice.len(), parsed.diagnostics.len(), "{text}");
+        for (advice, found) in advice.iter().zip(&parsed.diagnostics) {
+            assert!(!advice.help.is_empty(), "{found} in {text}");
+            assert!(advice.span.is_none_or(|span| text.get(span.start..span.end).is_some()), "{found} in {text}");
         }
         if let Some(definition) = &parsed.definition {
             sound(definition, text);

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use stepwright_machine::InputKind;
@@ -14,6 +15,7 @@ use crate::{
     error::{Error, Result},
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
     shared::Shared,
+    skip::WORKER_MS,
 };
 
 /// A worker that waits for a task.
@@ -51,6 +53,8 @@ struct Activity {
 struct State {
     activities: HashMap<Arc<str>, Activity>,
     places: HashMap<TaskRef, (Arc<str>, u64)>,
+    /// When each activity was polled last.
+    polled: HashMap<Arc<str>, Instant>,
     closed: bool,
 }
 
@@ -72,6 +76,9 @@ impl Drop for Poll<'_> {
         // First: a task that lies in it goes back, and its poller counts as gone.
         drop(self.answer.take());
         let mut state = self.activities.lock();
+        if let Some(polled) = state.polled.get_mut(&self.arn) {
+            *polled = Instant::now();
+        }
         if let Some(activity) = state.activities.get_mut(&self.arn) {
             activity.polling -= 1;
             activity.pollers.retain(|poller| !poller.is_gone());
@@ -103,6 +110,7 @@ impl Activities {
             if state.closed {
                 return Ok(None);
             }
+            state.polled.insert(arn.clone(), Instant::now());
             let activity = state.activities.entry(arn.clone()).or_default();
             if activity.polling >= limit {
                 return Err(Error::ActivityWorkerLimitExceeded { arn, limit });
@@ -156,6 +164,7 @@ impl Activities {
 
     /// A task waits for a worker; its sequence is its place.
     pub(crate) fn queue(&self, shared: &Shared, arn: &Arc<str>, queued: QueuedTask) {
+        shared.quiet.release(queued.task);
         {
             let mut state = self.lock();
             state.places.insert(queued.task, (arn.clone(), queued.sequence));
@@ -178,6 +187,8 @@ impl Activities {
 
     /// Gives waiting tasks to waiting workers.
     fn pair(&self, shared: &Shared, arn: &str) {
+        // A task that is taken out of its queue is nowhere until its shard is told.
+        let _work = shared.quiet.work();
         loop {
             let (poller, queued) = {
                 let mut state = self.lock();
@@ -206,10 +217,20 @@ impl Activities {
         }
     }
 
+    /// Whether a task waits for a worker that is likely to come back for it: one that polled lately.
+    pub(crate) fn awaits_worker(&self) -> bool {
+        let state = self.lock();
+        state.places.values().any(|(arn, _)| {
+            let lately = |polled: &Instant| polled.elapsed() < Duration::from_millis(WORKER_MS);
+            state.polled.get(arn).is_some_and(lately)
+        })
+    }
+
     /// Ends every poll of a deleted activity.
     pub(crate) fn deleted(&self, arn: &Arc<str>) {
         let pollers = {
             let mut state = self.lock();
+            state.polled.remove(arn);
             state.activities.get_mut(arn).map(|activity| std::mem::take(&mut activity.pollers)).unwrap_or_default()
         };
         for poller in pollers {

@@ -22,6 +22,11 @@ pub trait Clock: Send + Sync + 'static {
     fn on_jump(&self, wake: Box<dyn Fn() + Send + Sync>) {
         drop(wake);
     }
+
+    /// Itself, if it can be told what time it is.
+    fn as_virtual(&self) -> Option<&crate::virtual_clock::VirtualClock> {
+        None
+    }
 }
 
 /// Randomness.

@@ -56,6 +56,7 @@ impl Committer {
                 }
                 CommitMessage::Stop => true,
             });
+            let taken = messages.len();
             let mut stop = false;
             let mut batch = Vec::with_capacity(messages.len());
             for message in messages {
@@ -69,6 +70,7 @@ impl Committer {
             let commits = batch.len();
             crowd = (commits as f64).max(crowd * STAYS);
             self.handle(batch);
+            inbox.done(taken);
             if commits > 1
                 && let Some(breath) = breath(crowd)
             {

@@ -44,23 +44,47 @@ pub trait Connector: Send + Sync + 'static {
         false
     }
 
+    /// Whether this call, or the job that it began, happens in this very engine, so that it awaits nothing but the
+    /// engine and its clock: time may be skipped meanwhile.
+    fn within(&self, task: &TaskCall) -> bool {
+        let _ = task;
+        false
+    }
+
     /// Waits for the end of a job that was submitted (`.sync`). Asked once the submission is durable, and again after
-    /// each restart; it must find the job by the task alone. Dropping the future stops waiting, not the job.
+    /// each restart; it must find the job by the task alone. What it comes to says that the job has ended: a follower
+    /// that cannot know goes on waiting. Dropping the future stops waiting, not the job.
     fn follow(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let failure = self.lost_error(&task.resource);
         Box::pin(async move { TaskOutcome::Failed(failure) })
     }
 
-    /// Ends a job that nobody waits for any more, as well as can be.
-    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+    /// Ends a job that nobody waits for any more.
+    ///
+    /// Asked after the task closed, and after its submission was answered; again with pauses as long as it fails, and again
+    /// after a restart, so whatever was done before must not matter. There may be no such job (the submission failed, or never
+    /// arrived) and it may have ended: both are done. What is not the task's own must not be touched. It must end in bounded time.
+    ///
+    /// # Errors
+    /// Why it is not known to be done. It is asked again, some thirty times.
+    fn cancel(&self, task: TaskCall) -> BoxFuture<Result<(), ConnectorFailure>> {
         drop(task);
-        Box::pin(async {})
+        Box::pin(async { Ok(()) })
     }
 
-    /// Makes the call. Dropping the future gives it up.
+    /// Makes the call. Dropping the future gives it up; the submission of a job is not dropped when its task closes, but
+    /// heard to its end, so that the job can be ended.
     ///
     /// Called inside a tokio runtime. A panic in the future is a failure of the task, not of the engine.
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome>;
+}
+
+/// Answers tasks of executions that were started for a test case, instead of what they call. A call of it that a crash
+/// may have lost is made again. What it answers to a callback pattern is the answer of whoever got the token; what it
+/// merely submits is never answered.
+pub trait Mocks: Connector {
+    /// Whether a test case of a machine answers a state's tasks.
+    fn answers(&self, machine: &str, case: &str, state: &str) -> bool;
 }
 
 /// How much of a connector may happen at once.
@@ -108,6 +132,10 @@ pub struct TaskCall {
     pub started_at: Millis,
     /// Whether an earlier process may have made this same call (only with `OnLost::Resend`).
     pub resent: bool,
+    /// The test case whose mocked answers the execution gets.
+    pub test_case: Option<Arc<str>>,
+    /// The indices of the Map items in which it is made, outermost first.
+    pub items: Vec<u32>,
 }
 
 /// How a call ended.

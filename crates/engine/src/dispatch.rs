@@ -7,17 +7,19 @@ use std::{
 };
 
 use stepwright_asl::{Pattern, Resource, StateId};
-use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis, Payload, TaskId};
-use tokio::task::AbortHandle;
+use stepwright_machine::{Definition, Execution, ExecutionInfo, InputKind, Millis, Payload, TaskId, frame::TaskStage};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::{
-    connector::{Connector, ConnectorFailure, TaskCall, TaskOutcome},
+    connector::{Connector, ConnectorFailure, Mocks, TaskCall, TaskOutcome},
     express::Run,
     fair::{CallKey, Fair, MachineKey, Place, ServiceStats},
+    jobs::{Jobs, Submission},
     limits::TaskLimits,
     message::{Origin, QueuedTask, ShardMessage, TaskRef},
+    quiet::{Counted, Quiet, Work},
     shared::Shared,
-    turn::{is_job, open_task, task_state},
+    turn::{open_task, task_state},
 };
 
 /// The cause of a failure: what a connector took for an answer is none.
@@ -75,49 +77,96 @@ enum Open {
     Nothing,
 }
 
-struct State {
+pub(crate) struct State {
     queues: Fair<Waiting>,
     places: HashMap<TaskRef, Place>,
     calls: HashMap<TaskRef, AbortHandle>,
-    jobs: HashMap<TaskRef, Job>,
+    pub(crate) jobs: Jobs,
     open: Open,
 }
 
-/// A job that is followed.
-struct Job {
-    following: AbortHandle,
-    connector: usize,
-    call: TaskCall,
+impl State {
+    /// A task waits for no slot any more.
+    pub(crate) fn unqueue(&mut self, task: TaskRef) {
+        if let Some(place) = self.places.remove(&task) {
+            self.queues.remove(place);
+        }
+    }
+
+    /// Whether everything is sent.
+    pub(crate) fn sends_all(&self) -> bool {
+        self.open == Open::All
+    }
 }
 
 /// All calls.
 pub(crate) struct Dispatch {
     connectors: Vec<Arc<dyn Connector>>,
+    /// The last of the connectors, which is never asked what it accepts.
+    mocks: Option<Arc<dyn Mocks>>,
     state: Mutex<State>,
 }
 
 impl Dispatch {
-    pub(crate) fn new(connectors: Vec<Arc<dyn Connector>>, limits: TaskLimits) -> Self {
+    pub(crate) fn new(
+        mut connectors: Vec<Arc<dyn Connector>>,
+        mocks: Option<Arc<dyn Mocks>>,
+        limits: TaskLimits,
+    ) -> Self {
+        connectors.extend(mocks.clone().map(|mocks| mocks as Arc<dyn Connector>));
         let own = connectors.iter().map(|connector| (connector.name(), connector.limits().concurrency));
         let queues = Fair::new(own, limits);
         let state =
-            State { queues, places: HashMap::new(), calls: HashMap::new(), jobs: HashMap::new(), open: Open::All };
-        Self { connectors, state: Mutex::new(state) }
+            State { queues, places: HashMap::new(), calls: HashMap::new(), jobs: Jobs::default(), open: Open::All };
+        Self { connectors, mocks, state: Mutex::new(state) }
     }
 
     // Every change under this lock is complete before anything can panic, so a poisoned lock guards good data.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who serves a resource.
     pub(crate) fn connector_for(&self, resource: &Resource) -> Option<usize> {
-        self.connectors.iter().position(|connector| connector.accepts(resource))
+        let real = self.connectors.len() - usize::from(self.mocks.is_some());
+        self.connectors[..real].iter().position(|connector| connector.accepts(resource))
+    }
+
+    /// Who answers a state of an execution: its test case, or who serves the resource.
+    pub(crate) fn connector_of(&self, execution: &ExecutionInfo, state: &str, resource: &Resource) -> Option<usize> {
+        if self.is_mocked(execution, state) {
+            return Some(self.connectors.len() - 1);
+        }
+        self.connector_for(resource)
+    }
+
+    /// Whether a state's tasks are answered by the execution's test case.
+    pub(crate) fn is_mocked(&self, execution: &ExecutionInfo, state: &str) -> bool {
+        let (Some(case), Some(mocks)) = (&execution.test_case, &self.mocks) else { return false };
+        mocks.answers(machine_of(&execution.state_machine_name), case, state)
+    }
+
+    /// Who follows and ends the job of a call.
+    pub(crate) fn connector_of_job(&self, call: &TaskCall) -> Option<usize> {
+        if self.is_mocked_call(call) {
+            return Some(self.connectors.len() - 1);
+        }
+        self.connector_for(&call.resource)
+    }
+
+    fn is_mocked_call(&self, call: &TaskCall) -> bool {
+        let (Some(case), Some(mocks)) = (&call.test_case, &self.mocks) else { return false };
+        let name = call.state_machine_arn.splitn(7, ':').nth(6).unwrap_or_default();
+        mocks.answers(machine_of(name), case, &call.state_name)
     }
 
     /// A connector by its place.
     pub(crate) fn connector(&self, place: usize) -> Arc<dyn Connector> {
         self.connectors[place].clone()
+    }
+
+    fn is_mocks(&self, connector: usize) -> bool {
+        self.mocks.is_some() && connector + 1 == self.connectors.len()
     }
 
     /// What a lost call of this resource fails with.
@@ -148,11 +197,12 @@ impl Dispatch {
         })
     }
 
-    /// The same of an open task; none if it is not open or no connector serves it.
+    /// The same of a task that is to be sent; none if it is over or submitted, or no connector serves it.
     pub(crate) fn key_of(&self, execution: &Execution, definition: &Definition, task: TaskId) -> Option<Arc<CallKey>> {
-        let (visit, open) = open_task(execution, task)?;
-        let resource = &task_state(definition, StateId(visit.state))?.resource;
-        let connector = self.connector_for(resource)?;
+        let (visit, open) = open_task(execution, task).filter(|(_, open)| open.stage != TaskStage::Submitted)?;
+        let id = StateId(visit.state);
+        let resource = &task_state(definition, id)?.resource;
+        let connector = self.connector_of(&execution.info, &definition.state(id).name, resource)?;
         Some(self.key(connector, resource, open.input.text(), &execution.info))
     }
 
@@ -199,9 +249,7 @@ impl Dispatch {
                 // It is in the store, or its execution ends with the engine.
                 return;
             }
-            if let Some(before) = state.places.remove(&task) {
-                state.queues.remove(before);
-            }
+            state.unqueue(task);
             let place = state.queues.push(key, sequence, waiting, now);
             state.places.insert(task, place);
         }
@@ -260,61 +308,23 @@ impl Dispatch {
         self.connector_for(resource).is_some_and(|connector| self.connectors[connector].repeats(resource))
     }
 
-    /// Follows a submitted job to its end, which is an input.
-    pub(crate) fn follow(&self, shared: &Arc<Shared>, task: TaskRef, call: TaskCall) {
-        let Some(place) = self.connector_for(&call.resource) else {
-            let failure = crate::drive::unserved(&call.resource);
-            return shared.send(task.execution.id, ended(task, &call.resource, TaskOutcome::Failed(failure)));
-        };
-        let connector = self.connectors[place].clone();
-        let (inner_connector, asked) = (connector.clone(), call.clone());
+    /// A task is over: it is not sent, a call that is under way is given up, and a job is followed no more. `job`: what the
+    /// task submitted is to be ended; a submission that is under way is heard first.
+    pub(crate) fn remove(&self, shared: &Shared, task: TaskRef, job: Option<Box<TaskCall>>) {
         let mut state = self.lock();
-        if state.open != Open::All || state.jobs.contains_key(&task) {
-            return;
-        }
-        // What the connector does may panic in building the future, too.
-        let inner = shared.runtime.spawn(async move { inner_connector.follow(asked).await });
-        let (following, resource) = (inner.abort_handle(), call.resource.clone());
-        state.jobs.insert(task, Job { following, connector: place, call });
-        drop(state);
-        let engine = Arc::downgrade(shared);
-        shared.runtime.spawn(async move {
-            let outcome = match inner.await {
-                Ok(outcome) => outcome,
-                Err(error) if error.is_panic() => {
-                    tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
-                    TaskOutcome::Failed(connector.lost_error(&resource))
+        state.unqueue(task);
+        state.jobs.leave(task);
+        match job {
+            Some(call) if state.calls.contains_key(&task) => state.jobs.end_later(task, call, shared.quiet.work()),
+            Some(call) => {
+                drop(state);
+                self.end_job(shared, task, call);
+            }
+            None => {
+                if let Some(call) = state.calls.remove(&task) {
+                    call.abort();
                 }
-                Err(_) => return,
-            };
-            let Some(shared) = engine.upgrade() else { return };
-            // It has ended: whoever closes the task need not end it.
-            if shared.dispatch.lock().jobs.remove(&task).is_some() {
-                shared.send(task.execution.id, ended(task, &resource, outcome));
             }
-        });
-    }
-
-    /// A task is over: it is not sent, a call that is under way is given up, and a job is followed no more, and ended if
-    /// that is wanted.
-    pub(crate) fn remove(&self, shared: &Shared, task: TaskRef, cancel: bool) {
-        let job = self.lock().jobs.remove(&task);
-        if let Some(Job { following, connector, call }) = job {
-            following.abort();
-            if cancel {
-                let connector = self.connectors[connector].clone();
-                shared.runtime.spawn(async move { connector.cancel(call).await });
-            }
-        }
-        let call = {
-            let mut state = self.lock();
-            if let Some(place) = state.places.remove(&task) {
-                state.queues.remove(place);
-            }
-            state.calls.remove(&task)
-        };
-        if let Some(call) = call {
-            call.abort();
         }
     }
 
@@ -335,29 +345,45 @@ impl Dispatch {
     ) {
         slot.made = true;
         let connector = self.connectors[slot.key.connector].clone();
-        let resource = call.resource.clone();
+        let (resource, resent) = (call.resource.clone(), call.resent);
         let mut state = self.lock();
         // What the connector does may panic in building the future, too: both happen in a task of their own.
         let inner_connector = connector.clone();
-        let inner = shared.runtime.spawn(async move { inner_connector.call(call).await });
+        let (quiet, within) = (shared.quiet.clone(), connector.within(&call));
+        let work = (!within).then(|| quiet.work());
+        let inner = counted(shared, within, async move { inner_connector.call(call).await });
         state.calls.insert(task, inner.abort_handle());
         state.queues.made(&slot.key);
         drop(state);
         let engine = Arc::downgrade(shared);
         shared.runtime.spawn(async move {
-            let outcome = inner.await;
+            let _work = work;
+            let (outcome, _counted) = ended_with(inner.await, &quiet);
             let Some(shared) = engine.upgrade() else { return };
-            // A callback pattern's own answer is never its end, whatever the connector calls it.
+            // A submission's own answer is never the task's end, whatever the connector calls it.
             let outcome = match outcome {
-                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) => Ok(TaskOutcome::Submitted(text)),
+                Ok(TaskOutcome::Succeeded(text)) if waits_for_callback(&resource) || resource.is_job() => {
+                    // A test case also answers for whoever got the token, which may come before the call's own answer.
+                    if waits_for_callback(&resource)
+                        && shared.dispatch.is_mocks(slot.key.connector)
+                        && let kind @ InputKind::TaskSucceeded { .. } =
+                            input(task, &resource, TaskOutcome::Succeeded(text.clone()))
+                    {
+                        shared.tell_of_call(task, express.as_ref(), kind, Origin::Call);
+                    }
+                    Ok(TaskOutcome::Submitted(text))
+                }
                 outcome => outcome,
             };
-            let known = shared.dispatch.lock().calls.contains_key(&task);
-            let outcome = match outcome {
-                Ok(outcome) => outcome,
+            let known = {
+                let state = shared.dispatch.lock();
+                state.calls.contains_key(&task) && !state.jobs.is_ending(task)
+            };
+            let (outcome, is_heard) = match outcome {
+                Ok(outcome) => (outcome, true),
                 Err(error) if error.is_panic() => {
                     tracing::error!(connector = connector.name(), "a connector panicked; its task fails");
-                    TaskOutcome::Failed(connector.lost_error(&resource))
+                    (TaskOutcome::Failed(connector.lost_error(&resource)), false)
                 }
                 // Given up: nobody waits for it.
                 Err(_) => {
@@ -366,15 +392,17 @@ impl Dispatch {
                 }
             };
             let failed = matches!(outcome, TaskOutcome::Failed(_));
+            // What was submitted before may be there though it cannot be submitted again; and whoever answers with what is
+            // none has done something.
+            let submission = if failed && is_heard && !resent { Submission::Failed } else { Submission::Done };
             if known {
-                let kind = input(task, &resource, outcome);
-                match express {
-                    Some(run) => shared.express.happened(&run, kind),
-                    None => {
-                        let message = ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call };
-                        shared.send(task.execution.id, message);
-                    }
+                if waits_for_callback(&resource) && !failed && !shared.dispatch.is_mocks(slot.key.connector) {
+                    shared.hold_while_open(task);
                 }
+                let kind = input(task, &resource, outcome);
+                let is_unknown = matches!(kind, InputKind::SubmitFailed { .. }) && submission == Submission::Done;
+                let origin = if is_unknown { Origin::Lost } else { Origin::Call };
+                shared.tell_of_call(task, express.as_ref(), kind, origin);
             }
             {
                 let mut state = shared.dispatch.lock();
@@ -384,8 +412,15 @@ impl Dispatch {
                     state.queues.failed(&slot.key);
                 }
             }
+            // It may have closed by now.
+            shared.dispatch.submission_over(&shared, task, submission);
             drop(slot);
         });
+    }
+
+    /// Whether everything is sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().open == Open::All
     }
 
     /// Sends nothing from now on.
@@ -406,13 +441,11 @@ impl Dispatch {
 
     /// Gives up every call.
     pub(crate) fn abort(&self) {
-        let (calls, jobs) = {
+        let calls = {
             let mut state = self.lock();
-            (std::mem::take(&mut state.calls), std::mem::take(&mut state.jobs))
+            state.jobs.abort();
+            std::mem::take(&mut state.calls)
         };
-        for job in jobs.into_values() {
-            job.following.abort();
-        }
         for call in calls.into_values() {
             call.abort();
         }
@@ -430,6 +463,60 @@ impl Dispatch {
     }
 }
 
+impl Shared {
+    /// Tells an execution what became of a call: the Express one, if there is one.
+    fn tell_of_call(&self, task: TaskRef, express: Option<&Arc<Run>>, kind: InputKind, origin: Origin) {
+        match express {
+            Some(run) => self.express.happened(run, kind),
+            None => {
+                let message = ShardMessage::Input { execution: task.execution, kind, origin };
+                self.send(task.execution.id, message);
+            }
+        }
+    }
+
+    /// Whoever a callback's token was given to holds its task, unless that is over.
+    fn hold_while_open(&self, task: TaskRef) {
+        let state = self.dispatch.lock();
+        if state.calls.contains_key(&task) {
+            self.quiet.hold(task);
+        }
+    }
+}
+
+/// The machine of a name, which a distributed Map's is followed by its label's in.
+fn machine_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(machine, _)| machine)
+}
+
+/// What a task of the runtime came to, and what keeps it counted as work.
+pub(crate) type Ended = std::result::Result<(TaskOutcome, Option<Work>), JoinError>;
+
+/// Runs what a connector does in a task of its own. `within`: it is work only as far as it runs.
+pub(crate) fn counted(
+    shared: &Shared,
+    within: bool,
+    call: impl Future<Output = TaskOutcome> + Send + 'static,
+) -> JoinHandle<(TaskOutcome, Option<Work>)> {
+    if within {
+        let call = Counted::new(&shared.quiet, call);
+        shared.runtime.spawn(async move {
+            let (outcome, work) = call.await;
+            (outcome, Some(work))
+        })
+    } else {
+        shared.runtime.spawn(async move { (call.await, None) })
+    }
+}
+
+/// What it came to, counted as work until that is dropped.
+pub(crate) fn ended_with(ended: Ended, quiet: &Arc<Quiet>) -> (std::result::Result<TaskOutcome, JoinError>, Work) {
+    match ended {
+        Ok((outcome, work)) => (Ok(outcome), work.unwrap_or_else(|| quiet.work())),
+        Err(error) => (Err(error), quiet.work()),
+    }
+}
+
 pub(crate) fn waits_for_callback(resource: &Resource) -> bool {
     matches!(resource, Resource::Integration(integration) if integration.pattern == Pattern::WaitForTaskToken)
 }
@@ -437,23 +524,15 @@ pub(crate) fn waits_for_callback(resource: &Resource) -> bool {
 /// What a failed call of a resource is to its execution.
 pub(crate) fn failed(resource: &Resource, task: TaskId, failure: ConnectorFailure) -> InputKind {
     let ConnectorFailure { error, cause } = failure;
-    if waits_for_callback(resource) || is_job(resource) {
+    if waits_for_callback(resource) || resource.is_job() {
         InputKind::SubmitFailed { task, error, cause }
     } else {
         InputKind::TaskFailed { task, error, cause }
     }
 }
 
-/// The end of a job.
-fn ended(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> ShardMessage {
-    let kind = match input(task, resource, outcome) {
-        InputKind::SubmitFailed { task, error, cause } => InputKind::TaskFailed { task, error, cause },
-        kind => kind,
-    };
-    ShardMessage::Input { execution: task.execution, kind, origin: Origin::Call }
-}
-
-fn input(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> InputKind {
+/// What an outcome is to its execution.
+pub(crate) fn input(task: TaskRef, resource: &Resource, outcome: TaskOutcome) -> InputKind {
     let task = task.task;
     // A connector's text becomes part of the execution: what is no JSON must not get that far.
     let valid = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();

@@ -3,7 +3,7 @@
 //! the lane and comes back computed. A panic of the interpreter ends here, in quarantine.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
 };
@@ -168,10 +168,19 @@ impl Shard {
         // A pause comes before them; what was joined to the turn, after.
         let outcomes = &effects.outcomes[inputs - taken.len()..inputs];
 
+        // What waited in quarantine came from anybody.
+        let leaves = !commit.is_empty();
+        let mut over = HashSet::new();
         let mut after = first;
         let mut sequences: HashMap<TaskId, u64> = HashMap::new();
         for (taken, outcome) in taken.into_iter().zip(outcomes) {
             let accepted = *outcome == Outcome::Accepted;
+            if let (Origin::Call, InputKind::TaskFailed { task, .. } | InputKind::SubmitFailed { task, .. }) =
+                (&taken.origin, &taken.kind)
+                && !leaves
+            {
+                over.insert(*task);
+            }
             self.settle_input(&hot, taken, accepted, &mut commit, &mut after, &mut receivers, &mut sequences);
         }
         if effects.is_empty() {
@@ -183,7 +192,7 @@ impl Shard {
             }
             return;
         }
-        let written = turn::write(&mut hot, &effects, &before, &sequences, || shared.next_sequence());
+        let written = turn::write(&mut hot, &effects, &before, &sequences, &over, || shared.next_sequence());
         commit.append(&written.commit);
         after.extend(written.after);
         let turned = Turned {
@@ -199,6 +208,8 @@ impl Shard {
         for unsent in written.unsent {
             queue(&shared, &hot, &unsent, &mut after);
         }
+        // Of an execution that leaves quarantine, what this turn sends is not taken for lost.
+        after.sort_by_key(|after| matches!(after, After::RecoverTasks(_)));
         if let Some(closing) = &written.closing {
             tracing::debug!(execution = %hot.execution.info.arn, status = ?closing.status, "closed");
         }
@@ -217,7 +228,7 @@ impl Shard {
         let name = keys::name(execution.scope, &hot.revision.row.machine_name, &hot.row.name);
         let mut away = Away { job: None, uncommitted: hot.uncommitted, name, waiting: Vec::new() };
         if hot.uncommitted == 0 {
-            self.shared.lane.push(job);
+            self.shared.lane.push(job, self.shared.quiet.work());
         } else {
             away.job = Some(job);
         }
@@ -244,7 +255,7 @@ impl Shard {
             if away.waiting.iter().any(ShardMessage::stops) {
                 self.readmit(job);
             } else {
-                self.shared.lane.push(job);
+                self.shared.lane.push(job, self.shared.quiet.work());
             }
         }
         true
@@ -344,6 +355,7 @@ impl Shard {
                     after.push(After::Otherwise(Later::Input(execution, taken.kind)));
                 }
             }
+            Origin::Lost => after.push(After::Otherwise(Later::Unheard(execution, taken.kind))),
             Origin::Worker { poller, queued } => {
                 if accepted {
                     sequences.insert(queued.task.task, queued.sequence);
@@ -426,6 +438,7 @@ impl Shard {
                 Origin::Call | Origin::Continue => {
                     after.push(After::Otherwise(Later::Input(execution, taken.kind)));
                 }
+                Origin::Lost => after.push(After::Otherwise(Later::Unheard(execution, taken.kind))),
                 Origin::Worker { poller, queued } => {
                     after.push(After::Otherwise(Later::ForWorker(poller.activity.clone(), queued)));
                     self.shared.activities.put_back_poller(&self.shared, poller);
@@ -454,6 +467,7 @@ impl Shard {
                 Origin::Redrive(reply) => After::Redriven { reply, result: Ok(0) },
                 Origin::Timer(timer) => After::TimerTaken(timer),
                 Origin::Call | Origin::Continue => After::Otherwise(Later::Input(execution, taken.kind)),
+                Origin::Lost => After::Otherwise(Later::Unheard(execution, taken.kind)),
                 Origin::Worker { poller, queued } => {
                     After::HandOver { poller, queued, token: "".into(), input: "".into(), requeue: true }
                 }
@@ -536,7 +550,9 @@ fn step(
         for (at, command) in effects.commands.iter().enumerate().skip(seen) {
             match command {
                 Command::FindActivity { task, arn } => {
-                    let kind = if !express && shared.has_activity(execution.info.scope, arn) {
+                    let served = is_mocked(shared, execution, definition, *task)
+                        || (!express && shared.has_activity(execution.info.scope, arn));
+                    let kind = if served {
                         InputKind::ActivityFound { task: *task }
                     } else {
                         InputKind::ActivityMissing { task: *task }
@@ -559,8 +575,16 @@ fn step(
     }
 }
 
+/// Whether a task is answered by the execution's test case.
+fn is_mocked(shared: &Shared, execution: &Execution, definition: &Definition, task: TaskId) -> bool {
+    turn::open_task(execution, task).is_some_and(|(visit, _)| {
+        let state = definition.state(stepwright_asl::StateId(visit.state));
+        shared.dispatch.is_mocked(&execution.info, &state.name)
+    })
+}
+
 fn closes(commands: &[Command], task: TaskId) -> bool {
-    commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed } if *closed == task))
+    commands.iter().any(|command| matches!(command, Command::CloseTask { task: closed, .. } if *closed == task))
 }
 
 /// A task that can start at once does so in the turn that schedules it.
@@ -574,16 +598,19 @@ fn join_task(
     let Some(task_state) = task_state(definition, scheduled.state) else { return Vec::new() };
     let express = matches!(execution.info.workflow, Workflow::Express { .. });
     let task = scheduled.task;
+    let state = &definition.state(scheduled.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => match shared.activities.reserve(arn) {
-            Some(poller) => {
-                let worker_name = poller.worker_name.clone();
-                receivers.insert(task, Receiver::Worker { poller, requeue: None });
-                vec![InputKind::TaskStarted { task, worker_name }]
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&execution.info, state) => {
+            match shared.activities.reserve(arn) {
+                Some(poller) => {
+                    let worker_name = poller.worker_name.clone();
+                    receivers.insert(task, Receiver::Worker { poller, requeue: None });
+                    vec![InputKind::TaskStarted { task, worker_name }]
+                }
+                None => Vec::new(),
             }
-            None => Vec::new(),
-        },
-        resource => match shared.dispatch.connector_for(resource) {
+        }
+        resource => match shared.dispatch.connector_of(&execution.info, state, resource) {
             None => {
                 let failed = crate::dispatch::failed(resource, task, unserved(resource));
                 vec![InputKind::TaskStarted { task, worker_name: None }, failed]
@@ -604,18 +631,16 @@ fn join_task(
 }
 
 pub(crate) fn unserved(resource: &Resource) -> ConnectorFailure {
-    let arn = match resource {
-        Resource::LambdaFunction { arn } | Resource::Activity { arn } => arn,
-        Resource::Integration(integration) => &integration.arn,
-    };
-    ConnectorFailure::new("States.TaskFailed", format!("No connector of this server serves the resource {arn}."))
+    let cause = format!("No connector of this server serves the resource {}.", resource.arn());
+    ConnectorFailure::new("States.TaskFailed", cause)
 }
 
 /// A task that waits gets its place once its row is durable.
 fn queue(shared: &Shared, hot: &Hot, unsent: &turn::Unsent, after: &mut Vec<After>) {
     let Some(task_state) = task_state(hot.definition(), unsent.state) else { return };
+    let state = &hot.definition().state(unsent.state).name;
     match &task_state.resource {
-        Resource::Activity { arn } => {
+        Resource::Activity { arn } if !shared.dispatch.is_mocked(&hot.execution.info, state) => {
             after.push(After::QueueForWorker { activity: arn.clone(), queued: unsent.queued });
         }
         _ => {

@@ -21,8 +21,8 @@ use crate::{
     fair::ServiceStats,
     message::{ExecutionRef, Leave, Origin, RedriveRequest, ShardMessage, StartRequest, Way},
     model::{
-        Activity, Alias, AliasUpdate, Created, ExecutionDescription, ExecutionItem, ExpressEnd, HistoryPage,
-        NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
+        Activity, Alias, AliasUpdate, ClockState, Created, ExecutionDescription, ExecutionItem, ExpressEnd,
+        HistoryPage, NewActivity, NewAlias, NewExecution, NewStateMachine, Page, PageRequest, Progress, Publication,
         QuarantinedExecution, Scope, Started, StateMachine, StateMachineItem, StateMachineUpdate, Stats, Tag, Updated,
     },
     options::EngineOptions,
@@ -30,6 +30,7 @@ use crate::{
     running::Running,
     secrets::partition,
     shared::Shared,
+    virtual_clock::ClockMode,
 };
 
 /// A running engine. Cloning gives another handle on the same one; it stops with [`Engine::drain`].
@@ -277,6 +278,7 @@ impl Engine {
             name: new.name,
             input: new.input,
             trace_header: new.trace_header,
+            test_case: new.test_case,
             reply,
         };
         drop(shared.shards[shard].send(ShardMessage::Start(Box::new(request))));
@@ -572,6 +574,38 @@ impl Engine {
         self.leave_quarantine(arn, Way::Fail).await
     }
 
+    // The clock, if it is a virtual one
+
+    /// What the clock is at.
+    ///
+    /// # Errors
+    /// `Unavailable`: this engine's clock is not a virtual one.
+    pub fn clock(&self) -> Result<ClockState> {
+        self.shared().clock_state()
+    }
+
+    /// Lets a virtual clock that runs skip time from now on: for a server that is to be whole first.
+    pub fn start_skipping(&self) {
+        self.shared().start_skipping();
+    }
+
+    /// Lets the clock go on in this mode.
+    ///
+    /// # Errors
+    /// `Unavailable`: this engine's clock is not a virtual one, or the store refuses.
+    pub async fn set_clock(&self, mode: ClockMode) -> Result<()> {
+        self.shared().set_clock(mode).await
+    }
+
+    /// Advances the clock by milliseconds, by way of all timers until then: each fires at its own time. Ready when it is
+    /// there. It gets there also when nobody waits for it.
+    ///
+    /// # Errors
+    /// As [`Engine::set_clock`].
+    pub async fn advance_clock(&self, millis: Millis) -> Result<()> {
+        self.shared().advance_clock(millis).await
+    }
+
     // What the operations share
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -587,6 +621,8 @@ impl Engine {
         if shared.stepped.get().is_some() {
             return read(&shared);
         }
+        // As long as it reads, and until whoever asked goes on.
+        let _work = shared.quiet.work();
         let read = shared.runtime.clone().spawn_blocking(move || read(&shared));
         read.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a read did not end: {error}"))))
     }
@@ -599,6 +635,7 @@ impl Engine {
     {
         let shared = self.shared().clone();
         shared.check()?;
+        let _work = shared.quiet.work();
         let change = shared.runtime.clone().spawn(change(shared));
         change.await.unwrap_or_else(|error| Err(Error::unavailable(format!("a change did not end: {error}"))))
     }

@@ -15,6 +15,7 @@ use crate::{
     drive::{self, Stepped},
     error::Error,
     message::{ExecutionRef, ShardMessage},
+    quiet::Work,
     shard::Taken,
     shared::Shared,
     turn::Hot,
@@ -57,7 +58,7 @@ pub(crate) struct Away {
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(Job, Work)>,
     stopped: bool,
 }
 
@@ -82,16 +83,19 @@ impl Lane {
         (cores / 2).max(1)
     }
 
-    pub(crate) fn push(&self, job: Job) {
-        self.lock().jobs.push_back(job);
+    pub(crate) fn push(&self, job: Job, work: Work) {
+        self.lock().jobs.push_back((job, work));
         self.arrived.notify_one();
     }
 
     /// Takes back a job that nobody began.
     pub(crate) fn take_back(&self, id: ExecutionId) -> Option<Job> {
         let mut state = self.lock();
-        let place = state.jobs.iter().position(|job| job.execution.id == id)?;
-        state.jobs.remove(place)
+        let place = state.jobs.iter().position(|(job, _)| job.execution.id == id)?;
+        let (job, work) = state.jobs.remove(place)?;
+        drop(state);
+        drop(work);
+        Some(job)
     }
 
     /// Jobs that wait.
@@ -123,7 +127,7 @@ impl Lane {
 
     /// Computes the oldest turn; false if there is none.
     pub(crate) fn run_one(&self, shared: &Shared) -> bool {
-        let Some(job) = self.lock().jobs.pop_front() else { return false };
+        let Some((job, _work)) = self.lock().jobs.pop_front() else { return false };
         let ran = run(shared, &job);
         shared.send(job.execution.id, ShardMessage::Back(Box::new((job, ran))));
         true

@@ -126,6 +126,7 @@ pub(crate) fn info(
         token_key,
         workflow: Workflow::Standard,
         flow: child.map_or(0, |child| child.flow),
+        test_case: row.test_case.clone(),
     }
 }
 

@@ -10,6 +10,8 @@ use std::{
     },
 };
 
+use crate::quiet::Quiet;
+
 /// Room for so many messages is kept when there are none.
 const KEPT: usize = 1_024;
 
@@ -22,6 +24,7 @@ struct State<T> {
 }
 
 struct Mailbox<T> {
+    quiet: Arc<Quiet>,
     state: Mutex<State<T>>,
     arrived: Condvar,
     len: AtomicUsize,
@@ -51,16 +54,28 @@ pub(crate) struct Sender<T>(Arc<Mailbox<T>>);
 /// Where they are taken. Once it is dropped, nothing can be sent.
 pub(crate) struct Receiver<T>(Arc<Mailbox<T>>);
 
-/// A queue.
-pub(crate) fn mailbox<T>() -> (Sender<T>, Receiver<T>) {
+/// A queue. What is in it is work until its receiver says that it is [`done`](Receiver::done).
+pub(crate) fn mailbox<T>(quiet: &Arc<Quiet>) -> (Sender<T>, Receiver<T>) {
     let state = State { messages: VecDeque::new(), asleep: false, closed: false };
-    let mailbox = Arc::new(Mailbox { state: Mutex::new(state), arrived: Condvar::new(), len: AtomicUsize::new(0) });
+    let mailbox = Arc::new(Mailbox {
+        quiet: quiet.clone(),
+        state: Mutex::new(state),
+        arrived: Condvar::new(),
+        len: AtomicUsize::new(0),
+    });
     (Sender(mailbox.clone()), Receiver(mailbox))
 }
 
 impl<T> Sender<T> {
     /// Puts a message at the end; gives it back if nobody will take it.
     pub(crate) fn send(&self, message: T) -> Result<(), T> {
+        // Not under the lock: this may wait for whoever needs it.
+        self.0.quiet.enter();
+        self.send_entered(message).inspect_err(|_| self.0.quiet.leave(1))
+    }
+
+    /// The same for a message that was counted as work before.
+    pub(crate) fn send_entered(&self, message: T) -> Result<(), T> {
         let mut state = self.0.lock();
         if state.closed {
             return Err(message);
@@ -102,6 +117,11 @@ impl<T> Receiver<T> {
         state.asleep = false;
         self.0.take(&mut state, enough)
     }
+
+    /// So many of those that were taken are done, and what follows from them is under way.
+    pub(crate) fn done(&self, many: usize) {
+        self.0.quiet.leave(many);
+    }
 }
 
 impl<T> Drop for Receiver<T> {
@@ -111,7 +131,9 @@ impl<T> Drop for Receiver<T> {
         let left = std::mem::take(&mut state.messages);
         drop(state);
         // Not under the lock: what is dropped may send.
+        let many = left.len();
         drop(left);
+        self.0.quiet.leave(many);
     }
 }
 
@@ -130,7 +152,7 @@ mod tests {
 
     #[test]
     fn messages_come_in_order_and_in_portions() {
-        let (sender, receiver) = mailbox();
+        let (sender, receiver) = mailbox(&Arc::default());
         for message in 0..5 {
             assert_eq!(sender.send(message), Ok(()));
         }
@@ -143,7 +165,7 @@ mod tests {
 
     #[test]
     fn who_waits_is_woken_and_a_gone_receiver_takes_nothing() {
-        let (sender, receiver) = mailbox();
+        let (sender, receiver) = mailbox(&Arc::default());
         let taken = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| receiver.wait(at_most(1)));
             assert_eq!(sender.send(7), Ok(()));

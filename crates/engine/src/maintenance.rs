@@ -108,7 +108,7 @@ impl Maintenance {
                     tracing::warn!(%error, "the search for executions that are open for too long will be tried again");
                 }
             }
-            let progress = retention.page(shared, shared.now()).unwrap_or_else(|error| {
+            let progress = retention.page(shared, shared.lived()).unwrap_or_else(|error| {
                 tracing::warn!(%error, "the deletion of old executions will be tried again");
                 Progress::Idle
             });

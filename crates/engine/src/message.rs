@@ -70,6 +70,7 @@ pub(crate) struct StartRequest {
     pub(crate) name: Arc<str>,
     pub(crate) input: Arc<str>,
     pub(crate) trace_header: Option<Arc<str>>,
+    pub(crate) test_case: Option<Arc<str>>,
     pub(crate) reply: Reply<Started>,
 }
 
@@ -178,8 +179,10 @@ pub(crate) enum Origin {
     Redrive(Reply<Millis>),
     /// The timers.
     Timer(TimerRef),
-    /// A connector's call.
+    /// A connector's call, or whoever follows its job.
     Call,
+    /// The engine, for a call of which nobody knows how it ended.
+    Lost,
     /// The engine itself, which must not forget a `Continue`.
     Continue,
     /// A worker that is to get a queued task.
@@ -240,11 +243,14 @@ pub(crate) enum After {
         key: Arc<CallKey>,
         queued: QueuedTask,
     },
-    /// A task is over. Its job goes on if the task was `answered` well, by a callback.
+    /// A task is over.
     TaskClosed {
         task: TaskRef,
-        answered: bool,
+        /// What it submitted is to be ended; its row says so.
+        job: Option<Box<TaskCall>>,
     },
+    /// The row of a job that was to be ended is gone.
+    JobOver(TaskRef),
     /// The execution goes on at once.
     Continue(ExecutionRef),
     /// Nothing, if it is durable. If it was refused, or something was that it rests on, this is done again: what an

@@ -239,6 +239,8 @@ pub struct NewExecution {
     pub input: Arc<str>,
     /// X-Ray trace header.
     pub trace_header: Option<Arc<str>>,
+    /// The test case whose mocked answers it gets.
+    pub test_case: Option<Arc<str>>,
 }
 
 /// The answer to StartExecution.
@@ -333,6 +335,8 @@ pub struct ExecutionItem {
     pub name: Arc<str>,
     /// Its status.
     pub status: Status,
+    /// It failed, and waits for its map run's redrive to begin it again.
+    pub is_pending_redrive: bool,
     /// When it started.
     pub started_at: Millis,
     /// When it ended.
@@ -581,4 +585,27 @@ pub struct NoticeStats {
     pub delivered: u64,
     /// Turns that it never will be told of.
     pub dropped: u64,
+}
+
+/// What a virtual clock is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockState {
+    /// How it goes.
+    pub mode: crate::ClockMode,
+    /// The time it shows.
+    pub now: Millis,
+    /// Milliseconds that it is before the machine's clock; below 0: behind.
+    pub ahead: Millis,
+    /// Where it is on its way to.
+    pub target: Option<Millis>,
+    /// When the next timer is due, if there is one and it is known.
+    pub next: Option<Millis>,
+    /// Turns, commits and calls under way. Any of them keeps time from being skipped, as does what follows.
+    pub under_way: u64,
+    /// Tasks that wait for their turn to be called.
+    pub waiting_calls: u64,
+    /// Tasks that a worker, or whoever was given their token, has in hand.
+    pub held_outside: u64,
+    /// Whether a task waits for a worker that polled its activity within the last minute.
+    pub awaits_worker: bool,
 }

@@ -6,6 +6,7 @@ use stepwright_machine::{Definition, Effects, Execution, Input, Limits, Millis};
 
 use crate::{
     clock::{Clock, SeedSource, SystemClock, SystemSeeds},
+    connector::Mocks,
     datasets::Datasets,
     event_sink::EventSink,
     limits::TaskLimits,
@@ -91,6 +92,8 @@ pub struct EngineOptions {
     pub event_sink: Option<Arc<dyn EventSink>>,
     /// What Express executions may take.
     pub express: ExpressOptions,
+    /// Who answers tasks of executions that were started for a test case; none: there are no test cases.
+    pub mocks: Option<Arc<dyn Mocks>>,
     /// Who reads the items of distributed Maps and writes their results; none: there are no such datasets.
     pub datasets: Option<Arc<dyn Datasets>>,
 }
@@ -152,6 +155,7 @@ impl EngineOptions {
             notices: NoticeOptions::default(),
             event_sink: None,
             express: ExpressOptions::default(),
+            mocks: None,
             datasets: None,
         }
     }

@@ -22,13 +22,13 @@ use crate::{
     catalog::corrupt,
     drive::Driven,
     error::{Error, Result},
-    lists,
+    jobs, lists,
     map_runs::{Happening, RunRef},
     message::{After, ExecutionRef, Leave, Origin, Reply, TaskRef, Way},
     notices::Turned,
     rows,
     secrets::short_hash,
-    shard::{Shard, Taken},
+    shard::{Shard, Taken, call_of},
     timers::Later,
     turn::{self, Hot},
 };
@@ -145,6 +145,10 @@ impl Shard {
                     if !matches!(kind, InputKind::Start { .. }) {
                         after.push(After::Otherwise(Later::Input(execution, kind)));
                     }
+                }
+                Origin::Lost => {
+                    row.inputs.push(held);
+                    after.push(After::Otherwise(Later::Unheard(execution, kind)));
                 }
                 // Their rows in the table of tasks bring these again when it leaves quarantine. If the quarantine is
                 // refused it never was in one, and they go on at once.
@@ -321,20 +325,38 @@ impl Shard {
             self.shared.notices.write(&turned, &mut commit, &mut after);
         }
         after.extend(turn::child_ended(execution, &row, &closing));
+        // What it submitted may be told by what is left of it.
+        let hot = self.shared.load(execution).ok().flatten();
         rows::for_each(&*store, Table::Task, &key, |key, value| {
-            if let TaskTarget::MapRun(run) = records::decode::<TaskRow>(Table::Task, value)?.target {
-                // Its row goes when it is over.
-                let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
-                after.push(After::MapRun(run, Box::new(Happening::Stop)));
+            let task_row = records::decode::<TaskRow>(Table::Task, value)?;
+            let is_submission = task_row.started && matches!(task_row.target, TaskTarget::Submit | TaskTarget::Job);
+            match task_row.target {
+                // These rows go when the run and the job are over.
+                TaskTarget::MapRun(run) => {
+                    let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
+                    after.push(After::MapRun(run, Box::new(Happening::Stop)));
+                    return Ok(());
+                }
+                TaskTarget::Cancel(_) => return Ok(()),
+                _ => {}
+            }
+            let Some((.., task)) = keys::parse_task(key) else {
+                commit.delete(Table::Task, key);
                 return Ok(());
+            };
+            if is_submission && hot.is_none() {
+                tracing::error!(
+                    execution = %quarantined.arn,
+                    "a task of it cannot be read: if it submitted a job, that runs on; end it by hand"
+                );
             }
-            commit.delete(Table::Task, key);
-            if let Some((scope, id, task)) = keys::parse_task(key) {
-                after.push(After::TaskClosed {
-                    task: TaskRef { execution: ExecutionRef { scope, id }, task },
-                    answered: false,
-                });
+            let call = hot.as_ref().filter(|_| is_submission).and_then(|hot| call_of(hot, task, now, true));
+            let job = call.filter(|call| call.resource.is_job()).map(Box::new);
+            match &job {
+                Some(call) => commit.put(Table::Task, key, records::encode(&jobs::row(call))),
+                None => commit.delete(Table::Task, key),
             }
+            after.push(After::TaskClosed { task: TaskRef { execution, task }, job });
             Ok(())
         })?;
         after.push(After::Closed(scope));

@@ -4,7 +4,7 @@ use std::{ops::Bound, sync::Arc};
 
 use stepwright_machine::{EventId, Head, Millis, Payload, Status, TurnId};
 use stepwright_store::{
-    Order, Table,
+    Order, Row, Table,
     keys::{self, Listed},
     records::{self, ExecutionRow, ListRow, NameRow, QuarantineRow, TurnRow},
 };
@@ -138,6 +138,29 @@ impl Shared {
         }
     }
 
+    /// A page of the rows whose keys begin with `list`, the last ones first.
+    pub(crate) fn newest_first(
+        &self,
+        table: Table,
+        list: &[u8],
+        binding: &[&[u8]],
+        request: &PageRequest,
+        now: Millis,
+    ) -> Result<(Vec<Row>, Option<String>)> {
+        let end = match &request.next_token {
+            Some(token) => page::open(&self.secrets, binding, token, now)?,
+            None => keys::prefix_end(list),
+        };
+        let limit = page::limit(request);
+        let (low, high) = (Bound::Included(list), Bound::Excluded(&end[..]));
+        let mut rows = self.store.scan(table, low, high, Order::Descending, limit + 1)?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        // The last key shown: the next page ends before it.
+        let next_token = rows.last().filter(|_| more).map(|(key, _)| page::issue(&self.secrets, binding, key, now));
+        Ok((rows, next_token))
+    }
+
     pub(crate) fn list_executions(
         &self,
         scope: &Scope,
@@ -159,28 +182,13 @@ impl Shared {
             Some(Qualifier::Alias(alias)) => Listed::Alias(alias),
         };
         let list = keys::list(number, machine.number, listed, status);
-        let binding: &[&[u8]] = &[b"executions", &list];
-        let end = match &request.next_token {
-            Some(token) => page::open(&self.secrets, binding, token, now)?,
-            None => keys::prefix_end(&list),
-        };
-        let limit = page::limit(request);
-        let mut rows = self.store.scan(
-            Table::List,
-            Bound::Included(&list),
-            Bound::Excluded(&end),
-            Order::Descending,
-            limit + 1,
-        )?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        // The last key shown: the next page ends before it.
-        let next_token = rows.last().filter(|_| more).map(|(key, _)| page::issue(&self.secrets, binding, key, now));
+        let (rows, next_token) = self.newest_first(Table::List, &list, &[b"executions", &list], request, now)?;
         let items = rows.iter().map(|(key, value)| {
             let id = keys::parse_list_entry(key).ok_or_else(|| corrupt("the key of a list"))?;
             let row: ListRow = records::decode(Table::List, value)?;
             let more = row.more.as_deref().cloned().unwrap_or_default();
             Ok(ExecutionItem {
+                is_pending_redrive: false,
                 version_arn: more.version.map(|version| versions::version_arn(&machine.arn, version)),
                 alias_arn: more.alias.map(|alias| format!("{}:{alias}", machine.arn).into()),
                 redriven_at: more.redriven_at,

@@ -1,8 +1,10 @@
 //! What is done with open tasks after a crash (and when an execution leaves quarantine): what was never sent is sent;
-//! what workers and jobs hold goes on as if nothing had happened; a call whose answer was lost is given to its shard.
+//! what workers and jobs hold goes on as if nothing had happened; a call whose answer was lost is given to its shard. So
+//! is what closed tasks left behind: jobs that are to be ended.
 
 use std::collections::HashSet;
 
+use stepwright_asl::StateId;
 use stepwright_machine::{ExecutionId, InputKind};
 use stepwright_store::{
     Store, Table, keys,
@@ -11,6 +13,7 @@ use stepwright_store::{
 
 use crate::{
     error::Result,
+    jobs,
     map_runs::{Happening, RunRef},
     message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef},
     rows,
@@ -45,6 +48,18 @@ pub(crate) fn recover_tasks_of(shared: &Shared, execution: ExecutionRef) {
     }
 }
 
+/// Whether a task is answered by the test case of its execution.
+fn is_mocked(shared: &Shared, task: TaskRef) -> Result<bool> {
+    if shared.options.mocks.is_none() {
+        return Ok(false);
+    }
+    let Some(hot) = shared.load(task.execution)? else { return Ok(false) };
+    Ok(hot.open_task(task.task).is_some_and(|(visit, _)| {
+        let state = hot.definition().state(StateId(visit.state));
+        shared.dispatch.is_mocked(&hot.execution.info, &state.name)
+    }))
+}
+
 fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(ExecutionRef) -> bool) -> Result<()> {
     let Some((scope, id, task)) = keys::parse_task(key) else {
         tracing::error!(?key, "a task's key is damaged; it is left alone");
@@ -52,12 +67,30 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
     };
     let execution = ExecutionRef { scope, id };
     let reference = TaskRef { execution, task };
-    if skip(execution) || shared.dispatch.knows(reference) {
+    if shared.dispatch.knows(reference) {
         return Ok(());
     }
     let row: TaskRow = records::decode(Table::Task, value)?;
+    // Its task is closed: whatever its execution is at does not matter.
+    if let TaskTarget::Cancel(job) = &row.target {
+        match jobs::call_of(job) {
+            Some(call) => shared.dispatch.end_job(shared, reference, Box::new(call)),
+            None => tracing::error!(
+                execution = %job.execution_arn, resource = %job.resource,
+                "this version knows no such resource: its job may run on; end it by hand"
+            ),
+        }
+        return Ok(());
+    }
+    if skip(execution) {
+        return Ok(());
+    }
     let queued = QueuedTask { task: reference, sequence: row.sequence, started: false };
-    let message = match (row.target, row.started) {
+    let target = match row.target {
+        TaskTarget::Activity(_) if is_mocked(shared, reference)? => TaskTarget::Call,
+        target => target,
+    };
+    let message = match (target, row.started) {
         (TaskTarget::Continue, _) => {
             ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue }
         }
@@ -72,7 +105,11 @@ fn recover_row(shared: &Shared, key: &[u8], value: &[u8], skip: impl Fn(Executio
             let run = RunRef { parent: execution, run: u128::from_be_bytes(run) };
             ShardMessage::MapRun { run, happening: Box::new(Happening::Open) }
         }
-        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => return Ok(()),
+        (TaskTarget::Cancel(_), _) => return Ok(()),
+        (TaskTarget::Activity(_), true) | (TaskTarget::Submitted, _) => {
+            shared.quiet.hold(reference);
+            return Ok(());
+        }
     };
     shared.send(id, message);
     Ok(())

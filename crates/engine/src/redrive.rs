@@ -11,7 +11,7 @@ use stepwright_store::{
 use crate::{
     catalog::corrupt,
     error::{Error, NotRedrivable, Result},
-    message::{After, ExecutionRef, Origin, RedriveRequest},
+    message::{After, ExecutionRef, Origin, RedriveRequest, ShardMessage},
     shard::{Shard, Taken},
     shared::Shared,
     turn::Hot,
@@ -109,6 +109,11 @@ impl Shared {
 impl Shard {
     /// Goes on with a closed execution, or says why not.
     pub(crate) fn redrive(&mut self, request: RedriveRequest, now: Millis) {
+        if self.is_about_to_be_told_of_end(request.execution) {
+            // Whoever asks may have seen that it ended.
+            let id = request.execution.id;
+            return self.shared.send(id, ShardMessage::Redrive(Box::new(request)));
+        }
         let RedriveRequest { execution, client_token, permit, by_run, reply } = request;
         let prepared = self.prepare_redrive(execution, client_token.as_ref(), permit.is_none(), by_run, now);
         let over: Vec<After> = permit.into_iter().map(After::StartOver).collect();
@@ -124,6 +129,12 @@ impl Shard {
             }
             Err(error) => drop(reply.send(Err(error))),
         }
+    }
+
+    /// Whether the end of an execution is durable, and the committer has not said so here yet.
+    fn is_about_to_be_told_of_end(&self, execution: ExecutionRef) -> bool {
+        self.hot(execution.id).is_some_and(|hot| hot.execution.head.closing.is_some())
+            && matches!(self.shared.execution_row(execution), Ok(Some(row)) if row.end.is_some())
     }
 
     fn prepare_redrive(

@@ -14,7 +14,10 @@ use std::{
 
 use stepwright_machine::{ExecutionId, Millis, STACK_BYTES};
 use stepwright_store::{Store, records::QuarantineRow};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
 use crate::{
     activities::Activities,
@@ -32,12 +35,14 @@ use crate::{
     options::EngineOptions,
     pace::Pace,
     quarantine,
+    quiet::Quiet,
     quotas::OpenExecutions,
     recent_turns::RecentTurns,
     recovery,
     secrets::Secrets,
     shard::Shard,
     shared::{Counters, Shared, Watchers},
+    skip,
     timers::Timers,
 };
 
@@ -94,6 +99,7 @@ impl Running {
     ) -> Result<Prepared> {
         let runtime =
             Handle::try_current().map_err(|_| Error::unavailable("an engine is opened inside a tokio runtime"))?;
+        skip::restore(&*store, &*options.clock)?;
         let secrets = Secrets::open(&*store, &*options.seeds)?;
         let catalog = Catalog::open(store.clone(), options.compile, options.compiled_revisions)?;
         let sequence = recovery::next_sequence(&*store)?;
@@ -107,8 +113,9 @@ impl Running {
             quarantined.insert(execution.id);
         })?;
 
-        let (committer, commits) = mailbox();
-        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox()).unzip();
+        let quiet = Arc::new(Quiet::default());
+        let (committer, commits) = mailbox(&quiet);
+        let (shards, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mailbox(&quiet)).unzip();
         let counters = Counters {
             hot_executions: (0..count).map(|_| AtomicU64::new(0)).collect(),
             hot_bytes: (0..count).map(|_| AtomicU64::new(0)).collect(),
@@ -122,7 +129,7 @@ impl Running {
             secrets,
             catalog,
             activities: Activities::default(),
-            dispatch: Dispatch::new(connectors, options.tasks.clone()),
+            dispatch: Dispatch::new(connectors, options.mocks.clone(), options.tasks.clone()),
             timers: Timers::new(),
             maintenance: Maintenance::default(),
             watchers: Watchers::default(),
@@ -134,7 +141,9 @@ impl Running {
             committer,
             pace: Pace::new(count),
             lane: Lane::default(),
-            express: Express::default(),
+            express: Express::new(quiet.clone()),
+            quiet,
+            watchers_of_clock: Notify::new(),
             sequence: AtomicU64::new(sequence),
             failed: AtomicBool::new(false),
             opened_at,
@@ -149,6 +158,12 @@ impl Running {
                 shared.timers.wake();
                 shared.express.timers.wake();
                 shared.maintenance.wake();
+            }
+        }));
+        let resting = Arc::downgrade(&shared);
+        shared.quiet.on_rest(Box::new(move || {
+            if let Some(shared) = resting.upgrade() {
+                shared.timers.wake();
             }
         }));
         shared.look_at_space();

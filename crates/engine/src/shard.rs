@@ -7,10 +7,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use stepwright_asl::Resource;
+use stepwright_asl::{Resource, StateId};
 use stepwright_machine::{
     Closing, Definition, EvaluationLimits, Execution, ExecutionId, InputKind, Limits, Millis, Payload, SEMANTICS,
-    TaskId, token,
+    SentTask, TaskId, frame::TaskStage, token,
 };
 use stepwright_store::{
     Commit, Table, keys,
@@ -19,7 +19,7 @@ use stepwright_store::{
 
 use crate::{
     catalog::Revision,
-    connector::ConnectorFailure,
+    connector::{ConnectorFailure, TaskCall},
     error::{Error, Result},
     lane::Away,
     mailbox::{Receiver, at_most},
@@ -42,6 +42,13 @@ pub(crate) struct TakenName {
     id: ExecutionId,
     input_hash: [u8; 16],
     started_at: Millis,
+}
+
+/// A task that is to be sent, or whose call was.
+struct Called {
+    resource: Resource,
+    /// A callback answered it.
+    answered: bool,
 }
 
 /// Something that happened, and who waits for what becomes of it.
@@ -131,10 +138,12 @@ impl Shard {
                 batch = inbox.wait(at_most(BATCH));
             }
             let stop = batch.iter().any(|message| matches!(message, ShardMessage::Stop));
+            let taken = batch.len();
             let now = self.shared.now();
             for pending in self.handle(batch, now) {
                 self.shared.submit(pending);
             }
+            inbox.done(taken);
             if stop {
                 return;
             }
@@ -153,6 +162,8 @@ impl Shard {
             all.push(taken);
         };
         let mut flushes = Vec::new();
+        // What came of these calls may be among the inputs.
+        let (mut lost, mut resent) = (Vec::new(), Vec::new());
         let mut map_runs: BTreeMap<RunRef, Vec<Happening>> = BTreeMap::new();
         let mut messages = VecDeque::from(messages);
         while let Some(message) = self.readmitted.pop_front().or_else(|| messages.pop_front()) {
@@ -167,9 +178,9 @@ impl Shard {
                     }
                 }
                 ShardMessage::Redeliver { queued, poller } => self.redeliver(queued, poller),
-                ShardMessage::Resend { queued, slot } => self.resend(queued, slot, now),
+                ShardMessage::Resend { queued, slot } => resent.push((queued, slot)),
                 ShardMessage::Requeue(queued) => self.requeue(queued, now),
-                ShardMessage::Lost(queued) => self.lost(queued, now),
+                ShardMessage::Lost(queued) => lost.push(queued),
                 ShardMessage::Follow(queued) => self.follow(queued, now),
                 ShardMessage::Leave(leave) => self.leave(leave, now),
                 ShardMessage::Redrive(request) => self.redrive(*request, now),
@@ -188,6 +199,18 @@ impl Shard {
         for execution in order {
             if let Some(taken) = inputs.remove(&execution) {
                 self.take(execution, taken, now);
+            }
+        }
+        for (queued, slot) in resent {
+            if let Some(ShardMessage::Resend { queued, slot }) =
+                self.wait_if_away(ShardMessage::Resend { queued, slot })
+            {
+                self.resend(queued, slot, now);
+            }
+        }
+        for queued in lost {
+            if let Some(ShardMessage::Lost(queued)) = self.wait_if_away(ShardMessage::Lost(queued)) {
+                self.lost(queued, now);
             }
         }
         for (run, happened) in map_runs {
@@ -269,6 +292,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: None,
+            test_case: request.test_case,
         };
         let hot = self.new_hot(execution, request.revision, row);
         let name_key = keys::name(execution.scope, &hot.revision.row.machine_name, &request.name);
@@ -301,7 +325,7 @@ impl Shard {
 
     /// Starts a child of a map run. Nobody else can have its name.
     fn start_child(&mut self, start: ChildStart, now: Millis) {
-        let ChildStart { execution, revision, permit, of, name, input, has_row } = start;
+        let ChildStart { execution, revision, permit, of, name, input, has_row, test_case } = start;
         let limits = self.shared.options.limits;
         let common = Limits { evaluation: EvaluationLimits::USUAL, ..limits };
         let (run, child) = (run_of(execution, &of), of.child);
@@ -320,6 +344,7 @@ impl Shard {
             evaluation: (limits.evaluation != EvaluationLimits::USUAL).then_some(limits.evaluation),
             redrive_tokens: None,
             child: Some(Box::new(of)),
+            test_case,
         };
         let mut hot = self.new_hot(execution, revision, row);
         hot.child_has_row = has_row;
@@ -363,6 +388,10 @@ impl Shard {
     }
 
     fn resend(&mut self, queued: QueuedTask, slot: crate::dispatch::Slot, now: Millis) {
+        if let Ok(Some(Called { answered: true, .. })) = self.called(queued.task) {
+            drop(slot);
+            return self.submit_lost(queued.task, now);
+        }
         let hot = match self.find(queued.task.execution) {
             Ok(hot) => hot,
             Err(error) => {
@@ -371,7 +400,10 @@ impl Shard {
                 return self.shared.timers.later(now + RETRY_MS, later);
             }
         };
-        let after = match hot.and_then(|hot| call_of(hot, queued.task.task, now, true)) {
+        // What was submitted meanwhile is not submitted again.
+        let is_waiting =
+            |hot: &&mut Hot| hot.open_task(queued.task.task).is_some_and(|(_, open)| open.stage == TaskStage::Started);
+        let after = match hot.filter(is_waiting).and_then(|hot| call_of(hot, queued.task.task, now, true)) {
             Some(call) => After::Call { slot, queued, call: Box::new(call), requeue: true },
             // That it is over may yet be refused.
             None => After::Otherwise(Later::ForSlot(slot.key(), queued)),
@@ -379,12 +411,22 @@ impl Shard {
         self.emit(None, Commit::default(), vec![after]);
     }
 
-    /// The resource of an open task.
-    fn resource_of(&mut self, task: TaskRef) -> Result<Option<Resource>> {
+    /// A task that is to be sent, or whose call was; none if it is over or submitted.
+    fn called(&mut self, task: TaskRef) -> Result<Option<Called>> {
         Ok(self.find(task.execution)?.and_then(|hot| {
-            let (visit, _) = hot.open_task(task.task)?;
-            Some(task_state(hot.definition(), stepwright_asl::StateId(visit.state))?.resource.clone())
+            let (visit, open) = hot.open_task(task.task)?;
+            if open.stage == TaskStage::Submitted {
+                return None;
+            }
+            let resource = task_state(hot.definition(), StateId(visit.state))?.resource.clone();
+            Some(Called { resource, answered: open.early_answer.is_some() })
         }))
+    }
+
+    /// Whoever got the token may answer, or has; nobody will say whether it was sent.
+    fn submit_lost(&mut self, task: TaskRef, now: Millis) {
+        let kind = InputKind::SubmitLost { task: task.task };
+        self.take(task.execution, vec![Taken { kind, origin: Origin::Call }], now);
     }
 
     /// A task that waited for a slot when the process died waits again.
@@ -395,10 +437,10 @@ impl Shard {
         if let Ok(Some(key)) = key {
             return shared.dispatch.queue(&shared, &key, queued);
         }
-        match self.resource_of(queued.task) {
+        match self.called(queued.task) {
             // A server without this connector now: as when it is scheduled.
-            Ok(Some(resource)) => {
-                self.fail_task(queued.task, &resource, crate::drive::unserved(&resource), !queued.started, now);
+            Ok(Some(Called { resource, .. })) => {
+                self.fail_task(queued, &resource, crate::drive::unserved(&resource), now);
             }
             // That it is over may yet be refused.
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Requeue(queued))]),
@@ -427,21 +469,25 @@ impl Shard {
 
     /// A call was under way when the process died: nobody knows how it ended.
     fn lost(&mut self, queued: QueuedTask, now: Millis) {
-        match self.resource_of(queued.task) {
-            Ok(Some(resource)) if self.shared.dispatch.repeats(&resource) => {
+        if self.shared.dispatch.knows(queued.task) {
+            // This process makes it, or is about to.
+            return;
+        }
+        let is_mocked = self.is_mocked(queued.task);
+        match self.called(queued.task) {
+            Ok(Some(Called { answered: true, .. })) => self.submit_lost(queued.task, now),
+            Ok(Some(Called { resource, .. })) if is_mocked || self.shared.dispatch.repeats(&resource) => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
-            Ok(Some(resource)) if crate::dispatch::waits_for_callback(&resource) => {
-                // Whoever got the token may answer; nobody will say whether it was sent.
-                let kind = InputKind::SubmitLost { task: queued.task.task };
-                self.take(queued.task.execution, vec![Taken { kind, origin: Origin::Call }], now);
+            Ok(Some(Called { resource, .. })) if crate::dispatch::waits_for_callback(&resource) => {
+                self.submit_lost(queued.task, now);
             }
             Ok(Some(_)) if self.shared.options.tasks_on_lost == OnLost::Resend => {
                 self.requeue(QueuedTask { started: true, ..queued }, now);
             }
-            Ok(Some(resource)) => {
+            Ok(Some(Called { resource, .. })) => {
                 let failure = self.shared.dispatch.lost_error(&resource);
-                self.fail_task(queued.task, &resource, failure, false, now);
+                self.fail_task(QueuedTask { started: true, ..queued }, &resource, failure, now);
             }
             Ok(None) => self.emit(None, Commit::default(), vec![After::Otherwise(Later::Lost(queued))]),
             Err(error) => {
@@ -451,19 +497,27 @@ impl Shard {
         }
     }
 
-    fn fail_task(
-        &mut self,
-        reference: TaskRef,
-        resource: &Resource,
-        failure: ConnectorFailure,
-        start: bool,
-        now: Millis,
-    ) {
-        let task = reference.task;
+    /// Whether an open task is answered by a test case.
+    fn is_mocked(&mut self, task: TaskRef) -> bool {
+        let shared = self.shared.clone();
+        let Ok(Some(hot)) = self.find(task.execution) else { return false };
+        hot.open_task(task.task).is_some_and(|(visit, _)| {
+            let state = hot.definition().state(StateId(visit.state));
+            shared.dispatch.is_mocked(&hot.execution.info, &state.name)
+        })
+    }
+
+    /// A task fails that is not sent, or not again.
+    fn fail_task(&mut self, queued: QueuedTask, resource: &Resource, failure: ConnectorFailure, now: Millis) {
+        let TaskRef { execution, task } = queued.task;
         let failed = crate::dispatch::failed(resource, task, failure);
-        let started = start.then_some(InputKind::TaskStarted { task, worker_name: None });
-        let taken = started.into_iter().chain([failed]).map(|kind| Taken { kind, origin: Origin::Call }).collect();
-        self.take(reference.execution, taken, now);
+        let taken = if queued.started {
+            vec![Taken { kind: failed, origin: Origin::Lost }]
+        } else {
+            let started = InputKind::TaskStarted { task, worker_name: None };
+            [started, failed].map(|kind| Taken { kind, origin: Origin::Call }).into()
+        };
+        self.take(execution, taken, now);
     }
 
     // Memory
@@ -593,7 +647,7 @@ pub(crate) fn token_of(hot: &Hot, task: TaskId) -> Arc<str> {
 }
 
 /// The call of an open task.
-pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<crate::connector::TaskCall> {
+pub(crate) fn call_of(hot: &Hot, task: TaskId, now: Millis, resent: bool) -> Option<TaskCall> {
     call(&hot.execution, hot.definition(), task, now, resent)
 }
 
@@ -604,26 +658,45 @@ pub(crate) fn call(
     task: TaskId,
     now: Millis,
     resent: bool,
-) -> Option<crate::connector::TaskCall> {
+) -> Option<TaskCall> {
     let (visit, open) = crate::turn::open_task(execution, task)?;
+    let sent = SentTask {
+        state: StateId(visit.state),
+        input: open.input.clone(),
+        role_arn: open.role_arn.clone(),
+        timeout_seconds: open.timeout_seconds,
+        retry_count: visit.retry_count(),
+    };
+    let call = call_as(execution, definition, task, sent, now)?;
+    Some(TaskCall { resent, ..call })
+}
+
+/// The call of a task that need not be open any more; not one that is made again.
+pub(crate) fn call_as(
+    execution: &Execution,
+    definition: &Definition,
+    task: TaskId,
+    sent: SentTask,
+    now: Millis,
+) -> Option<TaskCall> {
     let info = &execution.info;
-    let id = stepwright_asl::StateId(visit.state);
-    let state = definition.state(id);
     let parts = crate::arn::parts(&info.arn);
-    Some(crate::connector::TaskCall {
-        resource: task_state(definition, id)?.resource.clone(),
-        input: open.input.text().clone(),
-        task_role_arn: open.role_arn.clone(),
+    Some(TaskCall {
+        resource: task_state(definition, sent.state)?.resource.clone(),
+        input: sent.input.text().clone(),
+        task_role_arn: sent.role_arn,
         role_arn: info.role_arn.clone(),
         account: parts.as_ref().map_or("", |parts| parts.account).into(),
         region: parts.as_ref().map_or("", |parts| parts.region).into(),
         execution_arn: info.arn.clone(),
         state_machine_arn: info.state_machine_arn.clone(),
-        state_name: state.name.clone(),
+        state_name: definition.state(sent.state).name.clone(),
         token: token::issue(info, task).into(),
-        timeout_seconds: open.timeout_seconds,
-        retry_count: visit.retry_count(),
+        timeout_seconds: sent.timeout_seconds,
+        retry_count: sent.retry_count,
         started_at: now,
-        resent,
+        resent: false,
+        test_case: info.test_case.clone(),
+        items: stepwright_machine::items_of(&execution.frames, task.frame),
     })
 }

@@ -10,7 +10,10 @@ use std::{
 
 use stepwright_machine::{ExecutionId, Input, InputKind, Millis};
 use stepwright_store::{Commit, Store};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
 use crate::{
     activities::Activities,
@@ -27,6 +30,7 @@ use crate::{
     notices::Notices,
     options::EngineOptions,
     pace::Pace,
+    quiet::Quiet,
     quotas::OpenExecutions,
     recent_turns::RecentTurns,
     recovery,
@@ -70,6 +74,9 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     pub(crate) lane: Lane,
     pub(crate) express: Express,
+    pub(crate) quiet: Arc<Quiet>,
+    /// Told when a clock is where somebody wanted it.
+    pub(crate) watchers_of_clock: Notify,
     /// The next place in the queues.
     pub(crate) sequence: AtomicU64,
     pub(crate) failed: AtomicBool,
@@ -192,6 +199,7 @@ impl Shared {
         self.dispatch.close();
         self.express.close();
         self.watchers.all();
+        self.watchers_of_clock.notify_waiters();
         self.notices.wake();
     }
 
@@ -209,6 +217,7 @@ impl Shared {
             After::TimerTaken(timer) => self.timers.taken(timer),
             After::TimerSet(timer) => self.timers.set(timer),
             After::HandOver { poller, queued, token, input, .. } => {
+                self.quiet.hold(queued.task);
                 let delivery = Delivery::new(self.weak(), poller.activity.clone(), queued, token, input);
                 poller.give(delivery);
             }
@@ -224,10 +233,13 @@ impl Shared {
             }
             After::QueueForWorker { activity, queued } => self.activities.queue(self, &activity, queued),
             After::QueueForSlot { key, queued } => self.dispatch.queue(self, &key, queued),
-            After::TaskClosed { task, answered } => {
+            After::TaskClosed { task, job } => {
                 self.activities.remove(task);
-                self.dispatch.remove(self, task, !answered);
+                self.dispatch.remove(self, task, job);
+                // Last: a call that ends just now may say that somebody holds it.
+                self.quiet.release(task);
             }
+            After::JobOver(task) => self.dispatch.job_forgotten(task),
             After::Continue(execution) => self.send(
                 execution.id,
                 ShardMessage::Input { execution, kind: InputKind::Continue, origin: Origin::Continue },
@@ -290,6 +302,7 @@ impl Shared {
             After::ChildStarted { run, child, .. } => {
                 self.send_to_run(run, Happening::Started { child, execution: None });
             }
+            After::JobOver(task) => self.timers.later(self.now() + RETRY_MS, Later::JobOver(task)),
             After::MapRun(..)
             | After::MapRunEnded(..)
             | After::TimerSet(_)

@@ -120,6 +120,7 @@ impl Stepper {
             for pending in lane.shard.handle(batch, now) {
                 self.shared.submit(pending);
             }
+            self.lanes[shard].messages.done(taken);
         }
         taken
     }
@@ -163,7 +164,7 @@ impl Stepper {
         let quick = if self.shared.express.queue.len(Threads::Quick) > 0 { Threads::Quick } else { Threads::Children };
         let threads = if slow { Threads::Slow } else { quick };
         match self.shared.express.queue.take(threads) {
-            Some(run) => run.advance(&self.shared, threads),
+            Some((run, _work)) => run.advance(&self.shared, threads),
             None => return false,
         }
         true
@@ -209,9 +210,9 @@ pub fn token_key(master: [u8; 32], execution: ExecutionId) -> [u8; 32] {
 
 fn commit(committer: &Mutex<Inbox<Committer>>, at_most: usize) -> usize {
     let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
-    let batch: Vec<_> = committer
-        .messages
-        .take(most(at_most))
+    let messages = committer.messages.take(most(at_most));
+    let many = messages.len();
+    let batch: Vec<_> = messages
         .into_iter()
         .filter_map(|message| match message {
             CommitMessage::Pending(pending) => Some(pending),
@@ -222,5 +223,6 @@ fn commit(committer: &Mutex<Inbox<Committer>>, at_most: usize) -> usize {
     if taken > 0 {
         committer.part.handle(batch);
     }
+    committer.messages.done(many);
     taken
 }

@@ -15,8 +15,9 @@ use crate::{
     error::Result,
     fair::{CallKey, is_due},
     map_runs::{Happening, RunRef},
-    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TimerRef},
+    message::{ExecutionRef, Origin, QueuedTask, ShardMessage, TaskRef, TimerRef},
     shared::Shared,
+    virtual_clock::VirtualClock,
 };
 
 /// Rows read at once.
@@ -36,12 +37,18 @@ const LOOK_AHEAD_MS: Millis = 1_000;
 pub(crate) enum Later {
     Timer(TimerRef),
     Input(ExecutionRef, InputKind),
+    /// The failure of a call of which nobody knows how it ended.
+    Unheard(ExecutionRef, InputKind),
     ForWorker(Arc<str>, QueuedTask),
     ForSlot(Arc<CallKey>, QueuedTask),
     Requeue(QueuedTask),
     Lost(QueuedTask),
     Follow(QueuedTask),
     MapRun(RunRef),
+    /// A connector is to be asked again to end a job.
+    EndJob(TaskRef),
+    /// The row of a job that is over is to be deleted.
+    JobOver(TaskRef),
 }
 
 #[derive(Default)]
@@ -128,6 +135,18 @@ impl Timers {
         }
     }
 
+    /// From where to look for the next timer, if all that are due were fired, and when something that was put off is
+    /// to be done. Nothing, too, while something is put off, unless `all`.
+    pub(crate) fn all_fired(&self, all: bool) -> Option<(Vec<u8>, Option<Millis>)> {
+        let state = self.lock();
+        if state.full || (!all && !state.later.is_empty()) {
+            return None;
+        }
+        let put_off = state.later.iter().map(|(at, _)| *at).chain(state.pump_at).min();
+        let set = state.lowest.as_ref().filter(|lowest| **lowest < state.watermark);
+        Some((set.unwrap_or(&state.watermark).clone(), put_off))
+    }
+
     /// Looks at the clock again.
     pub(crate) fn wake(&self) {
         self.lock().woken = true;
@@ -148,14 +167,19 @@ impl Timers {
                 state.next_due = Millis::MIN;
                 drop(self.wait(state, NAP));
             }
+            if shared.skip() {
+                continue;
+            }
             let mut state = self.lock();
             if state.stopped {
                 return;
             }
             let now = shared.now();
             let due_now = state.next_due <= now;
+            let asleep = shared.options.clock.as_virtual().and_then(VirtualClock::next_sleeper);
+            let earliest = state.pump_at.into_iter().chain(asleep).min();
             let pump_in =
-                state.pump_at.map_or(NAP, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()));
+                earliest.map_or(NAP, |at| Duration::from_millis(at.saturating_sub(now).max(0).unsigned_abs()));
             if due_now && !state.full && !state.woken {
                 // Became due since the tick.
                 let (guard, _) = self.wait(state, Duration::from_millis(1));
@@ -179,6 +203,9 @@ impl Timers {
     /// Fires every timer that is due at `now`, in due order.
     pub(crate) fn tick(&self, shared: &Shared, now: Millis) -> Result<()> {
         self.repeat(shared, now);
+        if let Some(clock) = shared.options.clock.as_virtual() {
+            clock.wake_sleepers(now);
+        }
         let (mut from, room) = {
             let mut state = self.lock();
             let set = state.lowest.take();
@@ -286,6 +313,11 @@ impl Timers {
                     let origin = if kind == InputKind::Continue { Origin::Continue } else { Origin::Call };
                     shared.send(execution.id, ShardMessage::Input { execution, kind, origin });
                 }
+                Later::Unheard(execution, kind) => {
+                    shared.send(execution.id, ShardMessage::Input { execution, kind, origin: Origin::Lost });
+                }
+                Later::EndJob(task) => shared.dispatch.try_to_end(shared, task),
+                Later::JobOver(task) => shared.dispatch.job_is_over(shared, task),
                 Later::ForWorker(activity, queued) => shared.activities.queue(shared, &activity, queued),
                 Later::ForSlot(key, queued) => shared.dispatch.queue(shared, &key, queued),
                 Later::Requeue(queued) => shared.send(queued.task.execution.id, ShardMessage::Requeue(queued)),

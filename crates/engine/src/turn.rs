@@ -2,14 +2,14 @@
 //! about the execution; it only writes down.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use stepwright_asl::{Pattern, Resource, StateId, StateKind, Task};
 use stepwright_machine::{
-    Closing, Command, Definition, Effects, Execution, Failure, InputKind, Millis, PayloadId, ScheduleTask, Status,
-    TaskId, TimerId, TimerKind,
+    Closing, Command, Definition, Effects, Execution, Failure, InputKind, Millis, PayloadId, ScheduleTask, SentTask,
+    Status, TaskId, TimerId, TimerKind,
     frame::{OpenMapRun, OpenTask, Position, Visit, Work},
 };
 use stepwright_store::{
@@ -20,11 +20,11 @@ use stepwright_store::{
 
 use crate::{
     catalog::Revision,
-    lists,
+    jobs, lists,
     map_runs::{ChildEnd, Happening, RunRef, run_of},
     message::{After, ExecutionRef, QueuedTask, TaskRef, TimerRef},
     secrets::short_hash,
-    shard::call_of,
+    shard::{call_as, call_of},
 };
 
 /// Payloads longer than this lie beside their turn.
@@ -140,12 +140,6 @@ pub(crate) fn target(resource: &Resource) -> TaskTarget {
     }
 }
 
-/// Whether a task of this resource ends when a job does.
-pub(crate) fn is_job(resource: &Resource) -> bool {
-    matches!(resource, Resource::Integration(integration)
-        if matches!(integration.pattern, Pattern::Sync | Pattern::Sync2))
-}
-
 /// What the turn did with one task.
 #[derive(Default)]
 struct TaskChange<'a> {
@@ -154,6 +148,8 @@ struct TaskChange<'a> {
     /// The call that submits it is over.
     submitted: bool,
     closed: bool,
+    /// What it left behind when it was closed.
+    left: Option<&'a SentTask>,
 }
 
 /// A task that waits to be sent, as the turn left it.
@@ -171,12 +167,14 @@ pub(crate) struct Written {
     pub(crate) closing: Option<Closing>,
 }
 
-/// Writes a turn down. `sequences`: places in the queues, for tasks that were queued before and for new ones.
+/// Writes a turn down. `sequences`: places in the queues, for tasks that were queued before and for new ones. `over`: tasks
+/// of which their connectors said that they failed, so that no job of them runs.
 pub(crate) fn write(
     hot: &mut Hot,
     effects: &Effects,
     before: &Before,
     sequences: &HashMap<TaskId, u64>,
+    over: &HashSet<TaskId>,
     mut next_sequence: impl FnMut() -> u64,
 ) -> Written {
     let execution = hot.reference();
@@ -204,7 +202,7 @@ pub(crate) fn write(
 
     write_timers(execution, effects, first, &mut commit, &mut after);
     write_map_runs(hot, effects, &mut commit, &mut after);
-    let unsent = write_tasks(hot, effects, sequences, &mut next_sequence, &mut commit, &mut after);
+    let unsent = write_tasks(hot, effects, sequences, over, &mut next_sequence, &mut commit, &mut after);
     write_continue(execution, effects, before, closing.is_some(), &mut next_sequence, &mut commit, &mut after);
 
     if let Some(closing) = &closing {
@@ -367,6 +365,7 @@ fn write_tasks(
     hot: &Hot,
     effects: &Effects,
     sequences: &HashMap<TaskId, u64>,
+    over: &HashSet<TaskId>,
     next_sequence: &mut impl FnMut() -> u64,
     commit: &mut Commit,
     after: &mut Vec<After>,
@@ -379,7 +378,10 @@ fn write_tasks(
             Command::ScheduleTask(scheduled) => {
                 changes.entry(scheduled.task).or_default().scheduled = Some(scheduled);
             }
-            Command::CloseTask { task } => changes.entry(*task).or_default().closed = true,
+            Command::CloseTask { task, job } => {
+                let change = changes.entry(*task).or_default();
+                (change.closed, change.left) = (true, job.as_deref());
+            }
             _ => {}
         }
     }
@@ -397,13 +399,17 @@ fn write_tasks(
         let key = keys::task(scope, id, task);
         let reference = TaskRef { execution, task };
         if change.closed {
-            if change.scheduled.is_none() {
-                commit.delete(Table::Task, key);
-                let answered = effects.inputs.iter().any(
-                    |input| matches!(input.kind, InputKind::TaskSucceeded { task: answered, .. } if answered == task),
-                );
-                after.push(After::TaskClosed { task: reference, answered });
+            if change.scheduled.is_some() {
+                continue;
             }
+            // One that was to be sent with this turn is not, and of what has ended nothing is left.
+            let left = change.left.filter(|_| !change.started && !over.contains(&task));
+            let job = left.and_then(|sent| call_as(&hot.execution, hot.definition(), task, sent.clone(), effects.at));
+            match &job {
+                Some(call) => commit.put(Table::Task, key, records::encode(&jobs::row(call))),
+                None => commit.delete(Table::Task, key),
+            }
+            after.push(After::TaskClosed { task: reference, job: job.map(Box::new) });
             continue;
         }
         let state = match change.scheduled {
@@ -416,7 +422,7 @@ fn write_tasks(
         };
         let sequence = sequences.get(&task).copied().unwrap_or_else(&mut *next_sequence);
         let target = match (change.submitted, &definition.resource) {
-            (true, resource) if is_job(resource) => {
+            (true, resource) if resource.is_job() => {
                 if let Some(call) = call_of(hot, task, effects.at, false) {
                     after.push(After::Follow { task: reference, call: Box::new(call) });
                 }

@@ -259,6 +259,7 @@ fn plants() -> Vec<Plant> {
                 trace_header: None,
                 version: None,
                 alias: None,
+                test_case: None,
             };
             commit.put(Table::Express, key, records::encode(&row));
         }),

@@ -70,6 +70,7 @@ fn new(machine: &str, input: &str) -> NewExecution {
         state_machine_arn: machine_arn(machine).into(),
         name: "e".into(),
         input: input.into(),
+        test_case: None,
         trace_header: Some("Root=1".into()),
     }
 }

@@ -25,6 +25,8 @@ fn call(function: &str, input: &str) -> TaskCall {
         retry_count: 0,
         started_at: 0,
         resent: false,
+        test_case: None,
+        items: Vec::new(),
     }
 }
 

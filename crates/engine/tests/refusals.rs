@@ -52,6 +52,7 @@ async fn caught_up(world: &World, engine: &Engine) {
         name: format!("marker{turns}").into(),
         input: "0".into(),
         trace_header: None,
+        test_case: None,
     };
     let (engine, scope) = (engine.clone(), world.scope.clone());
     drop(tokio::spawn(async move { engine.start_execution(&scope, new).await }));

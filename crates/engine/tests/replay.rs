@@ -35,6 +35,7 @@ fn check(world: &World, definition: &stepwright_machine::Definition, key: &[u8],
         token_key: [0; 32],
         workflow: stepwright_machine::Workflow::Standard,
         flow: 0,
+        test_case: None,
     };
     let mut execution = Execution::new(info);
     let mut events = 0;

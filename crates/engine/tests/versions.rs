@@ -27,8 +27,13 @@ async fn what_was_published_outlives_the_engine_and_goes_with_the_machine() {
         description: Some("d".into()),
     };
     let start = |engine: &stepwright_engine::Engine, by: &str, name: &str| {
-        let new =
-            NewExecution { state_machine_arn: by.into(), name: name.into(), input: "{}".into(), trace_header: None };
+        let new = NewExecution {
+            state_machine_arn: by.into(),
+            name: name.into(),
+            input: "{}".into(),
+            trace_header: None,
+            test_case: None,
+        };
         let (engine, scope) = (engine.clone(), world.scope.clone());
         async move { engine.start_execution(&scope, new).await }
     };

@@ -1,8 +1,11 @@
 //! JSON without blanks: checks that a text is exactly one JSON value and copies it. Members keep their order, numbers
 //! their digits; escapes in strings become what they stand for wherever JSON can hold that.
 
-/// Levels that an item may nest: what readers of JSON take elsewhere.
-const MAX_DEPTH: usize = 127;
+/// Levels that an item may nest: what readers of JSON take elsewhere, less what a child's input wraps around it,
+/// `{"Items":[{"Key":…,"Value":item}]}`.
+const MAX_DEPTH: usize = 124;
+/// A number this short has no digits enough to be out of a float's range, unless it has an exponent.
+const SURELY_FINITE: usize = 300;
 
 /// Appends a JSON value without blanks.
 ///
@@ -172,6 +175,7 @@ impl Compactor<'_, '_> {
     }
 
     fn number(&mut self) -> Outcome<()> {
+        let start = self.at;
         if self.bytes[self.at] == b'-' {
             self.at += 1;
         }
@@ -193,6 +197,12 @@ impl Compactor<'_, '_> {
                 self.at += 1;
             }
             self.digits()?;
+        }
+        // Whoever reads it has nothing but floats for numbers that long.
+        let text = &self.text[start..self.at];
+        let may_be_infinite = text.len() > SURELY_FINITE || text.contains(['e', 'E']);
+        if may_be_infinite && !text.parse::<f64>().is_ok_and(f64::is_finite) {
+            return self.wrong("a number is out of range");
         }
         Ok(())
     }
@@ -344,7 +354,7 @@ mod tests {
         ] {
             assert!(done(text).is_err(), "{text}");
         }
-        assert!(done(&format!("{}{}", "[".repeat(127), "]".repeat(127))).is_ok());
-        assert!(done(&format!("{}{}", "[".repeat(128), "]".repeat(128))).is_err());
+        assert!(done(&format!("{}{}", "[".repeat(124), "]".repeat(124))).is_ok());
+        assert!(done(&format!("{}{}", "[".repeat(125), "]".repeat(125))).is_err());
     }
 }

@@ -90,6 +90,21 @@ pub enum TimerKind {
     ExecutionTimeout,
 }
 
+/// A job (`.sync`) of a task that ended without it: it may have been submitted, and may run on. What is known of its call.
+#[derive(Clone, Debug)]
+pub struct SentTask {
+    /// The Task state.
+    pub state: StateId,
+    /// What was sent.
+    pub input: Payload,
+    /// `Credentials.RoleArn`.
+    pub role_arn: Option<Arc<str>>,
+    /// `TimeoutSeconds` in force.
+    pub timeout_seconds: Option<u64>,
+    /// The retries of this visit of the state before the attempt.
+    pub retry_count: u32,
+}
+
 /// Something to do once the turn is durable.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -106,6 +121,8 @@ pub enum Command {
     CloseTask {
         /// The task.
         task: TaskId,
+        /// What it may have left behind.
+        job: Option<Box<SentTask>>,
     },
     /// Set a timer.
     SetTimer {

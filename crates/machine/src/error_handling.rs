@@ -509,6 +509,42 @@ pub(crate) fn too_deep(prefix: impl Fn() -> String, value: &Value) -> Option<Rai
     Some(Raised::new(Class::Other, "States.DataLimitExceeded", cause))
 }
 
+/// The failure of a JSON text that is nested too deep.
+pub(crate) fn text_too_deep(text: &str) -> Result<(), Failure> {
+    let depth = nesting(text);
+    if depth <= MAX_DEPTH {
+        return Ok(());
+    }
+    let cause = format!("The value is nested {depth} levels deep; {MAX_DEPTH} is the limit.");
+    Err(Raised::new(Class::Other, "States.DataLimitExceeded", cause).failure)
+}
+
+/// How deep a JSON text is nested.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest): (usize, usize) = (0, 0);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => {
+                while let Some(byte) = bytes.next()
+                    && byte != b'"'
+                {
+                    if byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// The first so many characters of a text.
 fn cut(text: &Arc<str>, most: usize) -> Arc<str> {
     match text.char_indices().nth(most) {

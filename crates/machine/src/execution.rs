@@ -131,6 +131,9 @@ pub struct ExecutionInfo {
     /// apart.
     #[serde(skip)]
     pub flow: u32,
+    /// The test case whose mocked answers it gets. Stored apart.
+    #[serde(skip)]
+    pub test_case: Option<Arc<str>>,
 }
 
 impl ExecutionInfo {
@@ -157,6 +160,7 @@ impl ExecutionInfo {
             token_key: [0; 32],
             workflow: Workflow::Standard,
             flow: 0,
+            test_case: None,
         }
     }
 }

@@ -48,6 +48,29 @@ pub enum Position {
     },
 }
 
+impl Frame {
+    /// Its position in a Map, if it is an iteration of one.
+    fn item(&self, frames: &BTreeMap<FrameId, Frame>) -> Option<u32> {
+        match &frames.get(&self.parent?)?.position {
+            Position::In(visit) => matches!(visit.work, Work::Map(_)).then_some(self.slot),
+            _ => None,
+        }
+    }
+}
+
+/// The indices of the items in which a frame stands, outermost Map first.
+#[must_use]
+pub fn items_of(frames: &BTreeMap<FrameId, Frame>, frame: FrameId) -> Vec<u32> {
+    let mut items = Vec::new();
+    let mut next = frames.get(&frame);
+    while let Some(frame) = next {
+        items.extend(frame.item(frames));
+        next = frame.parent.and_then(|parent| frames.get(&parent));
+    }
+    items.reverse();
+    items
+}
+
 /// A visit of a state, from Entered to Exited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
@@ -134,8 +157,19 @@ pub enum TaskStage {
     Started,
     /// Submitted; the end is reported by a callback or the job.
     Submitted,
-    /// Ended badly; within a turn only, until the failure is raised.
-    Ended,
+    /// Ended; within a turn only, until the frame goes on or the failure is raised.
+    Ended {
+        /// Whether what it submitted may run on, and nobody is to wait for it.
+        left: bool,
+    },
+}
+
+impl TaskStage {
+    /// Whether whoever does the task may have it, and it is not over.
+    #[must_use]
+    pub fn is_sent(self) -> bool {
+        matches!(self, Self::Started | Self::Submitted)
+    }
 }
 
 /// An open task.

@@ -21,9 +21,9 @@ mod state;
 mod step;
 pub mod token;
 
-pub use effects::{Command, Effects, Outcome, ScheduleTask, TimerKind};
+pub use effects::{Command, Effects, Outcome, ScheduleTask, SentTask, TimerKind};
 pub use execution::{Closing, EvaluationLimits, Execution, ExecutionInfo, Head, Limits, SEMANTICS, Status, Workflow};
-pub use frame::Frame;
+pub use frame::{Frame, items_of};
 pub use history::{EventKind, Failure, HistoryEvent};
 pub use id::{EventId, ExecutionId, FrameId, Millis, TaskId, TimerId, TurnId};
 pub use input::{Input, InputKind};

@@ -53,6 +53,8 @@ pub(crate) fn check(settings: &Settings, connectors: &[Arc<dyn Connector>]) -> R
             // What is called of this server has a connector of its own.
             Some("sfn") if connector == "aws-sdk" => false,
             Some(service) if connector == "aws-sdk" => Pack::embedded().has_service(service),
+            // Others have one service, which is called as they are.
+            Some(service) if !matches!(connector, "lambda" | "sfn") && service != connector => false,
             _ => names().any(|known| known == connector),
         };
         if known {
@@ -98,6 +100,8 @@ mod tests {
         };
         check("lamda rate=1", "there is no lamda; the connectors are lambda, sqs, ");
         check("aws-sdk:dynamo rate=1", "there is no aws-sdk:dynamo; the nearest is aws-sdk:dynamodb");
+        check("dynamodb:getItem rate=1", "there is no dynamodb:getItem");
+        check("sqs:orders concurrency=1", "there is no sqs:orders");
         check("aws-sdk:sfn rate=1", "called sfn");
         check("machine: rate=1", "machine:NAME is a state machine");
     }

@@ -4,6 +4,8 @@
 
 use std::{fmt::Write as _, ops::Range};
 
+pub use stepwright_asl::nearest;
+
 /// A place in a text: line and column, both from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -28,7 +30,8 @@ pub fn place_of(text: &str, offset: usize) -> Place {
 /// Longest part of a line that is shown; a minified definition is one line of a megabyte.
 const MAX_SHOWN: usize = 100;
 
-/// The excerpt under an error: arrow, line, caret and, if there is one, the help.
+/// The excerpt under an error: arrow, line, caret and, if there is one, the help. Tabs and other control characters are
+/// shown as blanks: a file shall not write on the terminal as it likes.
 ///
 /// ```text
 ///   --> stepwright.toml:3:1
@@ -46,7 +49,7 @@ pub fn excerpt(file: &str, text: &str, span: &Range<usize>, help: Option<&str>) 
     // A window of the line that holds the place.
     let first = if column > MAX_SHOWN { column - 1 - MAX_SHOWN / 2 } else { 0 };
     let last = whole.len().min(first + MAX_SHOWN);
-    let shown: String = whole[first.min(last)..last].iter().map(|c| if *c == '\t' { ' ' } else { *c }).collect();
+    let shown: String = whole[first.min(last)..last].iter().map(|c| if c.is_control() { ' ' } else { *c }).collect();
     let (cut, tail) = (if first > 0 { "…" } else { "" }, if last < whole.len() { "…" } else { "" });
     let indent = " ".repeat(column - 1 - first + cut.chars().count());
     let width = text.get(span.clone()).map_or(1, |spanned| spanned.lines().next().unwrap_or("").chars().count());
@@ -61,34 +64,6 @@ pub fn excerpt(file: &str, text: &str, span: &Range<usize>, help: Option<&str>) 
         let _ = write!(out, "\n{margin} = help: {help}");
     }
     out
-}
-
-/// The candidate that `word` was probably meant to be, if one is near.
-#[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(2);
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -132,13 +107,5 @@ mod tests {
     fn a_span_behind_the_end_still_shows_something() {
         assert!(excerpt("f", "{", &(1..1), None).contains("f:1:2"));
         assert!(excerpt("f", "", &(7..9), None).contains("f:1:1"));
-    }
-
-    #[test]
-    fn finds_the_nearest_word_but_not_any_word() {
-        let words = ["listen", "region", "account"];
-        assert_eq!(nearest("listn", words), Some("listen"));
-        assert_eq!(nearest("Region", words), Some("region"));
-        assert_eq!(nearest("zzzzzz", words), None);
     }
 }

@@ -66,6 +66,10 @@ impl Connector for Nested {
         true
     }
 
+    fn within(&self, _: &TaskCall) -> bool {
+        true
+    }
+
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let service = self.service.clone();
         Box::pin(async move {
@@ -90,14 +94,17 @@ impl Connector for Nested {
         })
     }
 
-    fn cancel(&self, task: TaskCall) -> BoxFuture<()> {
+    fn cancel(&self, task: TaskCall) -> BoxFuture<Result<(), ConnectorFailure>> {
         let service = self.service.clone();
         Box::pin(async move {
-            let (Some(service), Ok(child)) = (service.get().await, Child::of(&task)) else { return };
-            let stopped = service.engine().stop_execution(&scope(&task), &child.arn, None, None).await;
-            if let Err(error) = stopped {
-                tracing::debug!(%error, child = child.arn, "a nested execution could not be stopped");
-            }
+            // A request that is none started nothing.
+            let Ok(child) = Child::of(&task) else { return Ok(()) };
+            let service = service.get().await.ok_or_else(down)?;
+            stop(&service, &task, &child).await.or_else(|error| match error {
+                // It never began, or retention took it.
+                Error::ExecutionDoesNotExist { .. } => Ok(()),
+                error => Err(ConnectorFailure::new("StepFunctions.StopExecution", error.to_string())),
+            })
         })
     }
 }
@@ -133,7 +140,8 @@ impl Child {
         if let Some(header) = text("TraceHeader") {
             request["traceHeader"] = header.into();
         }
-        // One that is none is refused by the start.
+        // A test case is the start's business. One that is no ARN is refused by the start.
+        let machine = machine.split_once('#').map_or(machine, |(machine, _)| machine);
         let unqualified =
             StateMachineArn::parse(machine).map_or_else(|_| machine.to_owned(), |arn| arn.unqualified().to_string());
         let arn = format!("{}:{name}", unqualified.replacen(":stateMachine:", ":execution:", 1));
@@ -193,6 +201,16 @@ async fn start(service: &Service, task: &TaskCall) -> Result<Value, ConnectorFai
         "SdkResponseMetadata": {"RequestId": request_id},
         "StartDate": started_at,
     }))
+}
+
+/// Stops the child, if it is the task's.
+async fn stop(service: &Service, task: &TaskCall, child: &Child) -> Result<(), Error> {
+    let (engine, scope) = (service.engine(), scope(task));
+    if !child.own_name && *engine.describe_execution(&scope, &child.arn).await?.input != *child.input {
+        // Another took its name.
+        return Ok(());
+    }
+    engine.stop_execution(&scope, &child.arn, None, None).await.map(drop)
 }
 
 /// When the child was started, if it was by an earlier call of the same task: it has the task's own name, or the name

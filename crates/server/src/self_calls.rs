@@ -94,6 +94,12 @@ impl Connector for SelfCalls {
         )
     }
 
+    /// What waits for an execution or a task.
+    fn within(&self, task: &TaskCall) -> bool {
+        let Resource::Integration(integration) = &task.resource else { return false };
+        matches!(operation(integration), Some(Operation::StartSyncExecution | Operation::GetActivityTask))
+    }
+
     fn call(&self, task: TaskCall) -> BoxFuture<TaskOutcome> {
         let service = self.service.clone();
         Box::pin(async move {

@@ -9,7 +9,9 @@ use std::{
 };
 
 use stepwright_api::{ApiError, RequestContext};
-use stepwright_engine::{Connector, Engine, EngineOptions, ExpressOptions, Quotas, Scope};
+use stepwright_engine::{
+    ClockMode, Connector, Engine, EngineOptions, ExpressOptions, Mocks, Quotas, Scope, VirtualClock,
+};
 use stepwright_functions::{Definitions, Functions};
 use stepwright_machine::{EvaluationLimits, Limits};
 use stepwright_store::{
@@ -17,6 +19,7 @@ use stepwright_store::{
     embedded::{self, EmbeddedStore},
     memory::MemoryStore,
 };
+use stepwright_testing::mocks::{MockConfig, MockConnector};
 use tokio::sync::watch;
 
 use crate::{
@@ -43,6 +46,8 @@ pub enum OpenError {
     Connectors(stepwright_integrations::error::ConfigError),
     /// A limit is named after something that is not there.
     Limits(String),
+    /// The file of mocked answers is wrong.
+    Mocks(String),
     /// What is told outside cannot be set up.
     Sinks(SinksError),
 }
@@ -53,7 +58,7 @@ impl fmt::Display for OpenError {
             Self::Store(error) => error.fmt(f),
             Self::Engine(error) => error.fmt(f),
             Self::Connectors(error) => write!(f, "environment variable {error}"),
-            Self::Limits(error) => error.fmt(f),
+            Self::Limits(error) | Self::Mocks(error) => error.fmt(f),
             Self::Sinks(error) => error.fmt(f),
         }
     }
@@ -69,6 +74,7 @@ pub struct Service {
     tests: Tests,
     sinks: Sinks,
     functions: Hosted,
+    mocks: Option<Arc<MockConfig>>,
     throttle: Option<Throttle>,
     stop: watch::Sender<bool>,
 }
@@ -91,7 +97,8 @@ impl Service {
         let own_calls = Attached::default();
         let sinks = Sinks::new(&settings, &|name| std::env::var(name).ok(), viewer).map_err(OpenError::Sinks)?;
         let functions = Hosted::new(functions::open(&settings));
-        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks, &functions)?);
+        let mocks = read_mocks(&settings)?;
+        let engine = RwLock::new(open_engine(&settings, &own_calls, &sinks, &functions, mocks.as_ref())?);
         let throttle = settings.aws_quotas.then(Throttle::default);
         let service = Arc::new(Self {
             settings,
@@ -100,12 +107,21 @@ impl Service {
             tests: Tests::default(),
             sinks,
             functions,
+            mocks,
             throttle,
             stop: watch::Sender::new(false),
         });
         service.own_calls.attach(&service);
+        service.start_skipping();
         service.sinks.start(&service);
         Ok(service)
+    }
+
+    /// Not before calls of this server find it: their tasks must not time out meanwhile.
+    fn start_skipping(&self) {
+        if self.settings.clock == ClockMode::Skip {
+            self.engine().start_skipping();
+        }
     }
 
     /// The settings.
@@ -132,6 +148,11 @@ impl Service {
     /// What all tests of states share.
     pub(crate) fn tests(&self) -> &Tests {
         &self.tests
+    }
+
+    /// Mocked answers, if there are any.
+    pub(crate) fn mocks(&self) -> Option<&MockConfig> {
+        self.mocks.as_deref()
     }
 
     /// Who outside is told what happens.
@@ -214,11 +235,15 @@ impl Service {
             // The failed engine lets go of the data directory here; requests meanwhile get its 503.
             let _already_failed = self.engine().drain(Duration::ZERO).await;
             let service = Arc::clone(&self);
-            let open = move || open_engine(&service.settings, &service.own_calls, &service.sinks, &service.functions);
-            let opened = tokio::task::spawn_blocking(open).await;
+            let opened = tokio::task::spawn_blocking(move || {
+                let Service { settings, own_calls, sinks, functions, mocks, .. } = &*service;
+                open_engine(settings, own_calls, sinks, functions, mocks.as_ref())
+            })
+            .await;
             match opened {
                 Ok(Ok(engine)) => {
                     *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+                    self.start_skipping();
                     tracing::info!("the store is open again");
                 }
                 Ok(Err(error)) => tracing::error!(%error, "the store could not be opened again; trying on"),
@@ -228,11 +253,20 @@ impl Service {
     }
 }
 
+/// The file of mocked answers, if there is one.
+fn read_mocks(settings: &Settings) -> Result<Option<Arc<MockConfig>>, OpenError> {
+    let Some(path) = &settings.mock_config else { return Ok(None) };
+    let wrong = |error: String| OpenError::Mocks(format!("the file of mocks {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    MockConfig::parse(&text).map(|config| Some(Arc::new(config))).map_err(|error| wrong(error.to_string()))
+}
+
 fn open_engine(
     settings: &Settings,
     own_calls: &Attached,
     sinks: &Sinks,
     functions: &Hosted,
+    mocks: Option<&Arc<MockConfig>>,
 ) -> Result<Engine, OpenError> {
     let store: Arc<dyn Store> = if settings.in_memory {
         Arc::new(MemoryStore::new())
@@ -255,6 +289,12 @@ fn open_engine(
             .collect::<Vec<_>>();
     calls::check(settings, &connectors).map_err(OpenError::Limits)?;
     let mut options = engine_options(settings);
+    let clock = Arc::new(VirtualClock::new(match settings.clock {
+        ClockMode::Skip => ClockMode::Real,
+        mode => mode,
+    }));
+    options.clock = clock.clone();
+    options.mocks = mocks.map(|config| Arc::new(MockConnector::new(config.clone(), clock)) as Arc<dyn Mocks>);
     let datasets = settings.datasets.clone();
     let datasets = stepwright_integrations::datasets(&settings.region, datasets, &|name| std::env::var(name).ok());
     options.datasets = Some(datasets.map_err(OpenError::Connectors)?);

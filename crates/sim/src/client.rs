@@ -273,11 +273,23 @@ async fn perform(engine: Engine, scope: Scope, call: Call) -> Reply {
             Answer::Done
         }
         Call::Start { machine, name, input, .. } => {
-            let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
+            let new = NewExecution {
+                state_machine_arn: machine_arn(&machine).into(),
+                name,
+                input,
+                trace_header: None,
+                test_case: None,
+            };
             Answer::Started(engine.start_execution(&scope, new).await?)
         }
         Call::Express { machine, name, input, wait } => {
-            let new = NewExecution { state_machine_arn: machine_arn(&machine).into(), name, input, trace_header: None };
+            let new = NewExecution {
+                state_machine_arn: machine_arn(&machine).into(),
+                name,
+                input,
+                trace_header: None,
+                test_case: None,
+            };
             if wait {
                 Answer::Ended(Box::new(engine.start_sync_execution(&scope, new).await?))
             } else {

@@ -11,7 +11,8 @@ use stepwright_store::{
 
 use crate::{
     check::{
-        Checked, Complaint, express::SharedBook, fold, history, map_runs, names, store, tasks, timers, told, turns,
+        Checked, Complaint, express::SharedBook, fold, history, jobs, map_runs, names, store, tasks, timers, told,
+        turns,
     },
     model::{self, Model},
     report::{Hash, Tally},
@@ -36,6 +37,8 @@ pub(crate) struct Ledger {
     pub(crate) express: SharedBook,
     /// Map runs and their children.
     pub(crate) runs: map_runs::Book,
+    /// What the services run.
+    pub(crate) jobs: jobs::Book,
     /// A redrive was asked for: what ended may run again by the time that an answer is heard.
     pub(crate) may_redrive: bool,
     /// A batch whose outcome is unknown.
@@ -97,6 +100,11 @@ impl Ledger {
         for mutation in commit.mutations() {
             inserts = inserts.and(store::insert(&self.rows, &mutation));
             inserts = inserts.and(self.express.committed(&self.rows, &mutation));
+            if let Mutation::Delete { table: Table::Task, key } = mutation
+                && let Some(row) = self.rows.get(Table::Task, key)
+            {
+                inserts = inserts.and(self.jobs.row_deleted(row));
+            }
             self.rows.change(&mutation);
         }
         let mut turns = Vec::new();

@@ -56,6 +56,8 @@ pub(crate) struct Model {
     pub(crate) heartbeats: BTreeMap<TaskId, u64>,
     /// Tasks that were ever sent or given to a worker.
     pub(crate) started: BTreeSet<TaskId>,
+    /// Those whose submission was answered.
+    pub(crate) submitted: BTreeSet<TaskId>,
     /// It was in quarantine, which takes answers without a look at their tasks.
     pub(crate) was_quarantined: bool,
     /// Its quarantine ended without the interpreter: nothing can be folded any more.
@@ -117,6 +119,7 @@ impl Model {
             token_key: token_key(master, id),
             workflow: stepwright_machine::Workflow::Standard,
             flow: row.child.as_ref().map_or(0, |child| child.flow),
+            test_case: None,
         };
         Ok(Self {
             scope,
@@ -131,6 +134,7 @@ impl Model {
             answers: BTreeMap::new(),
             heartbeats: BTreeMap::new(),
             started: BTreeSet::new(),
+            submitted: BTreeSet::new(),
             was_quarantined: false,
             closed_directly: false,
         })
@@ -184,6 +188,7 @@ impl Model {
                 InputKind::TaskStarted { task, .. } => {
                     self.started.insert(*task);
                 }
+                InputKind::TaskSubmitted { task, .. } => drop(self.submitted.insert(*task)),
                 InputKind::Heartbeat { task } => *self.heartbeats.entry(*task).or_default() += 1,
                 _ => {}
             }

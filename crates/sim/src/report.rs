@@ -65,6 +65,8 @@ pub struct Tally {
     pub replies: Counts,
     /// What became of Express executions.
     pub express: Counts,
+    /// What became of jobs.
+    pub jobs: Counts,
     /// What became of map runs, and their children that have rows.
     pub map_runs: Counts,
 }
@@ -144,6 +146,10 @@ const INPUTS: [&str; 19] = [
 /// What becomes of Express executions.
 pub(crate) const EXPRESS: [&str; 3] = ["runs", "runs that ended", "executions that ran again"];
 
+/// What becomes of jobs.
+pub(crate) const JOBS: [&str; 4] =
+    ["submitted", "ended by themselves", "ended because nobody waited", "submitted again"];
+
 /// What becomes of map runs.
 pub(crate) const MAP_RUNS: [&str; 5] =
     ["runs", "children", "runs that succeeded", "runs that failed", "redrives of runs"];
@@ -160,6 +166,7 @@ impl Tally {
             commands: zeros(&COMMANDS),
             inputs: zeros(&INPUTS),
             express: zeros(&EXPRESS),
+            jobs: zeros(&JOBS),
             map_runs: zeros(&MAP_RUNS),
             ..Self::default()
         }
@@ -180,6 +187,7 @@ impl Tally {
             (&mut self.inputs, &other.inputs),
             (&mut self.replies, &other.replies),
             (&mut self.express, &other.express),
+            (&mut self.jobs, &other.jobs),
             (&mut self.map_runs, &other.map_runs),
         ];
         for (mine, theirs) in pairs {

@@ -116,15 +116,63 @@ pub(crate) struct OpenCall {
     pub(crate) end: oneshot::Sender<Ending>,
 }
 
+/// Something that is asked about a job.
+pub(crate) struct JobCall {
+    pub(crate) call: TaskCall,
+    pub(crate) end: JobEnd,
+}
+
+/// What is asked, and how that is answered.
+pub(crate) enum JobEnd {
+    /// To say when it ends.
+    Follow(oneshot::Sender<Ending>),
+    /// To end; none: the connector breaks.
+    Cancel(oneshot::Sender<Option<Result<(), ConnectorFailure>>>),
+}
+
+impl JobEnd {
+    /// Whether nobody waits for it any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Follow(end) => end.is_closed(),
+            Self::Cancel(end) => end.is_closed(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Follow(_) => "followed",
+            Self::Cancel(_) => "to be ended",
+        }
+    }
+}
+
 /// Functions and services.
 pub(crate) struct Services {
     new: Mutex<Vec<OpenCall>>,
+    asked: Mutex<Vec<JobCall>>,
+    /// Whether jobs are known by their tasks' tokens, so that they can be submitted again.
+    repeats: bool,
     concurrency: usize,
 }
 
 impl Services {
-    pub(crate) fn new(concurrency: usize) -> Arc<Self> {
-        Arc::new(Self { new: Mutex::default(), concurrency })
+    pub(crate) fn new(concurrency: usize, repeats: bool) -> Arc<Self> {
+        Arc::new(Self { new: Mutex::default(), asked: Mutex::default(), repeats, concurrency })
+    }
+
+    /// Whether this may be submitted again.
+    pub(crate) fn repeats(&self, resource: &Resource) -> bool {
+        self.repeats && resource.is_job()
+    }
+
+    /// What was asked about jobs since this was last looked at.
+    pub(crate) fn take_asked(&self) -> Vec<JobCall> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ask(&self, call: TaskCall, end: JobEnd) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(JobCall { call, end });
     }
 
     /// Calls that began since this was last asked.
@@ -144,7 +192,9 @@ impl Connector for Scripted {
     fn accepts(&self, resource: &Resource) -> bool {
         match resource {
             Resource::LambdaFunction { .. } => true,
-            Resource::Integration(integration) => &*integration.resource_type == "lambda",
+            Resource::Integration(integration) => {
+                matches!(&*integration.resource_type, "lambda" | "states")
+            }
             Resource::Activity { .. } => false,
         }
     }
@@ -165,16 +215,40 @@ impl Connector for Scripted {
         ConnectorFailure::new("Lambda.SdkClientException", "The answer to the call was lost.")
     }
 
-    fn call(&self, call: TaskCall) -> BoxFuture<TaskOutcome> {
+    fn repeats(&self, resource: &Resource) -> bool {
+        self.0.repeats(resource)
+    }
+
+    fn follow(&self, call: TaskCall) -> BoxFuture<TaskOutcome> {
         let (end, ended) = oneshot::channel();
-        self.0.new.lock().unwrap_or_else(PoisonError::into_inner).push(OpenCall { call, end });
+        self.0.ask(call, JobEnd::Follow(end));
+        Box::pin(end_of(ended))
+    }
+
+    fn cancel(&self, call: TaskCall) -> BoxFuture<Result<(), ConnectorFailure>> {
+        let (end, ended) = oneshot::channel();
+        self.0.ask(call, JobEnd::Cancel(end));
         Box::pin(async move {
             match ended.await {
-                Ok(Ending::With(outcome)) => outcome,
-                Ok(Ending::Panic) => resume_unwind(Box::new("the simulated connector broke")),
-                // Nobody answers any more.
+                Ok(Some(done)) => done,
+                Ok(None) => resume_unwind(Box::new("the simulated connector broke")),
                 Err(_) => std::future::pending().await,
             }
         })
+    }
+
+    fn call(&self, call: TaskCall) -> BoxFuture<TaskOutcome> {
+        let (end, ended) = oneshot::channel();
+        self.0.new.lock().unwrap_or_else(PoisonError::into_inner).push(OpenCall { call, end });
+        Box::pin(end_of(ended))
+    }
+}
+
+async fn end_of(ended: oneshot::Receiver<Ending>) -> TaskOutcome {
+    match ended.await {
+        Ok(Ending::With(outcome)) => outcome,
+        Ok(Ending::Panic) => resume_unwind(Box::new("the simulated connector broke")),
+        // Nobody answers any more.
+        Err(_) => std::future::pending().await,
     }
 }

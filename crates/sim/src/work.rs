@@ -69,7 +69,7 @@ fn result(dice: &mut Dice) -> Arc<str> {
 /// A call's end, and when it comes; none: nobody answers.
 pub(crate) fn call(dice: &mut Dice, now: Millis, call: &TaskCall) -> Option<(Ending, Millis)> {
     let due = now + takes(dice);
-    let waits = matches!(&call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken);
+    let waits = matches!(&call.resource, Resource::Integration(i) if i.pattern != Pattern::RequestResponse);
     let ending = match plan(dice) {
         Plan::Forget => return None,
         Plan::Fail if dice.one_in(6) => Ending::Panic,
@@ -79,6 +79,12 @@ pub(crate) fn call(dice: &mut Dice, now: Millis, call: &TaskCall) -> Option<(End
         Plan::Succeed => Ending::With(TaskOutcome::Succeeded(answer(dice, call))),
     };
     Some((ending, due))
+}
+
+/// How a call ends when all is well.
+pub(crate) fn well(dice: &mut Dice, call: &TaskCall) -> TaskOutcome {
+    let answer = answer(dice, call);
+    if call.resource.is_job() { TaskOutcome::Submitted(answer) } else { TaskOutcome::Succeeded(answer) }
 }
 
 /// What a service answers when all is well.

@@ -16,6 +16,8 @@ pub enum MetaKey {
     MasterKey,
     /// The number of the next state machine.
     NextMachine,
+    /// Where a virtual clock is.
+    Clock,
 }
 
 /// The key of a fact about the store.
@@ -24,6 +26,7 @@ pub fn meta(key: MetaKey) -> Vec<u8> {
     match key {
         MetaKey::MasterKey => b"master_key".to_vec(),
         MetaKey::NextMachine => b"next_machine".to_vec(),
+        MetaKey::Clock => b"clock".to_vec(),
     }
 }
 

@@ -136,5 +136,14 @@ pub trait Store: Send + Sync + 'static {
 
 /// Refuses a batch that breaks the limits, before any of it is written.
 pub(crate) fn check_limits(batch: &[Commit]) -> Result<(), Error> {
+    for commit in batch {
+        if commit.size() > log::format::MAX_PAYLOAD {
+            return Err(Error::invalid(format!(
+                "a commit of {} bytes exceeds the limit of {} bytes; split it",
+                commit.size(),
+                log::format::MAX_PAYLOAD
+            )));
+        }
+    }
     batch.iter().flat_map(Commit::mutations).try_for_each(|mutation| mutation.check_limits())
 }

@@ -173,8 +173,11 @@ pub struct ExecutionRow {
     #[serde(deserialize_with = "or_none")]
     pub redrive_tokens: Option<Vec<(Arc<str>, Millis)>>,
     /// The map run whose child it is.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    #[serde(deserialize_with = "or_none")]
     pub child: Option<Box<ChildOf>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A last field that older rows do not have.
@@ -297,7 +300,7 @@ pub struct TimerRow {
     pub kind: TimerKind,
 }
 
-/// Where an open task goes.
+/// Where a task goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskTarget {
     /// To whoever polls this activity.
@@ -314,9 +317,39 @@ pub enum TaskTarget {
     Job,
     /// Nowhere: it is a map run, with this identity.
     MapRun([u8; 16]),
+    /// Nowhere: it is closed. A job that it may have submitted is to be ended; then this row goes. Of its execution,
+    /// nothing else need be left.
+    Cancel(Box<JobRow>),
 }
 
-/// An open task.
+/// All that it takes to end a job whose task is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The resource's ARN, as the definition has it.
+    pub resource: Arc<str>,
+    /// The parameters, JSON text.
+    pub input: Arc<str>,
+    /// `Credentials.RoleArn`.
+    pub task_role_arn: Option<Arc<str>>,
+    /// The state machine's role.
+    pub role_arn: Arc<str>,
+    /// The execution's ARN, which tells account and region.
+    pub execution_arn: Arc<str>,
+    /// The state machine's ARN.
+    pub state_machine_arn: Arc<str>,
+    /// The state's name.
+    pub state_name: Arc<str>,
+    /// The task's token.
+    pub token: Arc<str>,
+    /// `TimeoutSeconds` in force.
+    pub timeout_seconds: Option<u64>,
+    /// The retries of the state's visit before the attempt.
+    pub retry_count: u32,
+    /// When the task was closed.
+    pub closed_at: Millis,
+}
+
+/// An open task, or a closed one that left a job behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRow {
     /// Its place in its queue.
@@ -378,6 +411,9 @@ pub struct ExpressRow {
     pub version: Option<u32>,
     /// The alias it was started by.
     pub alias: Option<Arc<str>>,
+    /// The test case whose mocked answers it gets.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "or_none")]
+    pub test_case: Option<Arc<str>>,
 }
 
 /// A turn that a sink outside is yet to be told of. Key: channel, order.
@@ -402,6 +438,17 @@ pub enum MetaRow {
     Number(u64),
     /// A key.
     Secret([u8; 32]),
+    /// A clock.
+    Clock(ClockRow),
+}
+
+/// Where a virtual clock is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClockRow {
+    /// Milliseconds that it is before the machine's clock.
+    pub ahead: Millis,
+    /// The time at which it stands, if it does not run.
+    pub stands_at: Option<Millis>,
 }
 
 /// The number of an account and region.
@@ -437,6 +484,7 @@ mod tests {
             evaluation: None,
             redrive_tokens: None,
             child: None,
+            test_case: None,
         };
         let bytes = encode(&row);
         let older: ExecutionRow =

@@ -8,13 +8,14 @@ const MEDIAN_TURNS: u64 = 20;
 /// The fewest faults that any seed has.
 const FAULTS_PER_SEED: u64 = 3;
 /// What is counted by kind, its title, and whether a kind that never occurred breaks the promise.
-const COUNTED: [(&str, &str, bool); 7] = [
+const COUNTED: [(&str, &str, bool); 8] = [
     ("stateTypes", "states entered", true),
     ("evaluations", "evaluations that failed, by the field", true),
     ("commands", "commands", true),
     ("inputs", "inputs", true),
     ("faults", "faults", true),
     ("mapRuns", "map runs", true),
+    ("jobs", "jobs", true),
     ("ends", "executions by their end", false),
 ];
 
@@ -125,7 +126,7 @@ mod tests {
     fn figures() -> serde_json::Value {
         json!({
             "seeds": 10, "executions": 100, "seconds": 1.5, "turns": {"median": 25, "mean": 27, "p99": 80},
-            "stateTypes": {"Task": 5}, "evaluations": {"Output": 2}, "commands": {"set timer": 3}, "inputs": {"start": 9}, "faults": {"power cut": 40}, "mapRuns": {"succeeded": 4},
+            "stateTypes": {"Task": 5}, "evaluations": {"Output": 2}, "commands": {"set timer": 3}, "inputs": {"start": 9}, "faults": {"power cut": 40}, "mapRuns": {"succeeded": 4}, "jobs": {"submitted": 2},
             "leastFaultsOfASeed": 3, "ends": {"failed": 0}, "complaints": []
         })
     }

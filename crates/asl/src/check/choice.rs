@@ -11,10 +11,10 @@ use crate::timestamp::parse_instant;
 use stepwright_querylang::Path;
 use stepwright_querylang::jsonata::Members;
 
-const SELECTORS: [&str; 5] = ["And", "Or", "Not", "Variable", "Condition"];
+pub(crate) const SELECTORS: [&str; 5] = ["And", "Or", "Not", "Variable", "Condition"];
 
 /// Every operator of a data test, in the order of the documentation.
-const OPERATORS: [&str; 39] = [
+pub(crate) const OPERATORS: [&str; 39] = [
     "StringEquals",
     "StringEqualsPath",
     "StringLessThan",

@@ -23,11 +23,11 @@ impl<'t> Fields<'t> {
 }
 
 /// A field that an object may have, and the language it belongs to if only one has it.
-pub(super) type Allowed = (&'static str, Option<QueryLanguage>);
+pub(crate) type Allowed = (&'static str, Option<QueryLanguage>);
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $name:ident: [$($field:literal $($language:ident)?),* $(,)?];)*) => {
-        $($(#[$doc])* pub(super) static $name: &[Allowed] = &[$(($field, fields!(@ $($language)?))),*];)*
+        $($(#[$doc])* pub(crate) static $name: &[Allowed] = &[$(($field, fields!(@ $($language)?))),*];)*
     };
     (@) => { None };
     (@ $language:ident) => { Some($language) };

@@ -70,7 +70,12 @@ impl<'t> Checker<'t> {
             if let Some(id) = id {
                 // A child execution of a distributed map sees no variables of its parent.
                 let scope = (mode != MapMode::Inline).then(|| std::mem::take(&mut checker.scope));
+                let workflow = checker.workflow;
+                if mode == MapMode::DistributedExpress {
+                    checker.workflow = MachineType::Express;
+                }
                 checker.flow(&inner, id, Some(context.id));
+                checker.workflow = workflow;
                 if let Some(scope) = scope {
                     checker.scope = scope;
                 }
@@ -90,7 +95,7 @@ impl<'t> Checker<'t> {
             if !distributed {
                 return MapMode::Inline;
             }
-            if checker.options.machine_type == MachineType::Express {
+            if checker.workflow == MachineType::Express {
                 checker.invalid_member(
                     "Mode",
                     "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS' state machines",

@@ -3,17 +3,17 @@
 //! It never stops at the first error and never fails. Whatever it could not build stays absent, and something
 //! absent always has an error diagnostic that says why.
 
-mod choice;
+pub(crate) mod choice;
 mod data;
 mod distributed;
-mod fields;
+pub(crate) mod fields;
 mod flow;
 mod graph;
 mod jsonata;
 mod map;
 mod number;
 mod retry;
-mod state;
+pub(crate) mod state;
 mod task;
 
 use std::{
@@ -40,6 +40,8 @@ const MAX_DIAGNOSTIC_BYTES: usize = 1 << 20;
 
 pub(crate) struct Checker<'t> {
     options: &'t Options,
+    /// What kind of workflow the current flow is part of.
+    workflow: crate::MachineType,
     machine_language: QueryLanguage,
     numbering: Numbering<'t>,
     diagnostics: Vec<Diagnostic>,
@@ -96,6 +98,7 @@ impl<'t> Checker<'t> {
         let numbering = Numbering::new(root);
         Checker {
             options,
+            workflow: options.machine_type,
             machine_language: QueryLanguage::JsonPath,
             states: (0..numbering.states).map(|_| None).collect(),
             flows: (0..numbering.flows.len()).map(|_| None).collect(),

@@ -16,7 +16,7 @@ use crate::diagnostic::Code;
 use crate::json::{Member, Node, NodeValue};
 use crate::timestamp::parse_timestamp;
 
-const TYPES: [&str; 8] = ["Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map"];
+pub(crate) const TYPES: [&str; 8] = ["Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map"];
 
 impl<'t> Checker<'t> {
     /// One state.

@@ -60,7 +60,7 @@ impl<'t> Checker<'t> {
                 return None;
             }
         };
-        if self.options.machine_type == MachineType::Express
+        if self.workflow == MachineType::Express
             && let Some(message) = refused_in_express(&resource)
         {
             self.invalid_member("Resource", message, node);

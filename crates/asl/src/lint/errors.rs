@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Linter, Rule, listed};
 use crate::definition::{Catcher, MapMode, QueryLanguage, Retrier, State, StateKind};
+use crate::nearest;
 use crate::resource::Resource;
 
 /// Errors that end the execution whatever is caught.
@@ -97,7 +98,12 @@ impl Linter<'_> {
                     dead += 1;
                     let message =
                         format!("{name} is no error of the language; other errors cannot begin with 'States.'.");
-                    self.find(Rule::UnknownErrorName, state, &at, message, "Correct the name.");
+                    let known = FATAL.iter().chain(&NOT_TASK_FAILED).chain(&OTHERS).copied();
+                    let suggestion = match nearest(name, known) {
+                        Some(near) => format!("Did you mean {near:?}? Correct the name."),
+                        None => "Correct the name.".to_owned(),
+                    };
+                    self.find(Rule::UnknownErrorName, state, &at, message, suggestion);
                 }
                 earlier.push((index, name));
             }

@@ -51,17 +51,27 @@ impl Check<'_> {
 
     fn meta(&mut self) -> Result<()> {
         let (master, next) = (keys::meta(MetaKey::MasterKey), keys::meta(MetaKey::NextMachine));
+        let clock = keys::meta(MetaKey::Clock);
         self.each(Table::Meta, |check, key, value| {
             let Some(row) = check.decode::<MetaRow>(Table::Meta, key, value) else { return Ok(()) };
             match row {
                 MetaRow::Secret(_) if key == master => {}
                 MetaRow::Number(number) if key == next => check.next_machine = Some(number),
+                MetaRow::Clock(_) if key == clock => {}
                 other => {
                     let found = match other {
                         MetaRow::Secret(_) => "a secret".to_owned(),
                         MetaRow::Number(number) => format!("the number {number}"),
+                        MetaRow::Clock(_) => "a clock".to_owned(),
                     };
-                    check.finding(Rule::Catalog, Table::Meta, key, None, "the master key or a counter", found);
+                    check.finding(
+                        Rule::Catalog,
+                        Table::Meta,
+                        key,
+                        None,
+                        "the master key, a counter or the clock",
+                        found,
+                    );
                 }
             }
             Ok(())

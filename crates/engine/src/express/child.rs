@@ -16,6 +16,7 @@ use crate::{
     catalog::StartPermit,
     error::Result,
     map_runs::{ChildEnd, Happening, MapRun, Ready, RunRef, attempt_uuid, name},
+    options::ExpressOptions,
     shared::Shared,
 };
 
@@ -64,7 +65,11 @@ impl Shared {
         permit: StartPermit,
         now: Millis,
     ) -> Result<Arc<Run>> {
-        let place = self.express.load.admit(ready.input.len(), &self.options.express)?;
+        // Others find room beside the children, however many these are.
+        let all = &self.options.express;
+        let (executions, memory_bytes) = ((all.executions / 4 * 3).max(1), all.memory_bytes / 4 * 3);
+        let children = ExpressOptions { executions, memory_bytes, ..all.clone() };
+        let place = self.express.load.admit(ready.input.len(), &children)?;
         let reference = run.reference;
         let machine = &run.revision.row;
         let name = name(reference.run, ready.child);
@@ -94,6 +99,7 @@ impl Shared {
                 synchronous: false,
             },
             flow: run.row.plan.flow,
+            test_case: self.test_case_of(reference.parent),
         };
         let body = Body::new(Execution::new(info), run.revision.clone(), ready.input.clone(), place, permit);
         let start = body.start();

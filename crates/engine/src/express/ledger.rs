@@ -21,7 +21,7 @@ use crate::{
     catalog::{Revision, StartPermit},
     error::{Error, Result},
     message::{After, ExecutionRef, Pending, Reply},
-    model::Started,
+    model::{NewExecution, Started},
     rows,
     shared::Shared,
     starts::Chosen,
@@ -166,11 +166,11 @@ pub(super) fn accept(
     shared: &Shared,
     identity: Identity,
     chosen: Chosen,
-    input: Arc<str>,
-    trace_header: Option<Arc<str>>,
+    new: NewExecution,
     place: Place,
     reply: Reply<Started>,
 ) {
+    let NewExecution { input, trace_header, test_case, .. } = new;
     let row = ExpressRow {
         machine: chosen.revision.machine,
         revision: chosen.revision.number,
@@ -180,6 +180,7 @@ pub(super) fn accept(
         trace_header: trace_header.clone(),
         version: chosen.version,
         alias: chosen.alias.clone(),
+        test_case: test_case.clone(),
     };
     let execution = identity.execution;
     let started_at = execution.id.started_at();
@@ -187,7 +188,8 @@ pub(super) fn accept(
     commit.insert(Table::Express, keys::execution(execution.scope, execution.id), records::encode(&row));
     let ended = shared.express.ledger.take_ended();
     delete(&ended, &mut commit);
-    let body = Box::new(shared.body(identity, chosen, input, trace_header, place, false));
+    let mut body = Box::new(shared.body(identity, chosen, input, trace_header, place, false));
+    body.execution.info.test_case = test_case;
     let mut after = vec![After::ExpressStarted(Box::new(Accepted { body, reply, started_at }))];
     if !ended.is_empty() {
         after.push(After::ExpressEnded(ended));
@@ -231,7 +233,8 @@ impl super::Express {
                     let identity = Identity { execution, name: row.name, uuid: row.uuid, began_at: shared.now() };
                     let chosen =
                         Chosen { scope: execution.scope, revision, version: row.version, alias: row.alias, permit };
-                    let body = shared.body(identity, chosen, row.input, row.trace_header, place, false);
+                    let mut body = shared.body(identity, chosen, row.input, row.trace_header, place, false);
+                    body.execution.info.test_case = row.test_case;
                     tracing::info!(execution = %body.execution.info.arn, "an Express execution runs again");
                     self.run_row(body);
                 }

@@ -42,6 +42,7 @@ use crate::{
     lane,
     message::ExecutionRef,
     model::{ExpressEnd, NewExecution, Scope},
+    quiet::Quiet,
     shared::Shared,
     starts::Chosen,
 };
@@ -74,6 +75,10 @@ struct Identity {
 }
 
 impl Express {
+    pub(crate) fn new(quiet: Arc<Quiet>) -> Self {
+        Self { queue: Queue::new(quiet), ..Self::default() }
+    }
+
     // Each change under this lock is a single step, so a poisoned lock guards good data.
     fn open(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Run>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,6 +132,8 @@ impl Express {
 
     /// What is to be done from time to time. How soon to look again, if not only when the next timer is due.
     pub(crate) fn tick(&self, shared: &Shared, now: Millis) -> Option<Duration> {
+        // A timer that fires is in no list until its execution is in the queue.
+        let _work = shared.quiet.work();
         self.timers.fire(shared, now);
         if shared.failed.load(Ordering::SeqCst) {
             return None;
@@ -198,6 +205,7 @@ impl Shared {
     /// StartSyncExecution: how it ended. It goes on when the caller goes away.
     pub(crate) async fn start_sync(self: &Arc<Self>, scope: &Scope, new: NewExecution) -> Result<ExpressEnd> {
         self.check()?;
+        let work = self.quiet.work();
         let chosen = self.choose(scope, &new.state_machine_arn)?;
         if !chosen.is_express() {
             return Err(Error::StateMachineTypeNotSupported { arn: new.state_machine_arn });
@@ -205,6 +213,7 @@ impl Shared {
         let place = self.express.load.admit(new.input.len(), &self.options.express)?;
         let identity = self.identify(&chosen, new.name);
         let mut body = self.body(identity, chosen, new.input, new.trace_header, place, true);
+        body.execution.info.test_case = new.test_case;
         self.counters.started.fetch_add(1, Ordering::Relaxed);
         let short = body.input.len() <= SHORT_INPUT && !body.revision.is_slow();
         let answer = if self.options.express.at_once && short {
@@ -219,15 +228,18 @@ impl Shared {
         } else {
             self.begin_elsewhere(body, Threads::Quick)
         };
+        drop(work);
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
     }
 
     /// StartExecution of an EXPRESS machine.
     pub(crate) async fn start_express(self: &Arc<Self>, chosen: Chosen, new: NewExecution) -> Result<crate::Started> {
+        let work = self.quiet.work();
         let place = self.express.load.admit(new.input.len(), &self.options.express)?;
-        let identity = self.identify(&chosen, new.name);
+        let identity = self.identify(&chosen, new.name.clone());
         let (reply, answer) = oneshot::channel();
-        ledger::accept(self, identity, chosen, new.input, new.trace_header, place, reply);
+        ledger::accept(self, identity, chosen, new, place, reply);
+        drop(work);
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")))
     }
 
@@ -271,6 +283,7 @@ impl Shared {
             token_key: self.secrets.token_key(execution.id),
             workflow: Workflow::Express { began_at, lasts_seconds, synchronous },
             flow: 0,
+            test_case: None,
         };
         Body::new(Execution::new(info), chosen.revision, input, place, chosen.permit)
     }
@@ -324,7 +337,7 @@ pub(crate) fn work(shared: &Arc<Shared>, threads: Threads) {
     if threads.has_low_priority() {
         lane::lower_priority();
     }
-    while let Some(run) = shared.express.queue.wait(threads) {
+    while let Some((run, _work)) = shared.express.queue.wait(threads) {
         run.advance(shared, threads);
     }
 }

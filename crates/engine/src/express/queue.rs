@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Run;
+use crate::quiet::{Quiet, Work};
 
 /// Which threads compute a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +45,23 @@ impl Threads {
 
 #[derive(Default)]
 struct State {
-    waiting: [VecDeque<Arc<Run>>; Threads::ALL.len()],
+    waiting: [VecDeque<(Arc<Run>, Work)>; Threads::ALL.len()],
     stopped: bool,
 }
 
 /// Executions whose next turn is to be computed, oldest first.
 #[derive(Default)]
 pub(crate) struct Queue {
+    quiet: Arc<Quiet>,
     state: Mutex<State>,
     arrived: [Condvar; Threads::ALL.len()],
 }
 
 impl Queue {
+    pub(crate) fn new(quiet: Arc<Quiet>) -> Self {
+        Self { quiet, ..Self::default() }
+    }
+
     // Nothing under this lock can panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -71,17 +77,18 @@ impl Queue {
     }
 
     pub(crate) fn push(&self, threads: Threads, run: Arc<Run>) {
-        self.lock().waiting[threads as usize].push_back(run);
+        let work = self.quiet.work();
+        self.lock().waiting[threads as usize].push_back((run, work));
         self.arrived[threads as usize].notify_one();
     }
 
     /// The next one, if one waits.
-    pub(crate) fn take(&self, threads: Threads) -> Option<Arc<Run>> {
+    pub(crate) fn take(&self, threads: Threads) -> Option<(Arc<Run>, Work)> {
         self.lock().waiting[threads as usize].pop_front()
     }
 
     /// The next one, once there is one; none when they are to stop.
-    pub(crate) fn wait(&self, threads: Threads) -> Option<Arc<Run>> {
+    pub(crate) fn wait(&self, threads: Threads) -> Option<(Arc<Run>, Work)> {
         let mut state = self.lock();
         loop {
             if state.stopped {

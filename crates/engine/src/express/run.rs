@@ -227,9 +227,10 @@ impl Body {
                 Command::ScheduleTask(task) => {
                     scheduled.insert(task.task);
                 }
-                Command::CloseTask { task } => {
+                // No job either.
+                Command::CloseTask { task, .. } => {
                     if !scheduled.remove(&task) && self.tasks.remove(&task) {
-                        shared.dispatch.remove(shared, TaskRef { execution: run.execution, task }, true);
+                        shared.dispatch.remove(shared, TaskRef { execution: run.execution, task }, None);
                     }
                 }
                 Command::Continue => again = true,
@@ -498,7 +499,7 @@ impl Run {
             shared.express.timers.cancel(self.execution.id, *due, *timer);
         }
         for task in &body.tasks {
-            shared.dispatch.remove(shared, TaskRef { execution: self.execution, task: *task }, true);
+            shared.dispatch.remove(shared, TaskRef { execution: self.execution, task: *task }, None);
         }
         tracing::debug!(execution = %body.execution.info.arn, status = ?closing.status, "closed");
         match waiter {

@@ -96,6 +96,7 @@ pub(crate) struct ChildStart {
     pub(crate) input: Arc<str>,
     /// It has a row already: it was read before, and never begun.
     pub(crate) has_row: bool,
+    pub(crate) test_case: Option<Arc<str>>,
 }
 
 /// The run of a child, as its execution's row names it.

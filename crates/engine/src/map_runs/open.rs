@@ -80,7 +80,13 @@ impl Shared {
         }))
     }
 
-    pub(super) fn execution_row(&self, execution: ExecutionRef) -> Result<Option<ExecutionRow>> {
+    /// The test case of an execution. One that cannot be read has none: its children are called for real, or fail.
+    pub(crate) fn test_case_of(&self, execution: ExecutionRef) -> Option<Arc<str>> {
+        self.options.mocks.as_ref()?;
+        self.execution_row(execution).ok()??.test_case
+    }
+
+    pub(crate) fn execution_row(&self, execution: ExecutionRef) -> Result<Option<ExecutionRow>> {
         let bytes = self.store.get(Table::Execution, &keys::execution(execution.scope, execution.id))?;
         Ok(bytes.map(|bytes| records::decode(Table::Execution, &bytes)).transpose()?)
     }

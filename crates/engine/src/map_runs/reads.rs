@@ -131,22 +131,7 @@ impl Shared {
         let found = self.find_execution(scope, execution_arn)?;
         let ExecutionRef { scope: number, id } = found.execution;
         let list = keys::execution(number, id);
-        let binding: &[&[u8]] = &[b"map-runs", &list];
-        let end = match &request.next_token {
-            Some(token) => page::open(&self.secrets, binding, token, now)?,
-            None => keys::prefix_end(&list),
-        };
-        let limit = page::limit(request);
-        let mut rows = self.store.scan(
-            Table::MapRunOf,
-            Bound::Included(&list),
-            Bound::Excluded(&end),
-            Order::Descending,
-            limit + 1,
-        )?;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next_token = rows.last().filter(|_| more).map(|(key, _)| page::issue(&self.secrets, binding, key, now));
+        let (rows, next_token) = self.newest_first(Table::MapRunOf, &list, &[b"map-runs", &list], request, now)?;
         let mut items = Vec::new();
         for (_, value) in &rows {
             let run: [u8; 16] = records::decode(Table::MapRunOf, value)?;
@@ -211,7 +196,8 @@ impl Shared {
                         // The page ends before this one.
                         break 'pages;
                     }
-                    items.push(self.child_item(&run, child, &row));
+                    let is_pending_redrive = waits(&row);
+                    items.push(ExecutionItem { is_pending_redrive, ..self.child_item(&run, child, &row) });
                 }
                 next = Some(key.clone());
                 end = key;
@@ -235,6 +221,7 @@ impl Shared {
             state_machine_arn: label_arn,
             name,
             status: row.status.unwrap_or(Status::Running),
+            is_pending_redrive: false,
             started_at: row.started_at,
             stopped_at: row.stopped_at,
             redrive_count: row.redriven.map_or(0, |(count, _)| count),

@@ -102,7 +102,11 @@ impl Shard {
             match self.shared.child_end(execution, &row) {
                 Ok(Some(end)) => run.ended(child, end),
                 Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "the end of a child of a map run could not be read"),
+                Err(error) => {
+                    tracing::warn!(%error, "the end of a child of a map run could not be read; trying again");
+                    run.not_begun(child, Some(execution.id.to_bytes()));
+                    self.rest(run);
+                }
             }
             return;
         }
@@ -110,7 +114,9 @@ impl Shard {
         let request = RedriveRequest { execution, client_token: None, permit: Some(permit), by_run: true, reply };
         self.shared.send(execution.id, ShardMessage::Redrive(Box::new(request)));
         let (reference, weak) = (run.reference, self.shared.weak());
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = answer.await.unwrap_or_else(|_| Err(Error::unavailable("the engine stopped")));
             if let Some(shared) = weak.upgrade() {
                 shared.send_to_run(reference, Happening::Redriven { child, outcome });
@@ -149,18 +155,23 @@ impl Shard {
                 }
             }
             Err(error) if error.is_transient() => {
-                let execution = run.flying.get(&child).and_then(|flying| match flying.kind {
-                    Kind::Stored(execution) => execution,
-                    Kind::Express(_) => None,
-                });
-                run.not_begun(child, execution);
-                self.rest(run);
+                tracing::debug!(%error, child, "a child of a map run goes on later");
+                self.begin_later(run, child);
             }
             Err(error) => {
                 tracing::debug!(%error, child, "a child of a map run cannot go on");
                 self.not_redrivable(run, child);
             }
         }
+    }
+
+    fn begin_later(&self, run: &mut MapRun, child: u32) {
+        let execution = run.flying.get(&child).and_then(|flying| match flying.kind {
+            Kind::Stored(execution) => execution,
+            Kind::Express(_) => None,
+        });
+        run.not_begun(child, execution);
+        self.rest(run);
     }
 
     /// A child cannot go on: it has failed, as before.
@@ -170,8 +181,8 @@ impl Shard {
             Ok(Some(row)) => row,
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(%error, "a child of a map run could not be read");
-                return;
+                tracing::warn!(%error, "a child of a map run could not be read; trying again");
+                return self.begin_later(run, child);
             }
         };
         run.cannot_go_on(child, row);

@@ -138,7 +138,7 @@ pub(crate) struct MapRun {
     pub(super) is_exported: bool,
     // Reading
     pub(super) is_reading: bool,
-    /// All items were read since it was opened.
+    /// No item is left to be read.
     is_at_end: bool,
     pub(super) next: At,
     /// Children that have rows though they come after where reading goes on.
@@ -158,6 +158,10 @@ pub(crate) struct MapRun {
     pub(super) scan: Option<u32>,
     /// Something was refused: it waits a while before it goes on.
     pub(super) rests: bool,
+    /// It took in enough for once: others have their turn before it goes on.
+    pub(super) yields: bool,
+    /// Items that were read and not all taken in, and their position.
+    left: Option<(Position, Chunk)>,
     /// Items cannot be read though nothing depends on it any more.
     cannot_read: bool,
     /// It is over, and something happened since that it is to be looked at for.
@@ -179,6 +183,8 @@ impl MapRun {
     ) -> Self {
         let batches = row.plan.batching.as_ref().map(|batching| Batches::new(batching, &limits, &row.plan.state_name));
         let next = At::of(&state.cursor);
+        // What came into the dataset since it was read is none of its items.
+        let is_at_end = state.is_read && state.cursor.item >= state.items;
         let stage = if state.failure.is_some() { Stage::Ending } else { Stage::Running };
         Self {
             reference,
@@ -194,7 +200,7 @@ impl MapRun {
             is_exporting: false,
             is_exported: false,
             is_reading: false,
-            is_at_end: false,
+            is_at_end,
             next,
             known: HashSet::new(),
             batches,
@@ -207,6 +213,8 @@ impl MapRun {
             rowless: BTreeMap::new(),
             scan: None,
             rests: false,
+            yields: false,
+            left: None,
             cannot_read: false,
             again: false,
             changed: false,
@@ -221,9 +229,12 @@ impl MapRun {
 
     // Items
 
-    /// Takes items that were read at a position. What comes after the end is not taken.
-    pub(super) fn take_items(&mut self, position: &Position, chunk: Chunk) {
+    /// Takes items that were read at a position. What comes after the end is not taken. True: evaluating their inputs took so
+    /// many steps that the others are left for the next time.
+    pub(super) fn take_items(&mut self, position: &Position, chunk: Chunk, steps: u64) -> bool {
         let most = match &self.row.plan.source {
+            // Some are read again.
+            _ if self.state.is_read => self.state.items,
             ItemSource::Reader(plan) if plan.max_items > 0 => plan.max_items,
             _ => u64::MAX,
         };
@@ -237,6 +248,7 @@ impl MapRun {
         let row = self.row.plan.clone();
         let inputs = ItemInputs::new(&revision.compiled, &row, &self.limits);
         let mut is_end = chunk.is_end;
+        let mut left = false;
         for (offset, item) in (0_u32..).zip(&chunk.items) {
             if offset < skip {
                 continue;
@@ -246,23 +258,45 @@ impl MapRun {
                 break;
             }
             self.next.skip = offset;
-            if let Err(failure) = self.take_item(&inputs, item) {
-                return self.fail(failure);
+            if inputs.spent() >= steps.max(1) {
+                (left, is_end) = (true, false);
+                break;
             }
+            if let Err(failure) = self.take_item(&inputs, item) {
+                self.fail(failure);
+                return false;
+            }
+        }
+        if left {
+            let is_read = matches!(self.row.plan.source, ItemSource::Reader(_));
+            self.left = is_read.then(|| (position.clone(), chunk));
+            self.taken(is_end);
+            return true;
         }
         is_end |= self.next.item >= most;
         // What follows stands in the next piece.
         let read = u32::try_from(chunk.items.len()).unwrap_or(u32::MAX);
         (self.next.position, self.next.skip) = (chunk.next.0, skip.saturating_sub(read));
+        if is_end && let Err(failure) = self.last_batch() {
+            self.fail(failure);
+            return false;
+        }
+        self.taken(is_end);
+        false
+    }
+
+    /// What was begun of a batch is one.
+    fn last_batch(&mut self) -> Result<(), Failure> {
+        if let Some(batch) = self.batches.as_mut().map_or(Ok(None), Batches::end)? {
+            let (at, _) = self.batch.take().expect("a batch has a first item");
+            self.child_ready(batch.input, batch.items, at);
+        }
+        Ok(())
+    }
+
+    /// Items were taken in. `is_end`: all of them.
+    fn taken(&mut self, is_end: bool) {
         if is_end {
-            match self.batches.as_mut().map_or(Ok(None), Batches::end) {
-                Ok(Some(batch)) => {
-                    let (at, _) = self.batch.take().expect("a batch has a first item");
-                    self.child_ready(batch.input, batch.items, at);
-                }
-                Ok(None) => {}
-                Err(failure) => return self.fail(failure),
-            }
             self.state.is_read = true;
             self.is_at_end = true;
         }
@@ -312,8 +346,12 @@ impl MapRun {
         self.ready.push_back(ready);
     }
 
-    /// The next items of a run that has them in a payload.
-    pub(super) fn items_at_hand(&self) -> Option<Chunk> {
+    /// Items that are here already, and where they stand: those that are left, or the next ones of a payload.
+    pub(super) fn more_items(&mut self) -> Option<(Position, Chunk)> {
+        self.left.take().or_else(|| self.items_at_hand().map(|chunk| (Position::default(), chunk)))
+    }
+
+    fn items_at_hand(&self) -> Option<Chunk> {
         let ItemSource::Payload(payload) = &self.row.plan.source else { return None };
         let from = usize::try_from(self.next.item).unwrap_or(usize::MAX);
         let item = |value: &serde_json::Value, key: Option<&String>| Item {
@@ -522,6 +560,7 @@ impl MapRun {
     pub(super) fn next(&self) -> Next {
         let wants_items = !self.is_at_end
             && !self.is_reading
+            && !self.yields
             && self.scan.is_none()
             && self.ready.len() < READY
             && self.ready_bytes < READY_BYTES;

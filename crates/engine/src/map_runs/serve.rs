@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     connector::ConnectorFailure,
-    datasets::{ExportCall, Position, ReadCall},
+    datasets::{Chunk, ExportCall, Position, ReadCall},
     error::Error,
     message::{After, ExecutionRef, Origin, ShardMessage},
     secrets::partition,
@@ -26,6 +26,8 @@ use crate::{
     timers::Later,
 };
 
+/// What a run writes in one commit, in bytes, about.
+const COMMIT_BYTES: usize = 4 << 20;
 /// How long a run waits for room before it looks again.
 const ROOM_MS: Millis = 50;
 /// What a run fails with that has a reader or a writer where nobody can reach datasets.
@@ -147,7 +149,7 @@ impl Shard {
     fn happens(&mut self, run: &mut MapRun, happening: Happening, after: &mut Vec<After>) {
         match happening {
             Happening::Open => {}
-            Happening::Again => run.rests = false,
+            Happening::Again => (run.rests, run.yields) = (false, false),
             Happening::Redrive => {
                 // One that is still on its way to its end goes on after that.
             }
@@ -156,7 +158,7 @@ impl Shard {
                 run.is_reading = false;
                 match outcome {
                     _ if run.stage == Stage::Ending && !run.enumerates() => {}
-                    Ok(chunk) => run.take_items(&position, chunk),
+                    Ok(chunk) => self.take_items(run, &position, chunk),
                     Err(failure) => {
                         run.fail(stepwright_machine::Failure { error: failure.error, cause: failure.cause });
                     }
@@ -230,8 +232,16 @@ impl Shard {
             }
             match run.next() {
                 Next::Wait => return false,
-                Next::Read => match run.items_at_hand() {
-                    Some(chunk) => run.take_items(&Position::default(), chunk),
+                Next::Read => match run.more_items() {
+                    Some((position, chunk)) => {
+                        self.take_items(run, &position, chunk);
+                        if run.stage == Stage::Ending {
+                            run.give_up_ready();
+                        }
+                        if run.commit.size() >= COMMIT_BYTES {
+                            self.yield_to_others(run);
+                        }
+                    }
                     None => {
                         self.read(run);
                         return false;
@@ -253,6 +263,18 @@ impl Shard {
         }
     }
 
+    fn take_items(&self, run: &mut MapRun, position: &Position, chunk: Chunk) {
+        if run.take_items(position, chunk, self.shared.options.steps_at_once) {
+            self.yield_to_others(run);
+        }
+    }
+
+    /// The run takes no more items before others had their turn and what is to be written was written.
+    fn yield_to_others(&self, run: &mut MapRun) {
+        run.yields = true;
+        self.shared.send_to_run(run.reference, Happening::Again);
+    }
+
     /// Reads on in the run's dataset.
     fn read(&self, run: &mut MapRun) {
         let ItemSource::Reader(plan) = &run.row.plan.source else { unreachable!("other items are at hand") };
@@ -271,7 +293,9 @@ impl Shard {
             // What reaches the dataset may panic in building the future, too.
             self.shared.runtime.spawn(async move { datasets.read(call).await })
         });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match call {
                 Some(call) => call.await.unwrap_or_else(|_| Err(broken("States.ItemReaderFailed"))),
                 None => Err(ConnectorFailure::new("States.ItemReaderFailed", NO_DATASETS)),
@@ -305,7 +329,9 @@ impl Shard {
             self.shared.options.datasets.clone().map(|datasets| {
                 self.shared.runtime.spawn(async move { datasets.export(call, Box::new(records)).await })
             });
+        let work = self.shared.quiet.work();
         self.shared.runtime.spawn(async move {
+            let _work = work;
             let outcome = match export {
                 Some(export) => export.await.unwrap_or_else(|_| Err(broken("States.ResultWriterFailed"))),
                 None => Err(ConnectorFailure::new("States.ResultWriterFailed", NO_DATASETS)),
@@ -424,6 +450,7 @@ impl Shard {
             name,
             input: ready.input.clone(),
             has_row: ready.has_row,
+            test_case: self.shared.test_case_of(run.reference.parent),
         };
         run.begun(ready, Kind::Stored(None));
         self.shared.send(id, ShardMessage::StartChild(Box::new(start)));
@@ -451,7 +478,8 @@ impl Shard {
 
     pub(super) fn stop_child(&self, execution: ExecutionRef) {
         let kind = InputKind::Stop { error: None, cause: None };
-        self.shared.send(execution.id, ShardMessage::Input { execution, kind, origin: Origin::Stop(None) });
+        // It is asked once: unlike what maintenance asks for, what is refused is asked again, and quarantine holds it.
+        self.shared.send(execution.id, ShardMessage::Input { execution, kind, origin: Origin::Call });
     }
 
     /// Something was refused: the run waits a while.

@@ -42,6 +42,8 @@ pub(crate) struct TestStore {
     inner: MemoryStore,
     pub(crate) commits: Mutex<Vec<Commit>>,
     refusal: Mutex<Option<Refusal>>,
+    /// Batches that were refused because it was told to.
+    pub(crate) refused: AtomicU64,
     /// Every how many batches one is refused as if the disk were full; 0: none.
     pub(crate) refuse_every: AtomicU64,
     batches: AtomicU64,
@@ -76,7 +78,9 @@ impl TestStore {
 impl Store for TestStore {
     fn commit(&self, batch: &[Commit]) -> Result<(), StoreError> {
         drop(self.let_go.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
-        match *self.refusal.lock().unwrap() {
+        let refusal = *self.refusal.lock().unwrap();
+        self.refused.fetch_add(u64::from(refusal.is_some()), Ordering::SeqCst);
+        match refusal {
             None => {}
             Some(Refusal::Full) => {
                 return Err(StoreError::Full { dir: "test".into(), needed: 1, reason: "told to".into() });
@@ -249,6 +253,7 @@ impl World {
             name: name.into(),
             input: input.into(),
             trace_header: None,
+            test_case: None,
         };
         engine.start_execution(&self.scope, new).await
     }

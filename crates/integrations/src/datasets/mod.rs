@@ -30,7 +30,7 @@ use crate::{
     objects::{Behalf, Location, Object, ObjectError, Places, S3Client},
 };
 
-/// Datasets that are kept open at once; each holds a few MiB.
+/// Datasets that are kept open at once; each holds a few MiB, one of Parquet 32 at most.
 const MAX_OPEN: usize = 48;
 /// How long an open dataset is kept that nobody asks for.
 const IDLE: Duration = Duration::from_secs(60);
@@ -120,8 +120,13 @@ impl Shared {
     fn keep(self: &Arc<Self>, run: u128, reader: Reader) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.readers.len() >= MAX_OPEN
-            && let Some(oldest) = open.readers.iter().min_by_key(|(_, kept)| kept.since).map(|(run, _)| *run)
+            && let Some((oldest, since)) =
+                open.readers.iter().map(|(run, kept)| (*run, kept.since)).min_by_key(|(_, since)| *since)
         {
+            if since.elapsed() < IDLE / 4 {
+                // All are in use. To let each go in turn would make every one of them begin anew at each read.
+                return;
+            }
             open.readers.remove(&oldest);
         }
         open.readers.insert(run, Kept { reader, since: Instant::now() });

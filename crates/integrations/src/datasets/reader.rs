@@ -50,6 +50,8 @@ enum Files {
 #[derive(Debug)]
 struct Listing {
     place: Place,
+    /// The bucket as the state names it; the query has its name there.
+    bucket: Arc<str>,
     query: ListQuery,
     page: VecDeque<Listed>,
     /// The last key of the page.
@@ -235,7 +237,7 @@ impl Reader {
                 match listed {
                     Some(listed) => {
                         let object =
-                            Object { owner: listing.query.owner.clone(), ..plain(&listing.query.bucket, &listed.key) };
+                            Object { owner: listing.query.owner.clone(), ..plain(&listing.bucket, &listed.key) };
                         (object, Some(listed.key))
                     }
                     None => return Ok(false),
@@ -259,7 +261,7 @@ impl Reader {
             Files::Bucket(listing) => within.key.as_deref().map(|key| {
                 // The list goes on behind it.
                 listing.after = Some(key.to_owned());
-                Object { owner: listing.query.owner.clone(), ..plain(&listing.query.bucket, key) }
+                Object { owner: listing.query.owner.clone(), ..plain(&listing.bucket, key) }
             }),
         };
         let object = object.ok_or_else(|| ObjectError("The dataset has no such file any more.".to_owned()))?;
@@ -354,10 +356,10 @@ fn listing(
     after: Option<String>,
     position: &Position,
 ) -> Result<Listing, ObjectError> {
-    let (place, bucket) = places.of(&query.bucket, behalf)?;
-    let query = ListQuery { bucket, ..query };
+    let (place, there) = places.of(&query.bucket, behalf)?;
+    let (bucket, query) = (Arc::clone(&query.bucket), ListQuery { bucket: there, ..query });
     let after = position.after.clone().or(after);
-    Ok(Listing { place, query, page: VecDeque::new(), after, is_end: false })
+    Ok(Listing { place, bucket, query, page: VecDeque::new(), after, is_end: false })
 }
 
 /// The whole of a manifest, which must be the one that the position was in.

@@ -43,9 +43,21 @@ impl stepwright_asl::SdkCatalog for Catalog {
     fn service(&self, name: &str) -> Option<Arc<dyn stepwright_asl::SdkService>> {
         service(name).map(|model| -> Arc<dyn stepwright_asl::SdkService> { model })
     }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = pack::Pack::embedded().names().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 impl stepwright_asl::SdkService for ServiceModel {
+    fn actions(&self) -> Vec<&str> {
+        let mut actions: Vec<&str> = self.by_action.keys().map(|action| &**action).collect();
+        actions.sort_unstable();
+        actions
+    }
+
     fn parameters(&self, action: &str) -> Option<Vec<(&str, bool)>> {
         let operation = self.operation(action).filter(|operation| !operation.event_stream)?;
         let input = operation.input.as_ref().and_then(|body| self.structure(body.shape));

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use super::{ListQuery, Listed, Object, ObjectError, Page, Piece};
 
 /// Keys of a page.
-const PAGE_KEYS: usize = 1_000;
+/// Each page reads the folders on its way again, so pages are long: a key takes about 200 bytes.
+const PAGE_KEYS: usize = 50_000;
 /// Folders in each other that a list looks into.
 const MAX_DEPTH: usize = 64;
 
@@ -124,9 +125,10 @@ impl Folder {
             return Err(self.outside(key));
         }
         fs::create_dir_all(parent).map_err(failed)?;
+        let stays = existing.to_owned();
         let unfinished = parent.join(format!(".{}.part", uuid::Uuid::new_v4()));
         let file = File::create_new(&unfinished).map_err(failed)?;
-        Ok(Upload { file: Some(file), unfinished, path })
+        Ok(Upload { file: Some(file), unfinished, path, stays })
     }
 }
 
@@ -136,6 +138,8 @@ pub(super) struct Upload {
     file: Option<File>,
     unfinished: PathBuf,
     path: PathBuf,
+    /// The innermost of its folders that was there before.
+    stays: PathBuf,
 }
 
 impl Upload {
@@ -153,9 +157,10 @@ impl Upload {
 
     pub(super) async fn complete(&mut self) -> Result<(), ObjectError> {
         let file = self.taken()?;
-        let (unfinished, path) = (self.unfinished.clone(), self.path.clone());
+        let (unfinished, path, stays) = (self.unfinished.clone(), self.path.clone(), self.stays.clone());
         blocking(move || {
-            let done = file.sync_all().and_then(|()| fs::rename(&unfinished, &path));
+            let named = file.sync_all().and_then(|()| fs::rename(&unfinished, &path));
+            let done = named.and_then(|()| sync_folders(&path, &stays));
             done.map_err(|error| ObjectError(format!("{}: {error}", path.display())))
         })
         .await
@@ -171,6 +176,17 @@ impl Drop for Upload {
         // Not there any more if it has got its name.
         let _ = fs::remove_file(&self.unfinished);
     }
+}
+
+/// Makes the names on the way to a file durable, up to the folder that was there before it.
+fn sync_folders(path: &Path, stays: &Path) -> io::Result<()> {
+    for folder in path.ancestors().skip(1) {
+        File::open(folder)?.sync_all()?;
+        if folder == stays {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A walk through a folder in the order of keys, which is that of their bytes.

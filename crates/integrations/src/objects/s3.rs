@@ -122,7 +122,9 @@ impl S3 {
             let is_last = attempt + 1 == ATTEMPTS;
             match outcome {
                 Ok(Outcome::Refused(error)) if !is_last && is_passing(&error) => {
-                    in_doubt |= error.status.is_server_error() && !error.is_throttling();
+                    // S3 may say 200 and only then that it failed.
+                    let may_be_done = error.status.is_server_error() || error.status.is_success();
+                    in_doubt |= may_be_done && !error.is_throttling();
                 }
                 Ok(outcome) => return Ok((outcome, in_doubt)),
                 Err((error, may_pass)) if is_last || !may_pass => return Err(ObjectError(error.to_string())),
@@ -174,13 +176,14 @@ impl S3 {
                 .filter(|(range, _)| range.split('-').next().and_then(|from| from.parse().ok()) == Some(start))
                 .and_then(|(_, total)| total.parse().ok());
             let total = total.ok_or_else(|| ObjectError(format!("{object}: the answer holds another range.")))?;
-            return Ok(Piece { bytes: answer.body, total, etag });
+            // Copied: a slice of the answer would hold its host's room for as long as the dataset is open.
+            return Ok(Piece { bytes: Bytes::copy_from_slice(&answer.body), total, etag });
         }
         // A store that knows no ranges gives the whole.
         let total = answer.body.len() as u64;
         let from = usize::try_from(start).unwrap_or(usize::MAX).min(answer.body.len());
         let to = from.saturating_add(length).min(answer.body.len());
-        Ok(Piece { bytes: answer.body.slice(from..to), total, etag })
+        Ok(Piece { bytes: Bytes::copy_from_slice(&answer.body[from..to]), total, etag })
     }
 
     pub(super) async fn list(&self, query: &ListQuery, after: Option<&str>) -> Result<Page, ObjectError> {
@@ -325,7 +328,9 @@ fn listed(entry: &Value) -> Option<Listed> {
 
 /// Whether what was refused may be granted a little later.
 fn is_passing(error: &ServiceError) -> bool {
-    error.is_throttling() || error.status.is_server_error() || matches!(error.code.as_str(), "RequestTimeout")
+    error.is_throttling()
+        || error.status.is_server_error()
+        || matches!(error.code.as_str(), "RequestTimeout" | "InternalError" | "ServiceUnavailable")
 }
 
 /// The words of AWS's client.

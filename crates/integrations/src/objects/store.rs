@@ -113,9 +113,11 @@ impl CloudStore {
 
     pub(super) async fn list(&self, query: &ListQuery, after: Option<&str>) -> Result<Page, ObjectError> {
         // Those stores list whole folders; what a key begins with may end in the middle of a name.
-        let folder = query.prefix.rsplit_once('/').map(|(folder, _)| Path::from(folder));
+        // Keys as they are: `Path::from` would write some of their characters otherwise.
+        let parse = |text: &str| Path::parse(text).map_err(|error| ObjectError(error.to_string()));
+        let folder = query.prefix.rsplit_once('/').map(|(folder, _)| parse(folder)).transpose()?;
         let mut list = match after {
-            Some(after) => self.store.list_with_offset(folder.as_ref(), &Path::from(after)),
+            Some(after) => self.store.list_with_offset(folder.as_ref(), &parse(after)?),
             None => self.store.list(folder.as_ref()),
         };
         let mut page = Page::default();

@@ -12,7 +12,7 @@ use stepwright_integrations::{CallLimits, client::HttpLimits, connectors};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
-    services::task,
+    harness::task,
     stub::{Act, Stub, failed},
 };
 

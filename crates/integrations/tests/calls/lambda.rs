@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::stub::{Act, Stub, failed};
+use crate::{
+    harness::{Optimized, json_refusal},
+    stub::{Act, Stub, failed},
+};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
@@ -122,6 +125,8 @@ fn task(resource: Resource, input: &str) -> TaskCall {
         retry_count: 0,
         started_at: 0,
         resent: false,
+        test_case: None,
+        items: Vec::new(),
     }
 }
 
@@ -368,6 +373,21 @@ async fn errors_of_the_service() {
     check(502, "Unheard", "<html>", "Lambda.AWSLambdaException", "null").await;
     // A redirect would take a signed request elsewhere.
     check(307, "Elsewhere", "{}", "Lambda.AWSLambdaException", "null").await;
+}
+
+#[tokio::test]
+async fn the_common_rules() {
+    let integration = Optimized {
+        resource: "lambda:invoke",
+        parameters: json!({"FunctionName": "f"}),
+        answer: Act::json(200, "{}"),
+        callback: true,
+        prefix: "Lambda",
+        client_name: "AWSLambda",
+        base_exception: "AWSLambdaException",
+        refusal: json_refusal,
+    };
+    integration.keeps_the_common_rules().await;
 }
 
 #[tokio::test]

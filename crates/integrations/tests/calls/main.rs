@@ -2,7 +2,12 @@
 
 mod bucket;
 mod datasets;
+mod dynamodb;
+mod events;
+mod harness;
 mod hostile;
 mod lambda;
 mod services;
+mod sns;
+mod sqs;
 mod stub;

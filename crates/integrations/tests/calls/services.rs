@@ -1,81 +1,14 @@
-//! Calls of services through the connectors, against an endpoint that answers what a script says: what is sent, what
-//! comes of answers, and that no answer, however bad, takes more than a bounded time and memory.
+//! Any action of any service (`aws-sdk`), against an endpoint that answers what a script says: what is sent, what comes of
+//! answers, and that no answer, however bad, takes more than a bounded time and memory.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stepwright_asl::Resource;
-use stepwright_engine::{Connector, TaskCall, TaskOutcome};
-use stepwright_integrations::{
-    aws::AwsClient,
-    client::{HttpClient, HttpLimits},
-    connectors::{dynamodb, events, sdk::SdkConnector, sns, sqs},
-    credentials::CredentialSource,
-    endpoint::ServiceEndpoint,
-    retry::Backoff,
-    service_client::ServiceClient,
+
+use crate::{
+    harness::{call, connectors, result, task},
+    stub::{Act, Stub, failed},
 };
-
-use crate::stub::{Act, Stub, failed};
-
-const CALL_TIMEOUT: Duration = Duration::from_millis(500);
-
-fn connectors(url: &str) -> Vec<Arc<dyn Connector>> {
-    let lookup = |name: &str| (name == "AWS_ENDPOINT_URL").then(|| url.to_owned());
-    let backoff =
-        Backoff { max_retries: 2, throttled: Duration::from_millis(1), not_connected: Duration::from_millis(1) };
-    let token_service = ServiceEndpoint::from_environment(&lookup, "STS", "sts").expect("an endpoint");
-    let aws = AwsClient {
-        local_lambda: None,
-        http: Arc::new(HttpClient::new(HttpLimits::default())),
-        credentials: Arc::new(CredentialSource::standard("us-east-1", token_service)),
-        backoff,
-    };
-    let client = ServiceClient::new(aws, &lookup).expect("a client").with_call_timeout(CALL_TIMEOUT);
-    vec![
-        Arc::new(sqs::connector(client.clone())),
-        Arc::new(sns::connector(client.clone())),
-        Arc::new(dynamodb::connector(client.clone())),
-        Arc::new(events::connector(client.clone())),
-        Arc::new(SdkConnector::new(client)),
-    ]
-}
-
-pub(crate) fn task(resource: &str, parameters: &Value) -> TaskCall {
-    TaskCall {
-        resource: Resource::parse(&format!("arn:aws:states:::{resource}")).expect("a resource"),
-        input: parameters.to_string().into(),
-        task_role_arn: None,
-        role_arn: "arn:aws:iam::000000000000:role/r".into(),
-        account: "000000000000".into(),
-        region: "eu-west-1".into(),
-        execution_arn: "arn:aws:states:eu-west-1:000000000000:execution:m:e".into(),
-        state_machine_arn: "arn:aws:states:eu-west-1:000000000000:stateMachine:m".into(),
-        state_name: "S".into(),
-        token: "token".into(),
-        timeout_seconds: None,
-        retry_count: 0,
-        started_at: 0,
-        resent: false,
-    }
-}
-
-async fn call(stub: &Stub, resource: &str, parameters: Value) -> TaskOutcome {
-    let task = task(resource, &parameters);
-    let connectors = connectors(&stub.url);
-    let connector = connectors.iter().find(|connector| connector.accepts(&task.resource)).expect("a connector");
-    connector.call(task).await
-}
-
-fn result(outcome: TaskOutcome) -> Value {
-    match outcome {
-        TaskOutcome::Succeeded(text) | TaskOutcome::Submitted(text) => serde_json::from_str(&text).expect("JSON"),
-        TaskOutcome::Failed(failure) => panic!("{failure:?}"),
-    }
-}
 
 /// One action of each protocol, with parameters that it takes.
 fn one_of_each_protocol() -> [(&'static str, Value); 6] {
@@ -172,97 +105,6 @@ async fn refusals_for_too_many_requests_are_tried_again() {
     let (error, _) = failed(call(&stub, "aws-sdk:iam:listUsers", json!({})).await);
     assert_eq!(error, "Iam.IamException");
     assert_eq!(stub.requests().len(), 3, "the last refusal is told");
-}
-
-#[tokio::test]
-async fn sqs_in_both_patterns() {
-    for (resource, submitted) in [("sqs:sendMessage", false), ("sqs:sendMessage.waitForTaskToken", true)] {
-        let answer = Act::reply(
-            200,
-            &[("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-RequestId", "r"), ("connection", "keep-alive")],
-            br#"{"MD5OfMessageBody":"d","MessageId":"i","SequenceNumber":"7"}"#,
-        );
-        let stub = Stub::start(vec![answer]).await;
-        let parameters = json!({"QueueUrl": "http://q/1", "MessageBody": {"a": 1}, "Unknown": 1, "DelaySeconds": null});
-        let outcome = call(&stub, resource, parameters).await;
-        assert_eq!(matches!(outcome, TaskOutcome::Submitted(_)), submitted);
-        let result = result(outcome);
-        let keys: Vec<&str> = result.as_object().expect("an object").keys().map(String::as_str).collect();
-        let expected = ["MD5OfMessageBody", "MessageId", "SdkHttpMetadata", "SdkResponseMetadata", "SequenceNumber"];
-        assert_eq!(keys, expected);
-        assert_eq!(result["SdkHttpMetadata"]["HttpHeaders"]["connection"], "keep-alive");
-        assert_eq!(result["SdkResponseMetadata"]["RequestId"], "r");
-        let request = stub.one();
-        assert_eq!(request.header("x-amz-target"), Some("AmazonSQS.SendMessage"));
-        assert_eq!(request.header("x-amzn-query-mode"), Some("true"));
-        assert!(request.header("authorization").expect("signed").contains("/eu-west-1/sqs/aws4_request"));
-        assert_eq!(request.body, r#"{"QueueUrl":"http://q/1","MessageBody":"{\"a\":1}"}"#);
-    }
-}
-
-#[tokio::test]
-async fn optimized_errors_are_named_as_in_the_first_sdk() {
-    let check = async |resource: &str, parameters: Value, act: Act, expected: (&str, &str)| {
-        let stub = Stub::start(vec![act]).await;
-        let (error, cause) = failed(call(&stub, resource, parameters).await);
-        assert_eq!((error.as_str(), cause.as_str()), expected);
-    };
-    let id = ("x-amzn-RequestId", "r");
-    let message = json!({"QueueUrl": "q", "MessageBody": "b"});
-    check(
-        "sqs:sendMessage",
-        message.clone(),
-        Act::reply(400, &[id], br#"{"__type":"com.amazon.coral.service#MissingParameter","message":"m"}"#),
-        (
-            "SQS.AmazonSQSException",
-            "m (Service: AmazonSQS; Status Code: 400; Error Code: MissingParameter; Request ID: r; Proxy: null)",
-        ),
-    )
-    .await;
-    let query_error = ("x-amzn-query-error", "AWS.SimpleQueueService.NonExistentQueue;Sender");
-    check(
-        "sqs:sendMessage",
-        message,
-        Act::reply(400, &[id, query_error], br#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"m"}"#),
-        (
-            "SQS.QueueDoesNotExistException",
-            "m (Service: AmazonSQS; Status Code: 400; Error Code: AWS.SimpleQueueService.NonExistentQueue; \
-             Request ID: r; Proxy: null)",
-        ),
-    )
-    .await;
-    check(
-        "dynamodb:getItem",
-        json!({"TableName": "t", "Key": {}}),
-        Act::reply(400, &[id], br#"{"__type":"com.amazon.coral.validate#ValidationException","message":"m"}"#),
-        (
-            "DynamoDB.AmazonDynamoDBException",
-            "m (Service: AmazonDynamoDBv2; Status Code: 400; Error Code: ValidationException; Request ID: r; Proxy: null)",
-        ),
-    )
-    .await;
-    check(
-        "events:putEvents",
-        json!({"Entries": []}),
-        Act::json(200, r#"{"FailedEntryCount":1,"Entries":[{"ErrorCode":"c"}]}"#),
-        ("EventBridge.FailedEntry", r#"{"Entries":[{"ErrorCode":"c"}],"FailedEntryCount":1}"#),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn events_name_where_they_come_from() {
-    let stub = Stub::start(vec![Act::json(200, r#"{"FailedEntryCount":0,"Entries":[{"EventId":"e"}]}"#)]).await;
-    let entries = json!([{"Detail": {"a": 1}, "Source": "s", "DetailType": "d"}, {"Resources": ["r"], "Time": 0}]);
-    let outcome = call(&stub, "events:putEvents", json!({"Entries": entries})).await;
-    assert_eq!(result(outcome), json!({"Entries": [{"EventId": "e"}], "FailedEntryCount": 0}));
-    let sent: Value = serde_json::from_str(&stub.one().body).expect("JSON");
-    let own =
-        ["arn:aws:states:eu-west-1:000000000000:stateMachine:m", "arn:aws:states:eu-west-1:000000000000:execution:m:e"];
-    assert_eq!(sent["Entries"][0]["Detail"], r#"{"a":1}"#);
-    assert_eq!(sent["Entries"][0]["Resources"], json!(own));
-    assert_eq!(sent["Entries"][1]["Resources"], json!(["r", own[0], own[1]]));
-    assert_eq!(sent["Entries"][1]["Time"], 0);
 }
 
 #[tokio::test]

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use super::Batching;
-use crate::{error_handling::too_large, execution::Limits, history::Failure};
+use crate::{
+    error_handling::{text_too_deep, too_large},
+    execution::Limits,
+    history::Failure,
+};
 
 const TAIL: &str = "]}";
 
@@ -56,7 +60,7 @@ impl Batches {
     /// Takes the next item, JSON text. The batch that is full now, if one is: with this item, or with those before it.
     ///
     /// # Errors
-    /// That batch is larger than an input may be.
+    /// That batch is larger or nested deeper than an input may be.
     pub fn push(&mut self, item: &str) -> Result<Option<Batch>, Failure> {
         let bytes = self.text.len() + 1 + item.len() + TAIL.len();
         let before = if self.items > 0 && bytes > self.most_bytes { self.end()? } else { None };
@@ -87,6 +91,7 @@ impl Batches {
         if text.len() > self.limit {
             return Err(too_large(&self.state_name).failure);
         }
+        text_too_deep(&text)?;
         Ok(Some(Batch { input: text.into(), items }))
     }
 }
@@ -133,6 +138,18 @@ mod tests {
         check(&batching, &["1234567", "1"], &[("{\"Items\":[1234567]}", 1), ("{\"Items\":[1]}", 1)]);
         let batching = Batching { max_bytes: Some(15), max_items: Some(1), ..Batching::default() };
         check(&batching, &["1", "2"], &[("{\"Items\":[1]}", 1), ("{\"Items\":[2]}", 1)]);
+    }
+
+    #[test]
+    fn no_batch_is_deeper_than_an_input() {
+        let nested = |depth: usize| format!("{}\"[\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
+        let mut open = Batches::new(&Batching::default(), &Limits::AWS, &"M".into());
+        assert_eq!(open.push(&nested(125)), Ok(None));
+        let batch = open.end().expect("127 levels fit").expect("a batch");
+        assert!(serde_json::from_str::<serde_json::Value>(&batch.input).is_ok());
+        assert_eq!(open.push(&nested(126)), Ok(None));
+        let failure = open.end().expect_err("128 levels are too many");
+        assert_eq!(failure.error.as_deref(), Some("States.DataLimitExceeded"));
     }
 
     #[test]

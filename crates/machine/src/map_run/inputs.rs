@@ -14,7 +14,7 @@ use stepwright_querylang::{
 
 use super::{MapRunPlan, SelectorScope};
 use crate::{
-    error_handling::{evaluation_failure, query_failure, too_deep, too_large},
+    error_handling::{evaluation_failure, query_failure, text_too_deep, too_deep, too_large},
     execution::Limits,
     history::Failure,
     step::next_random,
@@ -28,6 +28,8 @@ pub struct ItemInputs<'a> {
     limits: Limits,
     seed: u64,
     state_name: &'a Arc<str>,
+    /// The steps that the selector took so far.
+    spent: Cell<u64>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,14 @@ impl<'a> ItemInputs<'a> {
             limits: *limits,
             seed: plan.seed,
             state_name: &plan.state_name,
+            spent: Cell::new(0),
         }
+    }
+
+    /// The steps that evaluating the selector took so far, as the limits of evaluations count them.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.spent.get()
     }
 
     /// The input that an item gives, JSON text. `key` is its name, if it is a member of an object: without a selector, its
@@ -64,7 +73,11 @@ impl<'a> ItemInputs<'a> {
     pub fn input(&self, index: u64, item: &Arc<str>, key: Option<&str>) -> Result<Arc<str>, Failure> {
         let input = match (&self.selector, key) {
             (Some((selector, scope)), _) => self.select(selector, scope, index, item, key)?,
-            (None, Some(key)) => format!("{{\"Key\":{},\"Value\":{item}}}", Value::from(key)).into(),
+            (None, Some(key)) => {
+                let pair = format!("{{\"Key\":{},\"Value\":{item}}}", Value::from(key));
+                text_too_deep(&pair)?;
+                pair.into()
+            }
             (None, None) => Arc::clone(item),
         };
         let limit = self.limits.payload_bytes;
@@ -87,6 +100,7 @@ impl<'a> ItemInputs<'a> {
             index: index.into(),
             item,
             value: OnceCell::new(),
+            unreadable: OnceCell::new(),
             key: key.map(Value::from),
             source: Value::from(&*scope.source),
             random: Cell::new(seed_of(self.seed, index)),
@@ -94,10 +108,10 @@ impl<'a> ItemInputs<'a> {
         };
         let input = scope.input.value();
         let prefix = || scope.cause_prefix.to_string();
-        let value = match selector {
+        let evaluated = match selector {
             Selector::JsonPath(template) => template
                 .evaluate(&Scope { input, environment: &environment })
-                .map_err(|error| evaluation_failure(prefix(), &error).failure)?,
+                .map_err(|error| evaluation_failure(prefix(), &error).failure),
             Selector::Jsonata(template) => template
                 .evaluate(&StatesScope {
                     input,
@@ -106,10 +120,15 @@ impl<'a> ItemInputs<'a> {
                     environment: &environment,
                     now_millis: scope.at,
                     limits: self.limits.evaluation.of_evaluation(u64::MAX),
-                    spent: None,
+                    spent: Some(&self.spent),
                 })
-                .map_err(|failure| query_failure(prefix() + &failure.message))?,
+                .map_err(|failure| query_failure(prefix() + &failure.message)),
         };
+        if let Some(reason) = environment.unreadable.into_inner() {
+            let cause = format!("The item with the index {index} can't be read as JSON: {reason}");
+            return Err(Failure { error: Some("States.ItemReaderFailed".into()), cause: Some(cause.into()) });
+        }
+        let value = evaluated?;
         if let Some(raised) = too_deep(prefix, &value) {
             return Err(raised.failure);
         }
@@ -129,6 +148,8 @@ struct ItemEnvironment<'a> {
     index: Value,
     item: &'a str,
     value: OnceCell<Value>,
+    /// Why the item is no JSON that can be read, if it is not.
+    unreadable: OnceCell<String>,
     key: Option<Value>,
     source: Value,
     random: Cell<u64>,
@@ -137,7 +158,13 @@ struct ItemEnvironment<'a> {
 
 impl ItemEnvironment<'_> {
     fn value(&self) -> &Value {
-        self.value.get_or_init(|| serde_json::from_str(self.item).expect("an item is valid JSON"))
+        self.value.get_or_init(|| {
+            serde_json::from_str(self.item).unwrap_or_else(|error| {
+                // What is made of it is not used.
+                let _first = self.unreadable.set(error.to_string());
+                Value::Null
+            })
+        })
     }
 
     /// The whole context object. Few selectors need it.

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{MapRunPlan, ResultTransformation};
-use crate::{error_handling::too_large, execution::Limits, history::Failure};
+use crate::{
+    error_handling::{text_too_deep, too_large},
+    execution::Limits,
+    history::Failure,
+};
 
 /// The results so far.
 #[derive(Clone, Debug)]
@@ -35,12 +39,18 @@ impl Outputs {
     /// ([`ResultTransformation::None`]). Of an array that is flattened, the elements.
     ///
     /// # Errors
-    /// They are too large together. What comes after is of no use then.
+    /// They are too large together, or this one can't be read. What comes after is of no use then.
     pub fn push(&mut self, output: &str) -> Result<(), Failure> {
         if self.discards {
             return Ok(());
         }
-        match serde_json::from_str(output).expect("an output is valid JSON") {
+        let value = serde_json::from_str(output).map_err(|error| Failure {
+            error: Some("States.Runtime".into()),
+            cause: Some(
+                format!("The output of a child of the Map state '{}' can't be read: {error}", self.state_name).into(),
+            ),
+        })?;
+        match value {
             Value::Array(elements) if self.flattens => {
                 for element in &elements {
                     self.add(&element.to_string())?;
@@ -66,10 +76,14 @@ impl Outputs {
     /// The state's result, JSON text.
     ///
     /// # Errors
-    /// It is too large.
+    /// It is too large or nested too deep.
     pub fn end(mut self) -> Result<Arc<str>, Failure> {
         self.text.push(']');
-        if self.text.len() > self.limit { Err(self.too_large()) } else { Ok(self.text.into()) }
+        if self.text.len() > self.limit {
+            return Err(self.too_large());
+        }
+        text_too_deep(&self.text)?;
+        Ok(self.text.into())
     }
 }
 

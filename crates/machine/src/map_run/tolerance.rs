@@ -18,7 +18,7 @@ pub struct Tolerance {
 
 impl Tolerance {
     /// Whether so many failed items are more than that. `total` is the number of all items, once it is known: as long as
-    /// it is not, no share of them is exceeded.
+    /// it is not, no share of them but 0 is exceeded.
     #[must_use]
     pub fn is_exceeded(&self, failed: u64, total: Option<u64>) -> bool {
         let Self { count, percentage } = *self;
@@ -26,7 +26,11 @@ impl Tolerance {
             return failed > 0;
         }
         // Numbers of items are far below 2^53: both sides are exact.
-        let is_share_exceeded = |most: f64| total.is_some_and(|total| failed as f64 * 100.0 > most * total as f64);
+        let is_share_exceeded = |most: f64| match total {
+            Some(total) => failed as f64 * 100.0 > most * total as f64,
+            // Of however many there are.
+            None => most <= 0.0 && failed > 0,
+        };
         count.is_some_and(|most| failed > most) || percentage.is_some_and(is_share_exceeded)
     }
 }
@@ -48,7 +52,7 @@ mod tests {
         check(None, None, &[(0, Some(0), false), (0, None, false), (1, None, true), (1, Some(100), true)]);
         check(Some(1), None, &[(1, Some(1), false), (2, Some(1_000), true), (2, None, true)]);
         check(Some(0), None, &[(0, Some(9), false), (1, Some(9), true)]);
-        check(None, Some(0.0), &[(0, Some(5), false), (1, Some(5), true), (1, None, false)]);
+        check(None, Some(0.0), &[(0, Some(5), false), (1, Some(5), true), (1, None, true)]);
         check(None, Some(100.0), &[(5, Some(5), false)]);
         check(None, Some(0.1), &[(1, Some(1_000), false), (2, Some(1_000), true), (1, Some(999), true)]);
         check(None, Some(50.0), &[(1, Some(2), false), (2, Some(3), true), (3, None, false)]);

@@ -9,7 +9,7 @@ use stepwright_querylang::{EvaluationError, Scope};
 use super::refer;
 use crate::{
     data_flow::Data,
-    effects::{Command, ScheduleTask, TimerKind},
+    effects::{Command, ScheduleTask, SentTask, TimerKind},
     error_handling::{Class, Raised, too_large},
     frame::{EarlyAnswer, OpenTask, Position, TaskStage, Work},
     history::{EventKind, Failure},
@@ -260,7 +260,7 @@ impl<'a> Turn<'a> {
             return self.submit_is_over(task);
         }
         let state = self.state_of(task.frame);
-        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure))
+        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure), true)
     }
 
     /// Whether a task has a callback's answer that waits for the submit call's.
@@ -294,7 +294,7 @@ impl<'a> Turn<'a> {
                 Resource::LambdaFunction { arn } | Resource::Activity { arn } => arn,
                 Resource::Integration(integration) => &integration.resource_type,
             });
-            return self.task_ended_badly(id, state, raised);
+            return self.task_ended_badly(id, state, raised, false);
         }
         let kind = match resource {
             Resource::Activity { .. } => EventKind::ActivitySucceeded { output: output.clone() },
@@ -302,6 +302,8 @@ impl<'a> Turn<'a> {
             Resource::Integration(_) => EventKind::TaskSucceeded { state: state.id.0, output: output.clone() },
         };
         self.chain(id, kind)?;
+        // A job of which a callback said that all is well goes on.
+        self.open_task_mut(id).stage = TaskStage::Ended { left: false };
         self.release(id);
         self.note(|noted| noted.result = Some(Arc::clone(output.text())));
         let finished = self.finish(id, state, Data::Same(output), task_of(state).transition);
@@ -322,10 +324,11 @@ impl<'a> Turn<'a> {
             return Ok(());
         }
         let state = self.state_of(task.frame);
-        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure))
+        self.task_ended_badly(task.frame, state, Raised::reported(Class::Task, failure), true)
     }
 
-    fn task_ended_badly(&mut self, id: FrameId, state: &'a State, raised: Raised) -> Run {
+    /// `left`: see [`TaskStage::Ended`].
+    fn task_ended_badly(&mut self, id: FrameId, state: &'a State, raised: Raised, left: bool) -> Run {
         let failure = raised.failure.clone();
         let kind = match &task_of(state).resource {
             Resource::Activity { .. } => EventKind::ActivityFailed(failure),
@@ -333,14 +336,14 @@ impl<'a> Turn<'a> {
             Resource::Integration(_) => EventKind::TaskFailed { state: state.id.0, failure },
         };
         self.chain(id, kind)?;
-        self.end_badly(id, raised);
+        self.end_badly(id, raised, left);
         Ok(())
     }
 
     /// The attempt is over; its failure is raised once everything that happened with it is recorded.
-    fn end_badly(&mut self, id: FrameId, raised: Raised) {
+    fn end_badly(&mut self, id: FrameId, raised: Raised, left: bool) {
         let open = self.open_task_mut(id);
-        open.stage = TaskStage::Ended;
+        open.stage = TaskStage::Ended { left: left && open.stage.is_sent() };
         let (task, timers) = (open.task, [open.timeout.take(), open.heartbeat.take()]);
         for timer in timers {
             self.cancel_timer(timer);
@@ -359,7 +362,7 @@ impl<'a> Turn<'a> {
         };
         self.chain(id, kind)?;
         let class = if timer == TimerKind::Heartbeat { Class::Heartbeat } else { Class::Timeout };
-        self.end_badly(id, Raised::reported(class, failure));
+        self.end_badly(id, Raised::reported(class, failure), true);
         Ok(())
     }
 
@@ -368,8 +371,23 @@ impl<'a> Turn<'a> {
         self.cancel_timer(open.timeout);
         self.cancel_timer(open.heartbeat);
         if open.stage != TaskStage::Finding {
-            self.effects.commands.push(Command::CloseTask { task: open.task });
+            let job = self.left_behind(open).map(Box::new);
+            self.effects.commands.push(Command::CloseTask { task: open.task, job });
         }
+    }
+
+    fn left_behind(&self, open: &OpenTask) -> Option<SentTask> {
+        if !open.stage.is_sent() && open.stage != (TaskStage::Ended { left: true }) {
+            return None;
+        }
+        let state = self.state_of(open.task.frame);
+        task_of(state).resource.is_job().then(|| SentTask {
+            state: state.id,
+            input: open.input.clone(),
+            role_arn: open.role_arn.clone(),
+            timeout_seconds: open.timeout_seconds,
+            retry_count: self.visit(open.task.frame).retry_count(),
+        })
     }
 
     /// Whether the frame of a task still stands at that very attempt.

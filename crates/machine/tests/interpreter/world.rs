@@ -81,6 +81,7 @@ pub(crate) fn info(limits: Limits) -> ExecutionInfo {
         token_key: [7; 32],
         workflow: stepwright_machine::Workflow::Standard,
         flow: 0,
+        test_case: None,
     }
 }
 
@@ -173,7 +174,7 @@ impl World {
                 Command::CancelTimer { timer, due } => {
                     self.timers.remove(&(*due, *timer));
                 }
-                Command::CloseTask { task } => self.open.retain(|(open, ..)| open != task),
+                Command::CloseTask { task, .. } => self.open.retain(|(open, ..)| open != task),
                 Command::Continue => self.go_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
                 Command::StartMapRun { run, plan } => {

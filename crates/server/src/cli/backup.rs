@@ -17,7 +17,7 @@ use stepwright_store::{
 
 use super::{
     Failure,
-    client::{Client, DEFAULT_ENDPOINT},
+    client::{Client, EndpointArgs},
     eprint, print, runtime,
 };
 
@@ -39,9 +39,8 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The running server
-    #[arg(long, value_name = "URL", env = "STEPWRIGHT_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
     /// The data directory of a server that is stopped, instead
     #[arg(long, value_name = "DIR")]
     data_directory: Option<PathBuf>,
@@ -58,7 +57,7 @@ pub(super) fn backup(args: &BackupArgs) -> Result<(), Failure> {
     let mut file = NewFile::create(&target).map_err(failed)?;
     match &args.data_directory {
         Some(directory) => offline(directory, &mut file)?,
-        None => runtime()?.block_on(online(&args.endpoint, &mut file))?,
+        None => runtime()?.block_on(online(args.endpoint.client()?, &mut file))?,
     }
     eprint("reading it back\n");
     let (head, totals) = file.place().map_err(failed)?;
@@ -122,8 +121,7 @@ impl std::io::Write for Counted<'_> {
     }
 }
 
-async fn online(endpoint: &str, file: &mut NewFile) -> Result<(), Failure> {
-    let client = Client::new(endpoint)?;
+async fn online(client: Client, file: &mut NewFile) -> Result<(), Failure> {
     let mut body = client.stream("/_stepwright/backup").await??;
     let mut progress = Progress::new();
     while let Some(frame) = body.frame().await {

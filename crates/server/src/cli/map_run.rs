@@ -7,11 +7,12 @@ use std::{
 };
 
 use clap::Args;
+use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
     Failure,
-    client::{Client, DEFAULT_ENDPOINT},
+    client::{Client, EndpointArgs},
     print, runtime,
 };
 
@@ -32,9 +33,8 @@ Examples:
 pub(super) struct MapRunArgs {
     /// The ARN of an execution, or of a map run
     arn: String,
-    /// The running server
-    #[arg(long, value_name = "URL", env = "STEPWRIGHT_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
     /// Print how far it is and don't wait for its end
     #[arg(long)]
     once: bool,
@@ -56,7 +56,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 const WIDTH: u64 = 30;
 
 pub(super) fn map_run(args: &MapRunArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.endpoint)?;
+    let client = args.endpoint.client()?;
     runtime()?.block_on(follow(&client, args))
 }
 
@@ -65,16 +65,18 @@ async fn follow(client: &Client, args: &MapRunArgs) -> Result<(), Failure> {
     let live = std::io::stdout().is_terminal() && !args.json && !args.once;
     let mut rate = Rate::default();
     let mut printed: Option<Instant> = None;
+    let mut is_read = false;
     let description = loop {
         let description =
             client.operation("DescribeMapRun", &json!({ "mapRunArn": arn })).await?.map_err(Failure::from)?;
         let ended = description["status"] != "RUNNING";
+        is_read = is_read || ended || all_items_are_known(client, &arn).await;
         rate.add(done(&description["itemCounts"]), Instant::now());
         if live {
-            print(&format!("\r\u{1b}[K{}", line(&description, rate.per_second())));
+            print(&format!("\r\u{1b}[K{}", line(&description, rate.per_second(), is_read)));
         } else if !args.json && !ended && !args.once && printed.is_none_or(|at| at.elapsed() >= LINE) {
             printed = Some(Instant::now());
-            print(&format!("{}\n", line(&description, rate.per_second())));
+            print(&format!("{}\n", line(&description, rate.per_second(), is_read)));
         }
         if ended || args.once {
             break description;
@@ -86,7 +88,7 @@ async fn follow(client: &Client, args: &MapRunArgs) -> Result<(), Failure> {
         print(&format!("{:#}\n", json!({ "mapRun": description, "failures": failures })));
     } else {
         let head = if live { "\r\u{1b}[K" } else { "" };
-        print(&format!("{head}{}\n{}", line(&description, rate.per_second()), failed_items(&failures)));
+        print(&format!("{head}{}\n{}", line(&description, rate.per_second(), is_read), failed_items(&failures)));
     }
     match description["status"].as_str() {
         Some("FAILED" | "ABORTED") => {
@@ -94,6 +96,12 @@ async fn follow(client: &Client, args: &MapRunArgs) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a run read all its items; only servers of ours say so.
+async fn all_items_are_known(client: &Client, arn: &str) -> bool {
+    let path = format!("/_stepwright/map-run/{}", arn.replace('/', "%2F"));
+    matches!(client.admin(Method::GET, &path).await, Ok(Ok(run)) if run["isRead"] == true)
 }
 
 /// The ARN of the map run that is meant.
@@ -157,16 +165,20 @@ fn done(counts: &Value) -> u64 {
     count(counts, "succeeded") + unsuccessful(counts)
 }
 
-/// `RUNNING  ██████░░░░  61.0 %  610,000 of 1,000,000 items, 3 failed, 10,000 running  21,400/s  18 s left`
-fn line(description: &Value, per_second: Option<f64>) -> String {
+/// `RUNNING  ██████░░░░  61.0 %  610,000 of 1,000,000 items, 3 failed, 10,000 running  21,400/s  18 s left`; as long as items
+/// are read and nobody knows how many there are, neither share nor time left.
+fn line(description: &Value, per_second: Option<f64>, is_read: bool) -> String {
     let counts = &description["itemCounts"];
     let (done, total) = (done(counts), count(counts, "total"));
     let share = if total == 0 { 0.0 } else { done as f64 / total as f64 };
     let cells = (done * WIDTH).checked_div(total).unwrap_or(0).min(WIDTH);
     let bar = "█".repeat(cells as usize) + &"░".repeat((WIDTH - cells) as usize);
     let status = description["status"].as_str().unwrap_or("-");
-    let mut line =
-        format!("{status:<9} {bar} {:>5.1} %  {} of {} items", share * 100.0, thousands(done), thousands(total));
+    let mut line = if is_read {
+        format!("{status:<9} {bar} {:>5.1} %  {} of {} items", share * 100.0, thousands(done), thousands(total))
+    } else {
+        format!("{status:<9} {} items, more are being read", thousands(done))
+    };
     for (number, what) in [
         (unsuccessful(counts), "failed"),
         (count(counts, "running"), "running"),
@@ -177,8 +189,10 @@ fn line(description: &Value, per_second: Option<f64>) -> String {
         }
     }
     let Some(per_second) = per_second.filter(|rate| *rate > 0.0 && status == "RUNNING") else { return line };
-    let left = total.saturating_sub(done) as f64 / per_second;
-    let _infallible = write!(line, "  {}/s  {} left", thousands(per_second as u64), duration(left));
+    let _infallible = write!(line, "  {}/s", thousands(per_second as u64));
+    if is_read {
+        let _infallible = write!(line, "  {} left", duration(total.saturating_sub(done) as f64 / per_second));
+    }
     line
 }
 
@@ -258,11 +272,15 @@ mod tests {
                 "timedOut": 0, "aborted": 0, "pending": 960 } })
         };
         assert_eq!(
-            line(&run("RUNNING"), Some(100.0)),
+            line(&run("RUNNING"), Some(100.0), true),
             "RUNNING   ███████████████░░░░░░░░░░░░░░░  50.0 %  1,000 of 2,000 items, 10 failed, 40 running  100/s  10 s left"
         );
-        assert!(line(&run("FAILED"), Some(100.0)).ends_with("40 running"));
-        assert!(line(&json!({ "status": "RUNNING", "itemCounts": {} }), None).contains("0 of 0 items"));
+        assert_eq!(
+            line(&run("RUNNING"), Some(100.0), false),
+            "RUNNING   1,000 items, more are being read, 10 failed, 40 running  100/s"
+        );
+        assert!(line(&run("FAILED"), Some(100.0), true).ends_with("40 running"));
+        assert!(line(&json!({ "status": "RUNNING", "itemCounts": {} }), None, true).contains("0 of 0 items"));
     }
 
     #[test]

@@ -10,7 +10,9 @@ use serde_json::{Number, Value, json};
 use stepwright_querylang::migrate::{self, Located};
 
 use super::{
-    Failure, eprint, print,
+    Failure,
+    definition_file::{self, DefinitionFile},
+    eprint, print,
     run::{self, Place},
     runtime, validate,
 };
@@ -47,7 +49,7 @@ enum To {
 
 #[derive(Debug, Args)]
 struct JsonataArgs {
-    /// The definition, a JSON file (- for stdin)
+    /// The definition, a file of JSON or YAML (- for stdin)
     definition: PathBuf,
     /// Write the result to this file, which must not exist, instead of stdout
     #[arg(long, short, value_name = "FILE")]
@@ -127,14 +129,15 @@ pub(super) fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
             file.display()
         )));
     }
-    let (name, text) = validate::read(&args.definition)?;
-    let found = validate::check(&text);
-    eprint(&validate::shown(&name, &text, &found));
+    let file = definition_file::read(&args.definition)?;
+    let (name, found) = (&file.name, validate::check(&file));
+    eprint(&validate::shown(&file, &found));
     if found.is_invalid() {
         return Err(Failure::Usage(format!("{name}: {}", found.summary())));
     }
+    let text = file.json().map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
     let definition: Value =
-        serde_json::from_str(&text).map_err(|error| Failure::Usage(format!("{name} is not JSON: {error}")))?;
+        serde_json::from_str(text).map_err(|error| Failure::Usage(format!("{name} is not JSON: {error}")))?;
     let migrated = migrate::definition(&definition).map_err(|refusals| {
         if args.json {
             let refused = refusals.iter().map(|Located { location, refusal }| {
@@ -147,16 +150,17 @@ pub(super) fn migrate(args: &MigrateArgs) -> Result<(), Failure> {
         Failure::Usage(format!("{name} has {parts} without an equal in JSONata:{}", lines.concat()))
     })?;
     let shown = format!("{:#}\n", migrated.value);
-    let rewritten = validate::check(&shown);
+    let shown_file = DefinitionFile::of_json("the rewritten definition", shown.clone());
+    let rewritten = validate::check(&shown_file);
     if rewritten.is_invalid() {
         // The original is valid, so this is a mistake of ours, and shown as one.
-        eprint(&validate::shown("the rewritten definition", &shown, &rewritten));
+        eprint(&validate::shown(&shown_file, &rewritten));
         return Err(Failure::Failed(format!("{name} was rewritten wrongly; please report it with the definition")));
     }
     for note in &migrated.notes {
         eprint(&format!("note: {note}\n"));
     }
-    let compared = compare(args, &text, &shown)?;
+    let compared = compare(args, text, &shown)?;
     if let Some(file) = &args.output {
         let written = std::fs::File::create_new(file)
             .and_then(|mut created| std::io::Write::write_all(&mut created, shown.as_bytes()));

@@ -6,17 +6,30 @@
 mod backup;
 mod check;
 mod client;
+mod clock;
+mod definition_file;
 mod dev;
 mod eval;
+mod execution;
 mod functions;
+mod graph;
+mod history;
+mod list;
 mod map_run;
 mod migrate;
+mod mocks;
+mod named;
 mod progress;
 mod quarantine;
 mod restore;
 mod run;
 mod serve;
+mod shell;
+mod start;
+mod terminal;
+mod test;
 mod validate;
+mod visits;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
@@ -32,12 +45,14 @@ enum Failure {
     Usage(String),
     /// It failed: exit code 1.
     Failed(String),
+    /// The execution ended otherwise than well, or not in time: the exit code says how.
+    Ended(u8, String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
+            Self::Usage(message) | Self::Failed(message) | Self::Ended(_, message) => f.write_str(message),
         }
     }
 }
@@ -61,9 +76,32 @@ enum Command {
     /// Run a definition once, show each state as it happens, and print the output
     #[command(after_help = RUN_HELP)]
     Run(run::RunArgs),
-    /// Check a definition and show what is wrong with it
-    #[command(after_help = VALIDATE_HELP)]
+    /// Check definitions, and show what is wrong with them and what to do about it
+    #[command(after_help = validate::HELP)]
     Validate(validate::ValidateArgs),
+    /// Draw a definition or an execution: Mermaid, DOT, SVG
+    #[command(after_help = graph::HELP)]
+    Graph(graph::GraphArgs),
+    /// Start an execution of a state machine
+    #[command(after_help = start::HELP)]
+    Start(start::StartArgs),
+    /// Wait until an execution ends; the exit code says how
+    #[command(after_help = execution::WAIT_HELP)]
+    Wait(execution::WaitArgs),
+    /// Stop an execution
+    Stop(execution::StopArgs),
+    /// Run an execution on from where it failed
+    Redrive(execution::RedriveArgs),
+    /// Show an execution, a state machine, an activity or a map run
+    Describe(execution::DescribeArgs),
+    /// Show what happened in an execution
+    #[command(after_help = history::HELP)]
+    History(history::HistoryArgs),
+    /// List executions, state machines or activities
+    #[command(after_help = list::HELP)]
+    List(list::ListArgs),
+    /// List the activities
+    Activities(list::ActivitiesArgs),
     /// Evaluate an expression or a template on an input
     #[command(after_help = eval::HELP)]
     Eval(Box<eval::EvalArgs>),
@@ -81,6 +119,14 @@ enum Command {
     /// Look after executions that a broken invariant stopped
     #[command(after_help = QUARANTINE_HELP)]
     Quarantine(quarantine::QuarantineArgs),
+    /// Test state machines: mocked tasks, no waiting, what is covered
+    #[command(after_help = test::HELP)]
+    Test(Box<test::TestArgs>),
+    /// Make mocked answers of real executions
+    Mocks(mocks::MocksArgs),
+    /// Show or set what time it is for the executions of a running server
+    #[command(after_help = clock::HELP)]
+    Clock(clock::ClockArgs),
     /// Take a backup of a running server, or of a data directory whose server is stopped
     #[command(after_help = backup::HELP)]
     Backup(backup::BackupArgs),
@@ -92,6 +138,11 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the OpenAPI description of the API, the one that a server has at /openapi.json
     Openapi,
+    /// Print a script that completes commands in a shell
+    #[command(after_help = shell::COMPLETIONS_HELP)]
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page
+    Man(shell::ManArgs),
     /// Print the version
     Version,
 }
@@ -146,15 +197,6 @@ Examples:
   stepwright run order.asl.json --endpoint http://127.0.0.1:8083
       On a running server, where its activities have their workers";
 
-const VALIDATE_HELP: &str = "\
-Exit code: 0 the definition is right, 1 it has warnings and --deny-warnings is given, 2 it is not right.
-
-Examples:
-  stepwright validate order.asl.json
-  stepwright validate order.asl.json --json
-  stepwright validate order.asl.json --lint --deny-warnings
-      For CI: also what is valid and probably not meant";
-
 const QUARANTINE_HELP: &str = "\
 When an execution breaks an invariant of Stepwright itself, it is set aside as it was: nothing is lost, and it takes \
 nothing in until somebody decides.
@@ -181,12 +223,26 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => dev::dev(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate(args) => validate::validate(&args),
+        Command::Graph(args) => graph::graph(&args),
+        Command::Start(args) => start::start(&args),
+        Command::Wait(args) => execution::wait(&args),
+        Command::Stop(args) => execution::stop(&args),
+        Command::Redrive(args) => execution::redrive(&args),
+        Command::Describe(args) => execution::describe(&args),
+        Command::History(args) => history::history(&args),
+        Command::List(args) => list::list(&args),
+        Command::Activities(args) => list::activities(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::Eval(args) => eval::eval(&args),
         Command::Migrate(args) => migrate::migrate(&args),
         Command::MapRun(args) => map_run::map_run(&args),
         Command::Functions(args) => functions::functions(&args),
         Command::FunctionGuard => functions::watch(),
         Command::Quarantine(args) => quarantine::quarantine(&args),
+        Command::Test(args) => test::test(&args),
+        Command::Mocks(args) => mocks::mocks(&args),
+        Command::Clock(args) => clock::clock(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Check(args) => check::check(&args),
@@ -206,6 +262,7 @@ pub fn main() -> ExitCode {
             match failure {
                 Failure::Usage(_) => ExitCode::from(2),
                 Failure::Failed(_) => ExitCode::from(1),
+                Failure::Ended(code, _) => ExitCode::from(code),
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Failure,
-    client::{Client, DEFAULT_ENDPOINT, path_segment},
+    client::{EndpointArgs, path_segment},
     print, runtime,
 };
 
@@ -16,9 +16,8 @@ use super::{
 pub(super) struct QuarantineArgs {
     #[command(subcommand)]
     verb: Verb,
-    /// The running server
-    #[arg(long, global = true, value_name = "URL", env = "STEPWRIGHT_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
-    endpoint: String,
+    #[command(flatten)]
+    endpoint: EndpointArgs,
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
@@ -48,7 +47,7 @@ enum Verb {
 const PATH: &str = "/_stepwright/quarantine";
 
 pub(super) fn quarantine(args: &QuarantineArgs) -> Result<(), Failure> {
-    let client = Client::new(&args.endpoint)?;
+    let client = args.endpoint.client()?;
     let (method, path) = match &args.verb {
         Verb::List => (Method::GET, PATH.to_owned()),
         Verb::Show { arn } => (Method::GET, format!("{PATH}/{}", path_segment(arn))),

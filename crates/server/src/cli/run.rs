@@ -3,7 +3,6 @@
 //! With a server of its own in memory, or on a running one; the same calls of the API either way.
 
 use std::{
-    io::IsTerminal as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::{Failure, client::Client, eprint, print, progress::Progress, runtime, validate};
+use super::{Failure, client::Client, definition_file, eprint, print, progress::Progress, runtime, terminal, validate};
 use crate::{
     config::{self, LogDestination, LogFormat, Settings, Telling, When},
     http::Server,
@@ -23,13 +22,13 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// The definition, a JSON file (- for stdin)
+    /// The definition, a file of JSON or YAML (- for stdin)
     definition: PathBuf,
     /// The input: JSON, @FILE, or - for stdin
     #[arg(long, short, value_name = "JSON", default_value = "{}", allow_hyphen_values = true)]
     input: String,
     /// Run on this server instead of one in memory
-    #[arg(long, value_name = "URL", env = "STEPWRIGHT_ENDPOINT")]
+    #[arg(long = "endpoint-url", visible_alias = "endpoint", value_name = "URL", env = "STEPWRIGHT_ENDPOINT")]
     endpoint: Option<String>,
     /// Print the whole result as JSON (status, output, error, cause, times) instead of the output alone
     #[arg(long)]
@@ -43,25 +42,21 @@ pub(super) struct RunArgs {
 }
 
 /// How long between two looks at a history: short at first, for most executions are.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const LAST_LOOK: Duration = Duration::from_millis(250);
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(10);
+pub(super) const LAST_LOOK: Duration = Duration::from_millis(250);
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let timeout = duration(args.timeout)?;
     if args.input == "-" && args.definition == std::path::Path::new("-") {
         return Err(Failure::Usage("definition and input cannot both come from stdin".to_owned()));
     }
-    let (name, definition) = validate::read(&args.definition)?;
-    let found = validate::check(&definition);
-    eprint(&validate::shown(&name, &definition, &found));
-    if found.is_wrong() {
-        return Err(Failure::Usage(format!("{name}: {}", found.summary())));
-    }
+    let file = definition_file::read(&args.definition)?;
+    let definition = validate::accepted(&file)?;
     let input = input(&args.input)?;
     logging::start(LogFormat::Text, &std::env::var("STEPWRIGHT_LOG_LEVEL").unwrap_or_else(|_| "error".to_owned()));
     runtime()?.block_on(async {
         let place = Place::find(args.endpoint.as_deref()).await?;
-        let result = execute(&place.client, args, &definition, &input, timeout).await;
+        let result = execute(&place.client, args, definition, &input, timeout).await;
         place.close().await;
         finish(args, &result?)
     })
@@ -195,7 +190,7 @@ async fn execute(
 /// Shows events as they come, until the execution ends; stops it when its time is up or the user asks to.
 async fn follow(client: &Client, args: &RunArgs, arn: &Value, timeout: Option<Duration>) -> Result<(), Failure> {
     let started = Instant::now();
-    let mut progress = Progress::new(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let mut progress = Progress::new(terminal::colours(&std::io::stderr()));
     let mut seen = 0;
     let mut pause = FIRST_LOOK;
     let mut stopped = false;
@@ -236,7 +231,7 @@ async fn follow(client: &Client, args: &RunArgs, arn: &Value, timeout: Option<Du
 }
 
 /// The events with numbers above `seen`, in order. Read from the end, so that a long history costs nothing again.
-async fn events_after(client: &Client, arn: &Value, seen: u64) -> Result<Vec<Value>, Failure> {
+pub(super) async fn events_after(client: &Client, arn: &Value, seen: u64) -> Result<Vec<Value>, Failure> {
     let mut events = Vec::new();
     let mut token = Value::Null;
     loop {
@@ -265,12 +260,17 @@ fn finish(args: &RunArgs, execution: &Value) -> Result<(), Failure> {
         }
         return Ok(());
     }
-    let mut message = format!("the execution ended as {status}");
+    Err(Failure::Failed(ending(execution)))
+}
+
+/// How an execution ended, in a sentence: DescribeExecution's answer.
+pub(super) fn ending(execution: &Value) -> String {
+    let mut message = format!("the execution ended as {}", execution["status"].as_str().unwrap_or_default());
     if let Some(error) = execution["error"].as_str() {
         message = format!("{message} with {error}");
     }
     if let Some(cause) = execution["cause"].as_str() {
         message = format!("{message}: {cause}");
     }
-    Err(Failure::Failed(message))
+    message
 }

@@ -93,6 +93,12 @@ pub fn resolve(
         }
     }
 
+    if let (Some(text), Some(setting)) = (variable("SFN_MOCK_CONFIG"), Setting::of_key("mock_config")) {
+        // What Step Functions Local reads, as little ours as the region.
+        (setting.set)(&mut settings, text)
+            .map_err(|rule| refused("environment variable SFN_MOCK_CONFIG", text, &rule))?;
+    }
+
     let file = match named_file.map(Path::to_path_buf).or_else(|| variable("STEPWRIGHT_CONFIG").map(PathBuf::from)) {
         Some(named) => Some(named),
         None => Some(PathBuf::from(DEFAULT_FILE)).filter(|default| default.exists()),

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use stepwright_engine::ClockMode;
 use stepwright_integrations::datasets::DatasetOptions;
 
 use super::{
@@ -54,6 +55,10 @@ pub struct Settings {
     pub region: String,
     /// When a request counts as done.
     pub durability: Durability,
+    /// How time goes.
+    pub clock: ClockMode,
+    /// The file of mocked answers, in the form of Step Functions Local.
+    pub mock_config: Option<PathBuf>,
     /// How long closed executions are kept, in days. 0: for ever.
     pub retention_days: u32,
     /// The same in seconds, names included. 0: the days count.
@@ -157,6 +162,8 @@ impl Default for Settings {
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             durability: Durability::Full,
+            clock: ClockMode::Real,
+            mock_config: None,
             retention_days: 90,
             retention_seconds: 0,
             shutdown_grace: Duration::from_secs(20),
@@ -311,6 +318,30 @@ pub static SETTINGS: &[Setting] = &[
         default: "full",
         set: |settings, text| {
             settings.durability = one_of(text, &[("full", Durability::Full), ("relaxed", Durability::Relaxed)])?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "clock",
+        kind: Kind::Text,
+        value_name: "MODE",
+        help: "real: time runs; skip: it jumps to the next timer when nothing else can happen; frozen: it stands still",
+        default: "real",
+        set: |settings, text| {
+            let modes = [ClockMode::Real, ClockMode::Skip, ClockMode::Frozen].map(|mode| (mode.as_str(), mode));
+            settings.clock = one_of(text, &modes)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "mock_config",
+        kind: Kind::Text,
+        value_name: "FILE",
+        help: "Mocked answers for executions started with #TestCase, as in Step Functions Local \
+               [also env: SFN_MOCK_CONFIG]",
+        default: "none",
+        set: |settings, text| {
+            settings.mock_config = (text != "none").then(|| not_empty(text).map(PathBuf::from)).transpose()?;
             Ok(())
         },
     },

@@ -4,7 +4,9 @@
 //! cannot send without the browser asking first; nothing here answers that question.
 
 mod backup;
+mod clock;
 mod functions;
+mod map_run;
 
 use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use serde_json::{Value, json};
@@ -26,11 +28,22 @@ pub(super) async fn serve(service: &Service, request: Request<Incoming>) -> Resp
             ref method => not_allowed(method, "POST", "A backup is asked for with POST"),
         };
     }
+    if let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("clock"))
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return clock::serve(service, &request, rest).await;
+    }
     if let Some(rest @ ("functions" | "functions/logs")) = path.strip_prefix(PREFIX) {
         return match (request.method(), rest) {
             (&Method::GET, "functions") => functions::list(&service.functions()),
             (&Method::GET, _) => functions::logs(service, request.uri().query().unwrap_or_default()).await,
             (method, _) => not_allowed(method, "GET", "Functions and what they said are read with GET"),
+        };
+    }
+    if let Some(arn) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("map-run/")) {
+        return match *request.method() {
+            Method::GET => map_run::show(service, &decoded(arn)).await,
+            ref method => not_allowed(method, "GET", "How far a map run is, is read with GET"),
         };
     }
     let Some(rest) = path.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix("quarantine")) else {

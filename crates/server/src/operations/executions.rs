@@ -30,14 +30,30 @@ pub(super) async fn start_execution(
     context: &RequestContext,
     input: StartExecutionInput,
 ) -> Result<StartExecutionOutput, ApiError> {
-    let new = new_execution(context, input)?;
+    let new = new_execution(call, context, input)?;
     let started = call.engine().start_execution(&scope(context), new).await.map_err(to_api)?;
     Ok(StartExecutionOutput::new(started.arn.to_string(), Timestamp(started.started_at)))
 }
 
 /// The execution that a start asks for, checked.
-pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput) -> Result<NewExecution, ApiError> {
+pub(super) fn new_execution(
+    call: &Call<'_>,
+    context: &RequestContext,
+    mut input: StartExecutionInput,
+) -> Result<NewExecution, ApiError> {
+    let test_case = match input.state_machine_arn.split_once('#') {
+        // As in Step Functions Local; without a file of mocks, # is as wrong as on AWS.
+        Some((arn, case)) if call.service.mocks().is_some() => {
+            let (arn, case) = (arn.to_owned(), case.to_owned());
+            input.state_machine_arn = arn;
+            Some(case)
+        }
+        _ => None,
+    };
     let arn = StateMachineArn::parse(&input.state_machine_arn)?;
+    if let Some(case) = &test_case {
+        check_case(call, &arn, case)?;
+    }
     if let Some(name) = &input.name {
         check_name(name)?;
     }
@@ -53,7 +69,25 @@ pub(super) fn new_execution(context: &RequestContext, input: StartExecutionInput
         name: input.name.unwrap_or_else(random_uuid).into(),
         input: text.into(),
         trace_header: shared(trace_header.or(input.trace_header)),
+        test_case: test_case.map(Into::into),
     })
+}
+
+/// Whether the file of mocks has a test case of the machine.
+fn check_case(call: &Call<'_>, arn: &StateMachineArn, case: &str) -> Result<(), ApiError> {
+    let Some(mocks) = call.service.mocks() else { return Ok(()) };
+    let name = arn.name.as_str();
+    if mocks.case(name, case).is_some() {
+        return Ok(());
+    }
+    let known = match mocks.cases(name) {
+        None => format!("there is no state machine {name} in StateMachines"),
+        Some(cases) => {
+            let cases: Vec<&str> = cases.iter().map(|case| &***case).collect();
+            format!("{name} has {}", cases.join(", "))
+        }
+    };
+    Err(validation(format!("The file of mocks has no test case {case:?} of {name}: {known}")))
 }
 
 pub(super) fn check_input(text: &str) -> Result<(), ApiError> {
@@ -181,7 +215,7 @@ pub(super) async fn list_executions(
             execution_arn: item.arn.to_string(),
             state_machine_arn: item.state_machine_arn.to_string(),
             name: item.name.to_string(),
-            status: status_of(item.status),
+            status: if item.is_pending_redrive { ExecutionStatus::PendingRedrive } else { status_of(item.status) },
             start_date: Timestamp(item.started_at),
             stop_date: item.stopped_at.map(Timestamp),
             map_run_arn: input.map_run_arn.clone(),

@@ -24,7 +24,7 @@ pub(super) async fn start_sync_execution(
 ) -> Result<StartSyncExecutionOutput, ApiError> {
     let with_data = input.included_data != Some(IncludedData::MetadataOnly);
     let StartSyncExecutionInput { state_machine_arn, name, input, trace_header, .. } = input;
-    let new = new_execution(context, StartExecutionInput { state_machine_arn, name, input, trace_header })?;
+    let new = new_execution(call, context, StartExecutionInput { state_machine_arn, name, input, trace_header })?;
     let end = call.engine().start_sync_execution(&scope(context), new).await.map_err(to_api)?;
     let status = match end.status {
         Status::Succeeded => SyncExecutionStatus::Succeeded,

@@ -23,6 +23,11 @@ use crate::{
     errors::{missing_update, state_machine_does_not_exist, to_api, validation},
 };
 
+/// Whether the file of mocks has test cases of a machine.
+fn is_mocked(call: &Call<'_>, name: &str) -> bool {
+    call.service.mocks().is_some_and(|mocks| mocks.cases(name).is_some())
+}
+
 pub(super) async fn create_state_machine(
     call: &Call<'_>,
     context: &RequestContext,
@@ -46,7 +51,7 @@ pub(super) async fn create_state_machine(
     let checked = call.service.sinks().check_group(&configurations.logging, &input.name, true).await;
     checked.map_err(configuration::refused_group)?;
     let new = NewStateMachine {
-        definition: definitions::check(&input.definition, machine_type)?,
+        definition: definitions::check(&input.definition, machine_type, is_mocked(call, &input.name))?,
         arn: arn.into(),
         name: input.name.into(),
         role_arn: input.role_arn.into(),
@@ -88,8 +93,10 @@ pub(super) async fn update_state_machine(
             // What a definition may hold depends on the machine's type. An unknown machine is told of after its
             // definition, as on AWS.
             let machine = call.engine().describe_state_machine(&scope(context), &input.state_machine_arn).await;
-            let machine_type = machine.map_or(MachineType::Standard, |machine| machine.machine_type);
-            Some(definitions::check(text, machine_type)?)
+            let (machine_type, is_mocked) = machine.map_or((MachineType::Standard, false), |machine| {
+                (machine.machine_type, is_mocked(call, &machine.name))
+            });
+            Some(definitions::check(text, machine_type, is_mocked)?)
         }
     };
     let logging = input.logging_configuration.map(|given| configuration::logging(Some(given))).transpose()?;

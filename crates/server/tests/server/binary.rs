@@ -127,9 +127,9 @@ fn mistakes_of_the_caller_end_with_2_and_a_reason() {
     check(&["serve", "--no-such-flag"], &["--no-such-flag"]);
     check(&["run", "none.json"], &["none.json cannot be read"]);
     check(&["run", "bad.json"], &["error[", "--> bad.json:", "^"]);
-    check(&["validate", "bad.json"], &["error[", "--> bad.json:"]);
     check(&["run", "-", "--input", "-"], &["cannot both come from stdin"]);
-    check(&["quarantine", "list", "--endpoint", "https://x"], &["must be an http:// URL"]);
+    check(&["quarantine", "list", "--endpoint", "https://x"], &["are served over http:// only"]);
+    check(&["quarantine", "list", "--endpoint", "ftp://x"], &["must be an http:// or https:// URL"]);
 }
 
 #[test]

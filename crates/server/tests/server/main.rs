@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod binary;
+mod cli;
+mod clock;
 mod configuration;
 mod eval;
 mod express;
@@ -15,4 +17,6 @@ mod operations;
 mod redrive;
 mod support;
 mod test_state;
+mod testing;
+mod validate;
 mod versions;

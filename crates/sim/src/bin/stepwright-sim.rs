@@ -214,6 +214,7 @@ fn summary(done: &Done, elapsed: Duration) -> Value {
         "faults": counts(&report.tally.faults),
         "replies": counts(&report.tally.replies),
         "express": counts(&report.tally.express),
+        "jobs": counts(&report.tally.jobs),
         "mapRuns": counts(&report.tally.map_runs),
         "ends": counts(&report.endings),
         "complaints": done.complaints,

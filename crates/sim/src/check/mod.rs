@@ -4,6 +4,7 @@
 pub(crate) mod express;
 pub(crate) mod fold;
 pub(crate) mod history;
+pub(crate) mod jobs;
 pub(crate) mod liveness;
 pub(crate) mod map_runs;
 pub(crate) mod names;

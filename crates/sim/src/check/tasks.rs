@@ -75,6 +75,10 @@ pub(crate) fn rows(model: &Model, rows: &Rows) -> Checked {
             ));
         };
         let wanted = expected.remove(&task);
+        if wanted.is_none() && matches!(row.target, TaskTarget::Cancel(_)) {
+            // What it left behind is yet to be ended.
+            continue;
+        }
         if wanted.is_none() && matches!(row.target, TaskTarget::MapRun(_)) {
             // Nobody waits for that run any more; it may not be over yet.
             continue;

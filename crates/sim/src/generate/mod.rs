@@ -11,6 +11,7 @@ mod data;
 mod distributed;
 pub mod express;
 mod flow;
+mod jobs;
 mod jsonata;
 mod prescribed;
 mod tasks;
@@ -37,6 +38,8 @@ const SPREAD_MS: u64 = 20_000;
 /// A random workload: one to three machines and a handful of executions of each.
 #[must_use]
 pub fn workload(dice: &mut Dice) -> Workload {
+    let mut own = Dice::new(dice.clone().bits() ^ 0x10B5);
+    let has_jobs = own.one_in(3);
     let mut machines = Vec::new();
     let mut starts: Vec<Start> = Vec::new();
     for index in 0..=dice.roll(3) as usize {
@@ -48,7 +51,11 @@ pub fn workload(dice: &mut Dice) -> Workload {
             expected = Some(Expectation { output: prescribed.output.to_string() });
             prescribed.definition
         } else {
-            flow::machine(dice)
+            let mut definition = flow::machine(dice);
+            if has_jobs {
+                jobs::some(&mut own, &mut definition);
+            }
+            definition
         };
         machines.push(Machine { name, definition: definition.to_string(), express: false });
         for number in 0..=2 + dice.roll(5) {

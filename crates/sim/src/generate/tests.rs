@@ -103,6 +103,7 @@ impl World {
             token_key: [7; 32],
             workflow: stepwright_machine::Workflow::Standard,
             flow: 0,
+            test_case: None,
         };
         let mut world = Self {
             definition: definition(text, seed),
@@ -150,7 +151,7 @@ impl World {
                 Command::SetTimer { timer, due, .. } => drop(self.timers.insert((*due, *timer))),
                 Command::CancelTimer { timer, due } => drop(self.timers.remove(&(*due, *timer))),
                 Command::ScheduleTask(task) => drop(self.open.insert(task.task, self.open(task.state, &task.input))),
-                Command::CloseTask { task } => drop(self.open.remove(task)),
+                Command::CloseTask { task, .. } => drop(self.open.remove(task)),
                 Command::Continue => self.goes_on = true,
                 Command::Finish(closing) => self.closing = Some(closing.clone()),
                 Command::FindActivity { .. } => {}
@@ -164,7 +165,7 @@ impl World {
     fn open(&self, state: StateId, input: &Payload) -> Open {
         let StateKind::Task(task) = &self.definition.state(state).kind else { panic!("only Task states have tasks") };
         let (submits, echo) = match &task.resource {
-            Resource::Integration(integration) => (integration.pattern == Pattern::WaitForTaskToken, false),
+            Resource::Integration(integration) => (integration.pattern != Pattern::RequestResponse, false),
             Resource::Activity { arn } | Resource::LambdaFunction { arn } => (false, arn.ends_with(ECHO)),
         };
         Open { submits, echo, input: input.clone() }

@@ -5,7 +5,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use stepwright_engine::TaskOutcome;
 use stepwright_machine::{Millis, Status};
 use stepwright_store::{
     Table, keys,
@@ -68,7 +67,7 @@ impl World {
         let busy = process.is_busy();
         let shards = process.stepper.shards();
         let mut total = 0;
-        let mut options: [(u64, u8); 19] = [(0, 0); 19];
+        let mut options: [(u64, u8); 20] = [(0, 0); 20];
         let mut count = 0;
         let mut option = |weight: u64, what: u8| {
             if weight > 0 {
@@ -100,6 +99,7 @@ impl World {
         option(if ends { 8 } else { 0 }, 15);
         let reads = self.accesses.iter().any(|(_, due)| calm || *due <= now);
         option(if reads { 8 } else { 0 }, 23);
+        option(if self.jobs_move() { 8 } else { 0 }, 25);
         option(if calm || !self.has_runs { 0 } else { 1 }, 24);
         option(if calm { 0 } else { 2 }, 16);
         option(1, 17);
@@ -129,6 +129,7 @@ impl World {
             22 => self.run_express(),
             23 => self.answer_access(),
             24 => self.meddle(),
+            25 => self.move_jobs(),
             _ => self.maintain(),
         }?;
         // Shards, the lane and timers talk to nobody but the committer and each other.
@@ -229,11 +230,13 @@ impl World {
         let starts = starts.filter(|(_, state)| state.is_wanted());
         let starts = starts.map(|(start, _)| BEGINNING + start.at);
         let express = self.process.as_ref().and_then(|process| process.stepper.express_due());
+        let jobs = self.jobs_due();
         let accesses = self.accesses.iter().map(|(_, due)| *due);
         timer
             .into_iter()
             .chain(express)
             .chain(accesses)
+            .chain(jobs)
             .chain(held)
             .chain(calls)
             .chain(starts)
@@ -357,8 +360,11 @@ impl World {
         let live = self.live.remove(at);
         let ending = match live.ending {
             Some(ending) => ending,
-            None => Ending::With(TaskOutcome::Succeeded(work::answer(&mut self.dice, &live.call.call))),
+            None => Ending::With(work::well(&mut self.dice, &live.call.call)),
         };
+        if live.call.call.resource.is_job() {
+            self.submission_ends(&live.call.call.token, &ending);
+        }
         if matches!(ending, Ending::Panic) && !live.call.end.is_closed() {
             self.setup.disk.count(Fault::ConnectorPanic);
         }

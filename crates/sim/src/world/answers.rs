@@ -26,6 +26,16 @@ impl World {
     pub(super) fn settle(&mut self, wakes: bool) -> Step {
         let Some(process) = &mut self.process else { return Ok(()) };
         let replies = process.settle(wakes);
+        let new = self.setup.services.take_new();
+        for call in &new {
+            // Made before anybody heard these replies. One that a crash interrupted begins anew, with the same numbers.
+            if let Some(token) = Token::parse(&call.call.token)
+                && !call.call.execution_arn.contains(":express:")
+            {
+                let repeats = self.resend || self.setup.services.repeats(&call.call.resource);
+                self.handed.call(token.execution, token.task, repeats && call.call.resent)?;
+            }
+        }
         for (call, reply) in replies {
             self.replied(&call, reply)?;
         }
@@ -34,21 +44,26 @@ impl World {
             let due = self.now + work::takes(&mut self.dice);
             self.accesses.push((access, due));
         }
-        for call in self.setup.services.take_new() {
-            let Some(token) = Token::parse(&call.call.token) else { continue };
-            // One that a crash interrupted begins anew, with the same numbers.
-            if !call.call.execution_arn.contains(":express:") {
-                self.handed.call(token.execution, token.task, self.resend && call.call.resent)?;
+        for call in new {
+            if Token::parse(&call.call.token).is_none() {
+                continue;
+            }
+            let is_job = call.call.resource.is_job();
+            if is_job {
+                self.job_submitted(&call.call)?;
             }
             trace!(self, "a service is called for {}", call.call.state_name);
             let planned = work::call(&mut self.dice, self.now, &call.call);
-            if matches!(&call.call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken) {
+            if is_job && call.call.input.contains(&*call.call.token)
+                || matches!(&call.call.resource, Resource::Integration(i) if i.pattern == Pattern::WaitForTaskToken)
+            {
                 let held = work::held(&mut self.dice, self.now, call.call.token.clone(), &call.call.input, false);
                 self.held.push(held);
             }
             let (ending, due) = planned.map_or((None, 0), |(ending, due)| (Some(ending), due));
             self.live.push(Live { call, ending, due });
         }
+        self.take_asked()?;
         self.complaint()
     }
 

@@ -73,6 +73,7 @@ impl World {
             drop(pending);
         }
         drop(process);
+        self.jobs_alone();
         // Services go on, but nobody hears them; whoever has a callback's token can still use it.
         self.live.clear();
         drop(self.setup.services.take_new());

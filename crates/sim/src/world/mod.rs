@@ -17,7 +17,7 @@ use crate::{
     ledger::Ledger,
     model,
     process::{Process, Setup},
-    report::{EXPRESS, MAP_RUNS, Options, Report, Tally},
+    report::{EXPRESS, JOBS, MAP_RUNS, Options, Report, Tally},
     script::{self, Ending, OpenCall, Services, SimClock, SimSeeds},
     witness::SharedLedger,
     work::Held,
@@ -77,6 +77,9 @@ pub(crate) struct World {
     /// Reads and writes of datasets under way, and when they end.
     accesses: Vec<(Access, Millis)>,
     held: Vec<Held>,
+    /// Jobs that run, and what is asked about them.
+    jobs: Vec<jobs::Running>,
+    asked: Vec<jobs::Asked>,
     /// Tokens of tasks that were answered.
     used: Vec<Arc<str>>,
     handed: Handed,
@@ -118,6 +121,7 @@ fn limits(seed: u64) -> TaskLimits {
 mod actions;
 mod answers;
 mod faults;
+mod jobs;
 mod runs;
 
 type Step<T = ()> = Result<T, Complaint>;
@@ -160,7 +164,7 @@ impl World {
             disk: SimDisk::new(dice.fork()),
             index: SimIndex::default(),
             ledger: SharedLedger::new(ledger),
-            services: Services::new(concurrency),
+            services: Services::new(concurrency, Dice::new(seed ^ 0x10B5_5EED).one_in(2)),
             options: engine,
             segment_bytes: *dice.pick(&[8_192, 16_384, 65_536]),
             checkpoint_bytes: *dice.pick(&[4_096, 16_384, 65_536]),
@@ -193,6 +197,8 @@ impl World {
             datasets,
             accesses: Vec::new(),
             held: Vec::new(),
+            jobs: Vec::new(),
+            asked: Vec::new(),
             used: Vec::new(),
             handed: Handed::default(),
             slots: Slots::default(),
@@ -283,6 +289,7 @@ impl World {
         {
             let ledger = self.setup.ledger.lock();
             liveness::nothing_left(&ledger.rows)?;
+            ledger.jobs.complete(&ledger.models)?;
             ledger.runs.complete(&ledger.rows, |run| self.datasets.written(run))?;
             if self.tells {
                 ledger.told.complete(&ledger.models)?;
@@ -331,6 +338,9 @@ impl World {
         }
         report.tally.faults = self.setup.disk.triggered();
         report.faults_of_seeds.insert(report.tally.faults.values().sum(), 1);
+        for (what, count) in JOBS.into_iter().zip(ledger.jobs.counts) {
+            Tally::add(&mut report.tally.jobs, what, count);
+        }
         for (what, count) in MAP_RUNS.into_iter().zip(ledger.runs.counts()) {
             Tally::add(&mut report.tally.map_runs, what, count);
         }

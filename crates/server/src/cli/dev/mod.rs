@@ -184,8 +184,8 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
                         found = next;
                         tell(&shown, notes).await;
                     }
-                    Err(Failure::Usage(message) | Failure::Failed(message)) => {
-                        tell(&shown, problems.of_configuration(message)).await;
+                    Err(failure) => {
+                        tell(&shown, problems.of_configuration(failure.to_string())).await;
                     }
                 }
             }

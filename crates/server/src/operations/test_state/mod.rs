@@ -171,6 +171,8 @@ async fn answered(call: &Call<'_>, mut test: Test, open: &OpenTask) -> Result<Te
         retry_count: test.retries,
         started_at: SystemClock.now(),
         resent: false,
+        test_case: None,
+        items: Vec::new(),
     };
     // Longer than the test may take, if the state does not say.
     let limit = open.timeout_seconds.map_or(LASTS * 2, Duration::from_secs);
