@@ -426,3 +426,19 @@ fn a_state_that_stands_alone_leads_anywhere() {
     }
     assert!(lone("{").parsed.diagnostics[0].to_string().starts_with("INVALID_JSON_DESCRIPTION"));
 }
+
+#[test]
+fn children_of_type_express_are_express_workflows() {
+    let of = |kind: &str, resource: &str| {
+        let text = format!(
+            r#"{{"StartAt": "M", "States": {{"M": {{"Type": "Map", "End": true, "ItemProcessor": {{
+                "ProcessorConfig": {{"Mode": "DISTRIBUTED", "ExecutionType": "{kind}"}}, "StartAt": "T",
+                "States": {{"T": {{"Type": "Task", "End": true, "Resource": "{resource}"}}}}}}}}}}}}"#
+        );
+        parse(&text, &Options::default()).diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let activity = "arn:aws:states:us-east-1:111122223333:activity:a";
+    assert_eq!(of("STANDARD", activity), <[&str; 0]>::default());
+    let [refused] = &of("EXPRESS", activity)[..] else { panic!("one diagnostic") };
+    assert!(refused.contains("Express state machine does not support Activity ARN at /States/M/ItemProcessor/States/T"));
+}

@@ -418,24 +418,6 @@ fn express() {
 }
 
 #[test]
-fn children_of_type_express_are_express_workflows() {
-    let of = |kind: &str, resource: &str| {
-        let state = format!(
-            r#"{{"Type": "Map", "End": true, "ItemProcessor": {{
-                "ProcessorConfig": {{"Mode": "DISTRIBUTED", "ExecutionType": "{kind}"}}, "StartAt": "T",
-                "States": {{"T": {{"Type": "Task", "End": true, "Resource": "{resource}"}}}}}}}}"#
-        );
-        diagnostics(&machine(&state), MachineType::Standard)
-    };
-    let activity = "arn:aws:states:us-east-1:111122223333:activity:a";
-    assert_eq!(of("STANDARD", activity), <[&str; 0]>::default());
-    let [refused] = &of("EXPRESS", activity)[..] else { panic!("one diagnostic") };
-    assert!(
-        refused.contains("Express state machine does not support Activity ARN at /States/S/ItemProcessor/States/T")
-    );
-}
-
-#[test]
 fn retry_and_catch() {
     check_state(
         &task(

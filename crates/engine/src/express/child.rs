@@ -68,7 +68,7 @@ impl Shared {
         // Others find room beside the children, however many these are.
         let all = &self.options.express;
         let (executions, memory_bytes) = ((all.executions / 4 * 3).max(1), all.memory_bytes / 4 * 3);
-        let children = ExpressOptions { executions, memory_bytes, ..all.clone() };
+        let children = ExpressOptions { executions, memory_bytes, ..*all };
         let place = self.express.load.admit(ready.input.len(), &children)?;
         let reference = run.reference;
         let machine = &run.revision.row;
