@@ -440,5 +440,7 @@ fn children_of_type_express_are_express_workflows() {
     let activity = "arn:aws:states:us-east-1:111122223333:activity:a";
     assert_eq!(of("STANDARD", activity), <[&str; 0]>::default());
     let [refused] = &of("EXPRESS", activity)[..] else { panic!("one diagnostic") };
-    assert!(refused.contains("Express state machine does not support Activity ARN at /States/M/ItemProcessor/States/T"));
+    assert!(
+        refused.contains("Express state machine does not support Activity ARN at /States/M/ItemProcessor/States/T")
+    );
 }
