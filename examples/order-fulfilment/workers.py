@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The people and machines of a small shop, as Step Functions activity workers in plain boto3.
+"""The people and machines of a small shop, as Step Functions activity workers in plain boto3; where that is not installed,
+the few calls they need are made by hand.
 
     python workers.py --endpoint http://127.0.0.1:8083
 
@@ -17,10 +18,20 @@ import sqlite3
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+try:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:
+    boto3, BotoCoreError = None, OSError
+
+    class ClientError(Exception):
+        def __init__(self, response):
+            super().__init__(response)
+            self.response = response
 
 
 class TaskFailed(Exception):
@@ -71,6 +82,49 @@ class Ledger:
 def number(*parts):
     """A short stable number made of what it stands for."""
     return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:8]
+
+
+class ByHand:
+    """What these workers need of a Step Functions client. Unsigned: a server on this machine takes that."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def call(self, operation, request):
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AWSStepFunctions.{operation}"}
+        request = urllib.request.Request(self.endpoint, json.dumps(request).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=70) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            code = json.load(error).get("__type", "").rsplit("#")[-1]
+            raise ClientError({"Error": {"Code": code}}) from None
+
+    def get_activity_task(self, **request):
+        return self.call("GetActivityTask", request)
+
+    def send_task_success(self, **request):
+        return self.call("SendTaskSuccess", request)
+
+    def send_task_failure(self, **request):
+        return self.call("SendTaskFailure", request)
+
+    def send_task_heartbeat(self, **request):
+        return self.call("SendTaskHeartbeat", request)
+
+
+def client_of(endpoint, region, account):
+    if boto3 is None:
+        return ByHand(endpoint)
+    return boto3.client(
+        "stepfunctions",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=account,
+        aws_secret_access_key="not-checked",
+        # A poll takes up to 60 s; and a lost answer to a poll must not be asked for again behind our back.
+        config=Config(read_timeout=70, retries={"total_max_attempts": 1}, max_pool_connections=64),
+    )
 
 
 # The steps. Each takes the task's input, the ledger and a function to call while the work takes long.
@@ -218,22 +272,15 @@ class Workers:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--endpoint", default="http://127.0.0.1:8083", help="the server (default: %(default)s)")
+    here = os.environ.get("AWS_ENDPOINT_URL_SFN", "http://127.0.0.1:8083")
+    parser.add_argument("--endpoint", default=here, help="the server (default: %(default)s)")
     parser.add_argument("--region", default="us-east-1", help="must be that of the ARNs (default: %(default)s)")
     parser.add_argument("--account", default="000000000000", help="likewise (default: %(default)s)")
     parser.add_argument("--ledger", default="ledger.sqlite", help="where to note what is done (default: %(default)s)")
     parser.add_argument("--name", default=f"shop-{os.getpid()}", help="the worker's name in the history")
     parser.add_argument("--pollers", type=int, default=2, help="per activity (default: %(default)s)")
     a = parser.parse_args()
-    client = boto3.client(
-        "stepfunctions",
-        endpoint_url=a.endpoint,
-        region_name=a.region,
-        aws_access_key_id=a.account,
-        aws_secret_access_key="not-checked",
-        # A poll takes up to 60 s; and a lost answer to a poll must not be asked for again behind our back.
-        config=Config(read_timeout=70, retries={"total_max_attempts": 1}, max_pool_connections=64),
-    )
+    client = client_of(a.endpoint, a.region, a.account)
     arns = {activity: f"arn:aws:states:{a.region}:{a.account}:activity:{activity}" for activity in STEPS}
     Workers(client, Ledger(a.ledger), a.name).run(arns, a.pollers)
     sys.stdout.flush()

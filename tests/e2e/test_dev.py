@@ -219,19 +219,44 @@ def test_examples_are_found_and_run(project, tmp_path):
             assert dev.run(machine, run["input"]) == run["output"]
 
 
-def test_order_fulfilment_runs_with_its_workers(tmp_path):
+@pytest.mark.parametrize("has_boto3", [True, False])
+def test_order_fulfilment_runs_with_its_workers(tmp_path, has_boto3):
     folder = tmp_path / "shop"
     example = os.path.join(HERE, "..", "..", "examples", "order-fulfilment")
-    shutil.copytree(example, folder, ignore=shutil.ignore_patterns(".stepwright", "*.db*"))
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns(".stepwright"))
+    if not has_boto3:
+        (folder / "boto3.py").write_text("raise ImportError\n")
     with Dev(folder) as dev:
         assert dev.ready["stateMachines"] == ["order-fulfilment"]
+        assert dev.ready["workers"] == ["shop"]
         assert dev.ready["activities"] == [
             "charge-card", "notify", "pack-item", "refund", "release-stock", "reserve-stock", "ship",
         ]
-        workers = subprocess.Popen([sys.executable, "workers.py", "--endpoint", dev.endpoint], cwd=folder)
-        try:
-            output = dev.run("order-fulfilment", json.loads((folder / "order.json").read_text()))
-            assert output["shipment"]["trackingId"]
-        finally:
-            workers.terminate()
-            workers.wait(30)
+        output = dev.run("order-fulfilment", json.loads((folder / "order.json").read_text()))
+        assert output["shipment"]["trackingId"]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that nobody waited for is gone as well.
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(")")[-1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_are_heard_start_again_and_end_with_everything(tmp_path, how):
+    script = "echo at $AWS_ENDPOINT_URL_SFN in $AWS_REGION; if [ -e ran ]; then echo pid $$; exec sleep 600; fi; touch ran; exit 3"
+    (tmp_path / "a.asl.json").write_text(passing(1))
+    (tmp_path / "stepwright.toml").write_text(f"[dev.workers]\nshy = [\"sh\", \"-c\", {json.dumps(script)}]\n")
+    with Dev(tmp_path) as dev:
+        dev.wait("log", worker="shy", text=f"at {dev.endpoint} in {REGION}")
+        assert "ended (exit status: 3); starts again in 1 s" in dev.wait("worker", name="shy")["what"]
+        dev.wait("log", worker="shy", text=f"at {dev.endpoint} in {REGION}")
+        pid = int(dev.wait("log", worker="shy")["text"].removeprefix("pid "))
+        assert alive(pid)
+        dev.process.send_signal(how)
+        dev.process.wait(30)
+        wait_until("the worker is gone", lambda: not alive(pid))

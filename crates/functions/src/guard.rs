@@ -48,7 +48,7 @@ pub(crate) fn kill(group: Pid) {
 
 /// The server's end.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     command: Option<GuardCommand>,
     state: Mutex<State>,
 }
@@ -60,7 +60,9 @@ struct State {
 }
 
 impl Guard {
-    pub(crate) fn new(command: Option<GuardCommand>) -> Self {
+    /// One that is started with the first group; without a command, nobody guards.
+    #[must_use]
+    pub fn new(command: Option<GuardCommand>) -> Self {
         Self { command, state: Mutex::default() }
     }
 
@@ -68,14 +70,16 @@ impl Guard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn began(&self, group: Pid) {
+    /// A process group began.
+    pub fn began(&self, group: Pid) {
         let group = group.as_raw_nonzero().get();
         let mut state = self.state();
         state.groups.insert(group);
         self.tell(&mut state, &format!("+{group}\n"));
     }
 
-    pub(crate) fn ended(&self, group: Pid) {
+    /// A process group is gone.
+    pub fn ended(&self, group: Pid) {
         let group = group.as_raw_nonzero().get();
         let mut state = self.state();
         state.groups.remove(&group);

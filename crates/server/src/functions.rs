@@ -1,6 +1,9 @@
 //! Functions that run here, for the tasks that call them: requests to Lambda that are answered without a socket.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderValue};
 use stepwright_engine::BoxFuture;
@@ -17,6 +20,11 @@ use crate::config::Settings;
 /// The verb of our own binary that watches over functions.
 pub(crate) const GUARD: &str = "function-guard";
 
+/// How that program is started as a guard.
+pub(crate) fn guard(program: Option<PathBuf>) -> Option<GuardCommand> {
+    program.map(|program| GuardCommand { program, arguments: vec![GUARD.to_owned()] })
+}
+
 /// The functions that the settings name.
 pub(crate) fn open(settings: &Settings) -> Arc<Functions> {
     let functions = &settings.functions;
@@ -25,7 +33,7 @@ pub(crate) fn open(settings: &Settings) -> Arc<Functions> {
         folder: std::path::absolute(&functions.folder).unwrap_or_else(|_| functions.folder.clone()),
         region: settings.region.clone(),
         account: settings.account.clone(),
-        guard: guard.map(|program| GuardCommand { program, arguments: vec![GUARD.to_owned()] }),
+        guard: self::guard(guard),
     };
     Functions::new(&functions.definitions, options)
 }

@@ -13,6 +13,8 @@ pub struct DevSettings {
     pub parameters: BTreeMap<String, String>,
     /// Values for `${Name}` in plain definitions.
     pub substitutions: BTreeMap<String, String>,
+    /// Programs that run beside the server, with their arguments.
+    pub workers: BTreeMap<String, Vec<String>>,
 }
 
 pub(super) const PARAMETERS: Setting = Setting {
@@ -35,6 +37,27 @@ pub(super) const SUBSTITUTIONS: Setting = Setting {
     default: "",
     set: |settings, text| {
         settings.dev.substitutions = texts(text)?;
+        Ok(())
+    },
+};
+
+pub(super) const WORKERS: Setting = Setting {
+    key: "dev.workers",
+    kind: Kind::Tree,
+    value_name: "JSON",
+    help: "For stepwright dev: activity workers that run beside the server, a table in the file: [dev.workers] with NAME = \
+           [\"python3\", \"workers.py\"]",
+    default: "",
+    set: |settings, text| {
+        let rule = "must be an object of commands, such as {\"shop\": [\"python3\", \"workers.py\"]}";
+        let workers: BTreeMap<String, Vec<String>> = match text {
+            "" => BTreeMap::new(),
+            text => serde_json::from_str(text).map_err(|_| rule.to_owned())?,
+        };
+        if let Some((name, _)) = workers.iter().find(|(_, command)| command.first().is_none_or(String::is_empty)) {
+            return Err(format!("{rule}; {name:?} has no program"));
+        }
+        settings.dev.workers = workers;
         Ok(())
     },
 };

@@ -444,6 +444,7 @@ pub static SETTINGS: &[Setting] = &[
     functions::FUNCTIONS,
     dev::PARAMETERS,
     dev::SUBSTITUTIONS,
+    dev::WORKERS,
     datasets::FOLDERS,
     datasets::BUCKETS,
     datasets::CALL_SECONDS,

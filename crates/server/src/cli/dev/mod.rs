@@ -6,6 +6,7 @@ mod register;
 mod report;
 mod view;
 mod watch;
+mod workers;
 
 use std::{
     io::IsTerminal as _,
@@ -15,12 +16,12 @@ use std::{
 };
 
 use clap::Args;
-use stepwright_functions::Definitions;
+use stepwright_functions::{Definitions, guard::Guard};
 use stepwright_project::{Options, Project};
 use stepwright_store::embedded::{self, EmbeddedStore};
 use tokio::sync::mpsc;
 
-use self::{problems::Problems, register::Registered, report::Note, view::Shown, watch::Watch};
+use self::{problems::Problems, register::Registered, report::Note, view::Shown, watch::Watch, workers::Workers};
 use super::{
     Failure, runtime,
     serve::{Running, Signals, Ways},
@@ -33,7 +34,7 @@ use crate::{
 
 pub(super) const HELP: &str = "\
 Finds NAME.asl.json and NAME.asl.yaml, templates of SAM and CloudFormation, cdk.out and serverless.yml; registers their \
-state machines and activities, runs their functions (Python, Node), and registers anew what is saved. A definition with \
+state machines and activities, runs their functions (Python, Node) and the workers of [dev.workers], and registers anew what is saved. A definition with \
 mistakes is shown and its last good revision stays. Executions under way stay on the revision that they began with. \
 State is kept in DIR/.stepwright. docs/dev.md has the rules.
 
@@ -160,6 +161,10 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
     notes.extend(problems.notes(&found.project));
     notes.push(Note::ready(&args.folder, running.address, &settings, &found));
     tell(&shown, notes).await;
+    let place = workers::Place::new(&args.folder, running.address, &settings);
+    let mut workers =
+        Workers::new(place, Guard::new(crate::functions::guard(super::functions::guard_program())), shown.clone());
+    workers.update(&settings.dev.workers, &[]).await;
 
     let result = loop {
         tokio::select! {
@@ -181,8 +186,9 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
                         let mut notes = functions::notes(&found.functions, &next.functions, &code);
                         notes.extend(registered.update(&running.service, &next.project).await);
                         notes.extend(problems.notes(&next.project));
-                        found = next;
                         tell(&shown, notes).await;
+                        workers.update(&next.workers, &changed).await;
+                        found = next;
                     }
                     Err(failure) => {
                         tell(&shown, problems.of_configuration(failure.to_string())).await;
@@ -191,6 +197,7 @@ async fn run(args: &DevArgs, parameters: &[(String, String)], settings: Settings
             }
         }
     };
+    workers.stop().await;
     let left_out = viewer.left_out();
     tell(&shown, vec![Note::Stopping { left_out }]).await;
     let stopped = running.stop(settings.shutdown_grace.min(GRACE)).await;
@@ -206,11 +213,13 @@ struct Found {
     project: Project,
     /// The functions of the configuration and of the project.
     functions: Definitions,
+    workers: workers::Commands,
 }
 
 async fn look(args: &DevArgs, settings: Settings) -> Result<Found, Failure> {
     let folder = args.folder.clone();
     let look = move || {
+        let workers = settings.dev.workers;
         let options = Options {
             region: settings.region.clone(),
             account: settings.account.clone(),
@@ -223,7 +232,7 @@ async fn look(args: &DevArgs, settings: Settings) -> Result<Found, Failure> {
         };
         let project = stepwright_project::find(&folder, &options);
         let functions = functions::definitions(&folder, &project, settings.functions.definitions)?;
-        Ok(Found { project, functions })
+        Ok(Found { project, functions, workers })
     };
     tokio::task::spawn_blocking(look)
         .await

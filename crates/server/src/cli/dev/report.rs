@@ -16,6 +16,10 @@ pub(super) enum Note {
     Registered { kind: &'static str, name: String, what: &'static str },
     /// A function of the project.
     Function { name: String, what: &'static str },
+    /// Something about a worker.
+    Worker { name: String, what: String },
+    /// A line that a worker wrote.
+    Said { name: String, text: String },
     /// A mistake, with its excerpt.
     Problem { error: bool, file: Option<String>, line: usize, column: usize, message: String, text: String },
     /// There are no mistakes any more.
@@ -41,6 +45,10 @@ impl Note {
             let names: Vec<&str> = functions.iter().map(|name| name.as_str()).collect();
             text.push_str(&format!("functions: {}\n", names.join(", ")));
         }
+        if !settings.dev.workers.is_empty() {
+            let names: Vec<&str> = settings.dev.workers.keys().map(String::as_str).collect();
+            text.push_str(&format!("workers: {}\n", names.join(", ")));
+        }
         text.push_str(&format!(
             "try:\n  stepwright start {name} --endpoint {endpoint}\n  aws stepfunctions start-execution \
              --endpoint-url {endpoint} --region {region} --state-machine-arn {arn}\nsave a file to change it, Ctrl-C \
@@ -52,6 +60,7 @@ impl Note {
             "stateMachines": found.project.machines.iter().map(|machine| &machine.name).collect::<Vec<_>>(),
             "activities": found.project.activities,
             "functions": functions,
+            "workers": settings.dev.workers.keys().collect::<Vec<_>>(),
         });
         Self::Ready { text, json }
     }
@@ -62,6 +71,8 @@ impl Note {
             Self::Ready { text, .. } | Self::Problem { text, .. } => text.clone(),
             Self::Registered { kind, name, what } => format!("{kind} {name}: {what}\n"),
             Self::Function { name, what } => format!("function {name}: {what}\n"),
+            Self::Worker { name, what } => format!("worker {name}: {what}\n"),
+            Self::Said { name, text } => format!("{name}  | {text}\n"),
             Self::AllRight => "no mistakes any more\n".to_owned(),
             Self::Nothing => "nothing found: add a definition NAME.asl.json or NAME.asl.yaml, a template of SAM or \
                                      CloudFormation, cdk.out or serverless.yml\n"
@@ -81,6 +92,8 @@ impl Note {
                 json!({"type": "registered", "kind": kind, "name": name, "what": what})
             }
             Self::Function { name, what } => json!({"type": "function", "name": name, "what": what}),
+            Self::Worker { name, what } => json!({"type": "worker", "name": name, "what": what}),
+            Self::Said { name, text } => json!({"type": "log", "worker": name, "text": text}),
             Self::Problem { error, file, line, column, message, .. } => json!({
                 "type": "problem",
                 "severity": if *error { "error" } else { "warning" },

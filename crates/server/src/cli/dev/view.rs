@@ -106,6 +106,10 @@ impl View {
     pub(super) fn text(&mut self, shown: Shown) -> String {
         match shown {
             Shown::Note(note) if self.json => format!("{}\n", note.json()),
+            Shown::Note(Note::Said { name, text }) => {
+                let text = format!("{:>9}  {name}  | {}\n", "", logged(&text));
+                self.toned(&text, Tone::Faint)
+            }
             Shown::Note(note) => match note.is_bad() {
                 Some(true) => self.toned(&note.text(), Tone::Bad),
                 Some(false) => self.toned(&note.text(), Tone::Good),
