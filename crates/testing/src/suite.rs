@@ -32,8 +32,8 @@ pub enum Subject {
     Machine {
         /// Its name.
         name: String,
-        /// The folder of the project, seen from the test file; empty: the file's own.
-        project: String,
+        /// The folder of the project, seen from the test file; none: the file's own.
+        project: Option<String>,
     },
 }
 
@@ -120,7 +120,7 @@ impl Subject {
         match (member("definition")?, member("machine")?, member("project")?) {
             (None, None, None) => Ok(Self::Beside),
             (Some(file), None, None) => Ok(Self::File(file)),
-            (None, Some(name), project) => Ok(Self::Machine { name, project: project.unwrap_or_default() }),
+            (None, Some(name), project) => Ok(Self::Machine { name, project }),
             (Some(_), Some(_), _) => {
                 Err(MockError::new("machine", "is one of a project, and definition is a file: write one of the two"))
             }

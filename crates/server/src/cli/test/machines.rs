@@ -2,7 +2,7 @@
 //! them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,7 +31,15 @@ impl Machines {
     /// What a test file tests, under the path of its definition; a machine of a project is called by the folder and its
     /// name.
     pub(super) fn get(&mut self, file: &Path, subject: &Subject) -> Result<(PathBuf, Arc<Machine>), Failure> {
-        let folder = file.parent().unwrap_or(Path::new(""));
+        let folder = match file.parent() {
+            None => Path::new("."),
+            Some(folder) if folder == Path::new("") => Path::new("."),
+            Some(folder) => folder,
+        };
+        let project_folder = match subject {
+            Subject::Machine { project: Some(project), .. } => folder.join(project),
+            _ => folder.to_owned(),
+        };
         let path = match subject {
             Subject::Beside => beside(file).ok_or_else(|| {
                 let rule = "put it beside the tests under the same name, such as order.asl.json for order.test.yaml, or \
@@ -39,30 +47,26 @@ impl Machines {
                 Failure::Usage(format!("{}: there is no definition; {rule}", file.display()))
             })?,
             Subject::File(definition) => folder.join(definition),
-            Subject::Machine { name, project } => folder.join(project).join(name),
+            Subject::Machine { name, .. } => project_folder.join(name),
         };
         if let Some(machine) = self.machines.get(&path) {
             return Ok((path, Arc::clone(machine)));
         }
         let machine = match subject {
             Subject::Beside | Subject::File(_) => of_file(&path)?,
-            Subject::Machine { name, project } => {
-                let folder = folder.join(project);
-                if !self.projects.contains_key(&folder) {
-                    let found = project_of(&folder).map_err(|error| wrong(file, &error))?;
-                    self.projects.insert(folder.clone(), found);
-                }
-                of_project(&self.projects[&folder], &folder, name).map_err(|error| wrong(file, &error))?
+            Subject::Machine { name, .. } => {
+                let wrong = |error| Failure::Usage(format!("{}: machine: {error}", file.display()));
+                let project = match self.projects.entry(project_folder.clone()) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => new.insert(project_of(&project_folder).map_err(wrong)?),
+                };
+                of_project(project, &project_folder, name).map_err(wrong)?
             }
         };
         let machine = Arc::new(machine);
         self.machines.insert(path.clone(), Arc::clone(&machine));
         Ok((path, machine))
     }
-}
-
-fn wrong(file: &Path, error: &str) -> Failure {
-    Failure::Usage(format!("{}: machine: {error}", file.display()))
 }
 
 /// The definition beside a test file.
@@ -88,7 +92,6 @@ fn of_file(path: &Path) -> Result<Machine, Failure> {
 
 /// What a folder holds. The environment's settings don't count: the same test is the same run for everybody.
 fn project_of(folder: &Path) -> Result<Project, String> {
-    let folder = if folder == Path::new("") { Path::new(".") } else { folder };
     if !folder.is_dir() {
         return Err(format!("it is looked for in {}, which is no folder; name one with project", folder.display()));
     }
@@ -101,7 +104,7 @@ fn project_of(folder: &Path) -> Result<Project, String> {
 
 fn of_project(project: &Project, folder: &Path, name: &str) -> Result<Machine, String> {
     let Some(machine) = project.machines.iter().find(|machine| machine.name == name) else {
-        let mut said = format!("there is no state machine {name:?} in {}; ", place(folder));
+        let mut said = format!("there is no state machine {name:?} in {}; ", folder.display());
         let names: Vec<&str> = project.machines.iter().map(|machine| machine.name.as_str()).collect();
         said.push_str(&match names.as_slice() {
             [] => "there is none at all".to_owned(),
@@ -120,8 +123,4 @@ fn of_project(project: &Project, folder: &Path, name: &str) -> Result<Machine, S
         format!("{name:?} of {} has no valid definition: {error}", file.display())
     })?;
     Ok(Machine { name: name.into(), text: text.into(), definition: Arc::new(definition) })
-}
-
-fn place(folder: &Path) -> String {
-    if folder == Path::new("") { "this folder".to_owned() } else { folder.display().to_string() }
 }

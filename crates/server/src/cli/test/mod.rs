@@ -79,6 +79,8 @@ A test file, order.test.yaml beside order.asl.json:
         path: [Charge, Notify]
         output: {$subset: {sent: true}}
 
+With `machine: NAME` it tests a state machine of the project in its folder, as stepwright dev finds it.
+
 Examples:
   stepwright test
   stepwright test workflows --junit results.xml --coverage
