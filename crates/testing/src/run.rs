@@ -26,8 +26,10 @@ use crate::{
 pub const BEGINNING: Millis = 1_704_067_200_000;
 /// How often it is looked whether a test stands still.
 const LOOK: Duration = Duration::from_millis(20);
-const ACCOUNT: &str = "000000000000";
-const REGION: &str = "us-east-1";
+/// The account of every test.
+pub const ACCOUNT: &str = "000000000000";
+/// The region of every test.
+pub const REGION: &str = "us-east-1";
 /// The test case that a test's mocks are for its engine.
 const CASE: &str = "test";
 

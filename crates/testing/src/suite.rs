@@ -13,12 +13,28 @@ use crate::{
 /// A test file.
 #[derive(Clone, Debug)]
 pub struct TestFile {
-    /// Where the definition is, seen from the file; none: beside it, under the same name.
-    pub definition: Option<String>,
+    /// What is tested.
+    pub subject: Subject,
     /// Where the file of mocks is, seen from the file.
     pub mock_config: Option<String>,
     /// Its tests.
     pub tests: Vec<Test>,
+}
+
+/// The state machine that a test file tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The definition beside it, under the same name.
+    Beside,
+    /// The definition in this file, seen from the test file.
+    File(String),
+    /// A state machine of a project, as its templates make it.
+    Machine {
+        /// Its name.
+        name: String,
+        /// The folder of the project, seen from the test file; none: the file's own.
+        project: Option<String>,
+    },
 }
 
 /// One test.
@@ -69,7 +85,7 @@ pub struct ExpectedCall {
     pub parameters: Option<Value>,
 }
 
-const FILE: &[&str] = &["definition", "mockConfig", "tests"];
+const FILE: &[&str] = &["definition", "machine", "project", "mockConfig", "tests"];
 const TEST: &[&str] = &["name", "input", "case", "mocks", "expect"];
 const EXPECT: &[&str] = &["status", "output", "error", "cause", "path", "pathInAnyOrder", "calls", "callsInAnyOrder"];
 const CALL: &[&str] = &["state", "resource", "parameters"];
@@ -94,7 +110,22 @@ impl TestFile {
             }
             tests.push(test);
         }
-        Ok(Self { definition: text(root, "definition", "")?, mock_config: text(root, "mockConfig", "")?, tests })
+        Ok(Self { subject: Subject::read(root)?, mock_config: text(root, "mockConfig", "")?, tests })
+    }
+}
+
+impl Subject {
+    fn read(root: &Map<String, Value>) -> Result<Self, MockError> {
+        let member = |name| text(root, name, "");
+        match (member("definition")?, member("machine")?, member("project")?) {
+            (None, None, None) => Ok(Self::Beside),
+            (Some(file), None, None) => Ok(Self::File(file)),
+            (None, Some(name), project) => Ok(Self::Machine { name, project }),
+            (Some(_), Some(_), _) => {
+                Err(MockError::new("machine", "is one of a project, and definition is a file: write one of the two"))
+            }
+            (_, None, Some(_)) => Err(MockError::new("project", "is the folder of a machine: name that with machine")),
+        }
     }
 }
 
@@ -251,8 +282,11 @@ mod tests {
     #[test]
     fn mistakes_are_named_with_their_place() {
         for (file, wanted) in [
-            (json!({"test": []}), "the file: has no member \"test\"; its members are definition, mockConfig, tests"),
+            (json!({"test": []}), "the file: has no member \"test\"; its members are definition, machine"),
             (json!({}), "tests: must be a list"),
+            (json!({"tests": [], "machine": 1}), "machine: must be a string"),
+            (json!({"tests": [], "machine": "a", "definition": "b"}), "machine: is one of a project, and definition"),
+            (json!({"tests": [], "project": "..", "definition": "b"}), "project: is the folder of a machine"),
             (json!({"tests": [{}]}), "tests[0].name: is missing"),
             (json!({"tests": [{"name": "a"}, {"name": "a"}]}), "tests[1].name: \"a\" is the name of another"),
             (json!({"tests": [{"name": "a", "expect": {"status": "DONE"}}]}), "tests[0].expect.status: \"DONE\""),

@@ -343,3 +343,83 @@ fn what_is_asked_wrongly() {
     std::fs::write(at.join("a.asl.json"), "{}").expect("written");
     say(at, &["test"], "").ended(2, &["a.asl.json: is no valid definition"]);
 }
+
+/// A template that makes two machines, of which one is not right.
+const TEMPLATE: &str = r#"
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Stage: {Type: String, Default: dev}}
+Resources:
+  Charge:
+    Type: AWS::Serverless::Function
+    Properties: {Runtime: python3.12, Handler: app.handler, InlineCode: "def handler(e, c): return e"}
+  Orders:
+    Type: AWS::Serverless::StateMachine
+    Properties:
+      Name: !Sub orders-${Stage}
+      DefinitionUri: orders.asl.yaml
+      DefinitionSubstitutions: {Charge: !GetAtt Charge.Arn}
+  Broken:
+    Type: AWS::Serverless::StateMachine
+    Properties: {Definition: {StartAt: Nowhere, States: {}}}
+"#;
+
+/// Writes a test file of one test.
+fn write_test(at: &Path, file: &str, head: &Value) {
+    let mut whole = json!({"tests": [{"name": "pays", "mocks": {"Pay": {"Return": 7}}, "expect": {"output": 7,
+        "calls": [{"resource": ":us-east-1:000000000000:function:Charge"}]}}]});
+    let head = head.as_object().expect("an object").clone();
+    whole.as_object_mut().expect("an object").extend(head);
+    std::fs::write(at.join(file), whole.to_string()).expect("written");
+}
+
+#[test]
+fn a_machine_of_a_template_is_tested_as_dev_would_register_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    std::fs::create_dir_all(at.join("shop/tests")).expect("made");
+    std::fs::write(at.join("shop/template.yaml"), TEMPLATE).expect("written");
+    let definition = "StartAt: Pay\nStates: {Pay: {Type: Task, Resource: \"${Charge}\", End: true}}\n";
+    std::fs::write(at.join("shop/orders.asl.yaml"), definition).expect("written");
+
+    write_test(at, "shop/orders.test.json", &json!({"machine": "orders-dev"}));
+    write_test(at, "shop/tests/orders.test.json", &json!({"machine": "orders-dev", "project": ".."}));
+    let said = say(at, &["test", "--coverage"], "");
+    said.ended(0, &[]);
+    assert!(said.stdout.contains("2 passed") && said.stdout.contains("shop/orders-dev "), "{}", said.stdout);
+    say(&at.join("shop"), &["test", "orders.test.json"], "").ended(0, &[]);
+
+    // What the file of the configuration says counts, as for dev.
+    std::fs::write(at.join("shop/stepwright.toml"), "[dev.parameters]\nStage = \"prod\"\n").expect("written");
+    write_test(at, "shop/orders.test.json", &json!({"machine": "orders-prod"}));
+    std::fs::remove_dir_all(at.join("shop/tests")).expect("removed");
+    say(at, &["test"], "").ended(0, &[]);
+
+    for (head, wanted) in [
+        (
+            json!({"machine": "orders"}),
+            "machine: there is no state machine \"orders\" in ./shop; there are orders-prod, Broken",
+        ),
+        (json!({"machine": "Broken"}), "machine: \"Broken\" of ./shop/template.yaml has no valid definition: "),
+        (json!({"machine": "a", "project": "none"}), "machine: it is looked for in ./shop/none, which is no folder"),
+        (json!({"machine": "a", "definition": "b"}), "machine: is one of a project, and definition is a file"),
+    ] {
+        write_test(at, "shop/orders.test.json", &head);
+        say(at, &["test"], "").ended(2, &[&format!("shop/orders.test.json: {wanted}")]);
+    }
+}
+
+#[test]
+fn a_machine_that_could_not_be_read_is_told_of_with_what_is_wrong() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = directory.path();
+    let definition = r#"{"StartAt": "Pay", "States": {"Pay": {"Type": "Task", "Resource": "${Charge}", "End": true}}}"#;
+    std::fs::write(at.join("orders.asl.json"), definition).expect("written");
+    write_test(at, "orders.test.json", &json!({"machine": "orders"}));
+    say(at, &["test"], "").ended(
+        2,
+        &[
+            "there is no state machine \"orders\" in .; there is none at all",
+            "orders.asl.json: there is no value for ${Charge}",
+        ],
+    );
+}

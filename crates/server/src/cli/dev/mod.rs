@@ -101,10 +101,7 @@ fn parameters(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
 
 /// The settings of the folder's configuration file and the environment, as they are now.
 fn settings(args: &DevArgs, parameters: &[(String, String)]) -> Result<Settings, Failure> {
-    let own = args.folder.join(DEFAULT_FILE);
-    // Without a file of its own it has an empty one: not that of the folder in which the command was given.
-    let file = if own.exists() { own } else { PathBuf::from("/dev/null") };
-    let resolved = config::resolve(&[], std::env::vars_os(), Some(&file));
+    let resolved = config::resolve(&[], std::env::vars_os(), Some(&configuration(&args.folder)));
     let mut settings = resolved.map_err(|error| Failure::Usage(error.to_string()))?.settings;
     settings.functions.folder.clone_from(&args.folder);
     settings.data_directory = state(&args.folder).join("data");
@@ -114,6 +111,13 @@ fn settings(args: &DevArgs, parameters: &[(String, String)]) -> Result<Settings,
     }
     settings.dev.parameters.extend(parameters.iter().cloned());
     Ok(settings)
+}
+
+/// The configuration file of a folder. Without one of its own it has an empty one: not that of the folder in which the
+/// command was given.
+pub(super) fn configuration(folder: &Path) -> PathBuf {
+    let own = folder.join(DEFAULT_FILE);
+    if own.exists() { own } else { PathBuf::from("/dev/null") }
 }
 
 /// Where a project's state is.
@@ -216,23 +220,27 @@ struct Found {
     workers: workers::Commands,
 }
 
+/// What a folder holds under these settings.
+pub(super) fn project(folder: &Path, settings: &Settings) -> Project {
+    let options = Options {
+        region: settings.region.clone(),
+        account: settings.account.clone(),
+        parameters: settings.dev.parameters.clone(),
+        substitutions: settings.dev.substitutions.clone(),
+        functions: settings.functions.definitions.keys().cloned().collect(),
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    };
+    stepwright_project::find(folder, &options)
+}
+
 async fn look(args: &DevArgs, settings: Settings) -> Result<Found, Failure> {
     let folder = args.folder.clone();
     let look = move || {
-        let workers = settings.dev.workers;
-        let options = Options {
-            region: settings.region.clone(),
-            account: settings.account.clone(),
-            parameters: settings.dev.parameters,
-            substitutions: settings.dev.substitutions,
-            functions: settings.functions.definitions.keys().cloned().collect(),
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        };
-        let project = stepwright_project::find(&folder, &options);
+        let project = project(&folder, &settings);
         let functions = functions::definitions(&folder, &project, settings.functions.definitions)?;
-        Ok(Found { project, functions, workers })
+        Ok(Found { project, functions, workers: settings.dev.workers })
     };
     tokio::task::spawn_blocking(look)
         .await

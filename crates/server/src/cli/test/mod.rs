@@ -1,5 +1,7 @@
 //! `stepwright test`: runs test files, each test on an engine of its own in memory, whose clock skips.
 
+mod machines;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -21,6 +23,7 @@ use stepwright_testing::{
     suite::{Test, TestFile},
 };
 
+use self::machines::Machines;
 use super::{Failure, eprint, print, runtime};
 use crate::definitions;
 
@@ -76,6 +79,8 @@ A test file, order.test.yaml beside order.asl.json:
         path: [Charge, Notify]
         output: {$subset: {sent: true}}
 
+With `machine: NAME` it tests a state machine of the project in its folder, as stepwright dev finds it.
+
 Examples:
   stepwright test
   stepwright test workflows --junit results.xml --coverage
@@ -85,6 +90,7 @@ Examples:
 struct Ready {
     name: String,
     machine: Arc<Machine>,
+    /// Its definition's file; a machine of a project has the folder and its name.
     definition: PathBuf,
     config: Option<Arc<MockConfig>>,
     tests: Vec<Test>,
@@ -108,7 +114,7 @@ pub(super) fn test(args: &TestArgs) -> Result<(), Failure> {
     }
     files.sort();
     files.dedup();
-    let mut machines = BTreeMap::new();
+    let mut machines = Machines::default();
     let ready = files.iter().map(|file| read(file, &mut machines)).collect::<Result<Vec<_>, _>>()?;
     let jobs = jobs(&ready, args.filter.as_deref())?;
     if jobs.is_empty() {
@@ -179,55 +185,19 @@ fn json_of(path: &Path) -> Result<String, Failure> {
     Ok(source.json().to_owned())
 }
 
-fn read(file: &Path, machines: &mut BTreeMap<PathBuf, Arc<Machine>>) -> Result<Ready, Failure> {
+fn read(file: &Path, machines: &mut Machines) -> Result<Ready, Failure> {
     let name = file.display().to_string();
     let value: Value = serde_json::from_str(&json_of(file)?)
         .map_err(|error| Failure::Usage(format!("{name}:{}: is not JSON: {error}", error.line())))?;
     let tests = TestFile::read(&value).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    let (definition, machine) = machines.get(file, &tests.subject)?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let definition = match &tests.definition {
-        Some(definition) => folder.join(definition),
-        None => beside(file).ok_or_else(|| {
-            let rule = "put it beside the tests under the same name, such as order.asl.json for order.test.yaml, or name \
-                        it with definition";
-            Failure::Usage(format!("{name}: there is no definition; {rule}"))
-        })?,
-    };
-    let machine = match machines.get(&definition) {
-        Some(machine) => machine.clone(),
-        None => {
-            let machine = Arc::new(machine(&definition)?);
-            machines.insert(definition.clone(), machine.clone());
-            machine
-        }
-    };
     let config = tests.mock_config.as_ref().map(|config| {
         let path = folder.join(config);
         let wrong = |error| Failure::Usage(format!("{}: {error}", path.display()));
         MockConfig::parse(&json_of(&path)?).map(Arc::new).map_err(wrong)
     });
     Ok(Ready { name, machine, definition, config: config.transpose()?, tests: tests.tests })
-}
-
-/// The definition beside a test file.
-fn beside(file: &Path) -> Option<PathBuf> {
-    let name = file.file_name()?.to_str()?;
-    let stem = name.rsplit_once(".test.").map_or(name, |(stem, _)| stem);
-    let ends = ["asl.json", "asl.yaml", "asl.yml", "json", "yaml", "yml"];
-    ends.iter().map(|end| file.with_file_name(format!("{stem}.{end}"))).find(|path| path.is_file() && path != file)
-}
-
-fn machine(path: &Path) -> Result<Machine, Failure> {
-    let text = json_of(path)?;
-    let definition = definitions::compile(&text)
-        .map_err(|error| Failure::Usage(format!("{}: is no valid definition: {error}", path.display())))?;
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    // A name that a state machine may have, and the one under which a file of mocks knows it.
-    let name = file.split('.').next().unwrap_or_default();
-    let fits = |character: char| character.is_ascii_alphanumeric() || character == '-' || character == '_';
-    let name: String = name.chars().map(|character| if fits(character) { character } else { '-' }).take(80).collect();
-    let name = if name.is_empty() { "machine".to_owned() } else { name };
-    Ok(Machine { name: name.into(), text: text.into(), definition: Arc::new(definition) })
 }
 
 fn jobs(ready: &[Ready], filter: Option<&str>) -> Result<Vec<Job>, Failure> {
