@@ -506,8 +506,12 @@ fn all_items(plan: &MapRunPlan) -> Vec<(Option<String>, Value)> {
 
 fn exceeds(count: Option<u64>, percentage: Option<f64>, failed: u64, total: Option<u64>) -> bool {
     let by_count = failed > count.unwrap_or(if percentage.is_some() { u64::MAX } else { 0 });
-    let share = total.map_or(0.0, |total| if failed == 0 { 0.0 } else { 100.0 * failed as f64 / total as f64 });
-    by_count || percentage.is_some_and(|most| share > most + 1e-9)
+    let by_share = percentage.is_some_and(|most| match total {
+        Some(total) => failed > 0 && 100.0 * failed as f64 / total as f64 > most + 1e-9,
+        // Any failure is more than none of however many.
+        None => failed > 0 && most <= 0.0,
+    });
+    by_count || by_share
 }
 
 /// The state's result of a run that ended well.
